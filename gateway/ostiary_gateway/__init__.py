@@ -1,0 +1,1 @@
+"""The door: authorise, admit, route, decide, record, answer."""

@@ -1,0 +1,1 @@
+"""The witness: decode, detect, score, describe. Returns observations, never a verdict."""

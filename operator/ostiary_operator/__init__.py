@@ -1,0 +1,1 @@
+"""The keeper: rolls model versions and scales pods."""
