@@ -1,0 +1,41 @@
+# Every target sets up all that it needs on a machine with Python 3.11 or newer and nothing else.
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
+
+.PHONY: help setup demo test lint proto prove clean
+help:  ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Ostiary needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+setup: $(READY)  ## Make the environment in .venv.
+
+demo: $(READY)  ## From a fresh clone to judged real images.
+	$(BIN)/ostiary demo
+
+test: $(READY) lint  ## Everything that CI runs.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: $(READY)  ## Style, types and the dependency rule.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+proto: $(READY)  ## Regenerate the stubs beside the .proto files.
+	$(BIN)/python proto/generate.py
+
+prove: $(READY)  ## Show the promises: make prove PROMISES=2,3
+	$(BIN)/python -m bench.prove --promises '$(PROMISES)'
+
+clean:  ## Remove what the other targets made.
+	rm -rf $(VENV) build dist .ostiary .mypy_cache .ruff_cache .pytest_cache .hypothesis
