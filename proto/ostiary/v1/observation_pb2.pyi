@@ -374,6 +374,44 @@ class StageTiming(_message.Message):
 Global___StageTiming: _TypeAlias = StageTiming  # noqa: Y015
 
 @_typing.final
+class CalibrationPoint(_message.Message):
+    """One row of a bundle's calibration: from which calibrated probability on a question reaches a precision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """Policy the question belongs to."""
+    label: _builtins.str
+    """Label the question belongs to."""
+    question: _builtins.str
+    """Question id in the bundle."""
+    precision: _builtins.float
+    """Precision reached on the calibration set, 0 to 1."""
+    threshold: _builtins.float
+    """Lowest calibrated probability that reaches it, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        label: _builtins.str = ...,
+        question: _builtins.str = ...,
+        precision: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "policy", b"policy", "precision", b"precision", "question", b"question", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationPoint: _TypeAlias = CalibrationPoint  # noqa: Y015
+
+@_typing.final
 class Observations(_message.Message):
     """Everything a pod saw of one check."""
 
@@ -391,6 +429,7 @@ class Observations(_message.Message):
     DETECTORS_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     PDQ_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_image_pb2.CanonicalImage]:
         """One per readable image."""
@@ -439,6 +478,10 @@ class Observations(_message.Message):
     def pdq(self) -> _containers.RepeatedCompositeFieldContainer[Global___PdqHash]:
         """Perceptual hashes, one per readable image."""
 
+    @_builtins.property
+    def calibration(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationPoint]:
+        """The bundle's precision-to-threshold table, for the questions that were asked."""
+
     def __init__(
         self,
         *,
@@ -454,10 +497,11 @@ class Observations(_message.Message):
         detectors: _abc.Iterable[Global___DetectorInfo] | None = ...,
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         pdq: _abc.Iterable[Global___PdqHash] | None = ...,
+        calibration: _abc.Iterable[Global___CalibrationPoint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "capabilities", b"capabilities", "description", b"description", "detectors", b"detectors", "faults", b"faults", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "description", b"description", "detectors", b"detectors", "faults", b"faults", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
