@@ -28,7 +28,10 @@ def generate(out: Path) -> None:
         f"--python_out={out}",
     ]
     services = [
-        *(f"--plugin=protoc-gen-mypy_grpc={scripts / 'protoc-gen-mypy_grpc'}", f"--mypy_grpc_out=quiet:{out}"),
+        *(
+            f"--plugin=protoc-gen-mypy_grpc={scripts / 'protoc-gen-mypy_grpc'}",
+            f"--mypy_grpc_out=quiet:{out}",
+        ),
         f"--grpc_python_out={out}",
     ]
     for options, names in ((messages, sources), (services, with_services)):
