@@ -236,7 +236,7 @@ class PolicyRule(_message.Message):
     policy: _builtins.str
     """Policy name: `prohibited_ads`."""
     optional: _builtins.bool
-    """True: the route does without it where no bundle can judge it. False (default): then the check is on HOLD."""
+    """True: the route does without it where no bundle can judge it. False (default): then the check is on HOLD. A bundle that can judge it and fails puts the check on HOLD either way."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelRule]:
         """What to do per label; a label not named here is noted only."""
@@ -293,22 +293,28 @@ class ActionStep(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     TARGET_PRECISION_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
     action: _decision_pb2.Action.ValueType
     """What to ask for."""
     threshold: _builtins.float
     """From this calibrated score on, 0 to 1."""
     target_precision: _builtins.float
     """From the score on that reaches this precision in the bundle's calibration table, 0 to 1."""
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What must have looked, as Finding.source names it: `ocr`, `text`, `barcode`, `vlm`. Empty: any."""
+
     def __init__(
         self,
         *,
         action: _decision_pb2.Action.ValueType = ...,
         threshold: _builtins.float = ...,
         target_precision: _builtins.float = ...,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target_precision", b"target_precision", "threshold", b"threshold", "when", b"when"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "target_precision", b"target_precision", "threshold", b"threshold", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "sources", b"sources", "target_precision", b"target_precision", "threshold", b"threshold", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_when: _TypeAlias = _typing.Literal["threshold", "target_precision"]  # noqa: Y015
     _WhichOneofArgType_when: _TypeAlias = _typing.Literal["when", b"when"]  # noqa: Y015

@@ -230,7 +230,7 @@ Global___Finding: _TypeAlias = Finding  # noqa: Y015
 
 @_typing.final
 class HoldReason(_message.Message):
-    """Why a check is on HOLD."""
+    """Why a check, or a part of it, could not be judged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -238,7 +238,7 @@ class HoldReason(_message.Message):
     IMAGE_INDEX_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """`empty`, `unreadable`, `unsupported_format`, `too_large`, `unavailable` or `unsupported`."""
+    """`empty`, `unreadable`, `unsupported_format`, `too_large`, `unavailable`, `unsupported`, or `not_wanted` where the caller did not ask for flags."""
     image_index: _builtins.int
     """Zero-based index into CheckRequest.images; −1 where the whole check is meant."""
     detail: _builtins.str
@@ -272,7 +272,7 @@ class PolicyResult(_message.Message):
     state: _observation_pb2.PolicyState.ValueType
     """How it fared."""
     optional: _builtins.bool
-    """True where the route's policy does without it: it then never holds a check back."""
+    """True where the route's policy does without it: UNSUPPORTED then does not hold a check back."""
     def __init__(
         self,
         *,

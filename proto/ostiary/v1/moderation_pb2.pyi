@@ -104,7 +104,7 @@ class CheckResponse(_message.Message):
 
     @_builtins.property
     def hold_reasons(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.HoldReason]:
-        """Why the check is on HOLD; empty for other verdicts."""
+        """Why the check, or a part of it, could not be judged: never empty with HOLD, always empty with ALLOW."""
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_image_pb2.CanonicalImage]:
