@@ -1,0 +1,44 @@
+"""The SDK: `from ostiary import Client`."""
+
+from ostiary.client.aio import AsyncClient
+from ostiary.client.blocking import Client
+from ostiary.client.evidence import Action, Barcode, Brand, Finding, ModelScore, Region, Rule
+from ostiary.client.profile import Profile
+from ostiary.client.result import (
+    Attribute,
+    Bundle,
+    CanonicalImage,
+    CheckResult,
+    Description,
+    HoldReason,
+    PolicyResult,
+    Receipt,
+    Verdict,
+)
+from ostiary.client.retry import RetryPolicy
+from ostiary.wire.errors import OstiaryError, Reason
+
+__all__ = [
+    "Action",
+    "AsyncClient",
+    "Attribute",
+    "Barcode",
+    "Brand",
+    "Bundle",
+    "CanonicalImage",
+    "CheckResult",
+    "Client",
+    "Description",
+    "Finding",
+    "HoldReason",
+    "ModelScore",
+    "OstiaryError",
+    "PolicyResult",
+    "Profile",
+    "Reason",
+    "Receipt",
+    "Region",
+    "RetryPolicy",
+    "Rule",
+    "Verdict",
+]
