@@ -1,0 +1,50 @@
+"""What the log says of a decision: that it was recorded, when, and a commitment to its bytes.
+
+The commitment is salted. Whoever has record and salt can check it; once both are destroyed, the entry gives
+nothing away and every proof over it still holds.
+"""
+
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+VERSION = 1
+DECISION = "decision"
+SALT_BYTES = 32
+
+# The one spelling of an entry. JSON with sorted keys and no spaces; the values' own syntax needs no escapes.
+_FORM = re.compile(
+    rb'\{"commitment":"(?P<commitment>[0-9a-f]{64})","kind":"decision",'
+    rb'"time":"(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6})Z","version":1\}'
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A log entry of kind `decision`: `time` in UTC to the microsecond, `commitment` 32 bytes."""
+
+    time: datetime
+    commitment: bytes
+
+    def encode(self) -> bytes:
+        """The entry as the log holds it: canonical JSON, UTF-8, no newline."""
+        time = self.time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+        return (
+            f'{{"commitment":"{self.commitment.hex()}","kind":"{DECISION}",'
+            f'"time":"{time}Z","version":{VERSION}}}'
+        ).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Entry":
+        """Raises ValueError where the bytes are not an entry in its canonical form."""
+        match = _FORM.fullmatch(data)
+        if not match:
+            raise ValueError("not a log entry in canonical form")
+        time = datetime.fromisoformat(match["time"].decode()).replace(tzinfo=UTC)
+        return cls(time, bytes.fromhex(match["commitment"].decode()))
+
+
+def commit(salt: bytes, record: bytes) -> bytes:
+    """The commitment to a record's bytes: HMAC-SHA256 under its own random salt of 32 bytes."""
+    return hmac.digest(salt, record, "sha256")
