@@ -1,7 +1,7 @@
 """Draws the demo's images: `python proto/demo_images.py [FOLDER]`, by default into proto/ostiary/demo/images.
 
-The photographs come with scikit-image: `astronaut` (NASA, public domain), `coffee` (Rachel Michetti,
-courtesy of Pikolo Espresso Bar, CC0) and `chelsea` (Stéfan van der Walt, CC0). All else is drawn here, with Noto Sans SC
+The photographs come with scikit-image: `astronaut` (NASA, public domain), `coffee` (Rachel Michetti for
+Pikolo Espresso Bar, CC0) and `chelsea` (Stéfan van der Walt, CC0). All else is drawn here, with Noto Sans SC
 (SIL Open Font License 1.1) for the words. Numbers and names are made up, the addresses of `example` domains.
 """
 

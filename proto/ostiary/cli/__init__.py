@@ -1,0 +1,1 @@
+"""The `ostiary` command and the client's commands."""

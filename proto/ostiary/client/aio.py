@@ -44,13 +44,14 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
     ) -> None:
         """`endpoint` is `host:port`; `ca`, `cert` and `key` are PEM files; nothing is opened yet."""
-        self._connection = Connection(Profile(endpoint, Path(ca), Path(cert), Path(key), server_name))
+        self._connection = Connection(
+            Profile(endpoint=endpoint, ca=Path(ca), cert=Path(cert), key=Path(key), server_name=server_name)
+        )
         self._retry = retry or RetryPolicy()
 
     @classmethod
-    def from_profile(cls, path: str | Path, *, retry: RetryPolicy | None = None) -> Self:
-        """A client for the profile file, or the folder that holds a `profile.yaml`."""
-        profile = Profile.load(path)
+    def of(cls, profile: Profile, *, retry: RetryPolicy | None = None) -> Self:
+        """A client for a profile that is loaded already."""
         return cls(
             profile.endpoint,
             ca=profile.ca,
@@ -59,6 +60,11 @@ class AsyncClient:
             server_name=profile.server_name,
             retry=retry,
         )
+
+    @classmethod
+    def from_profile(cls, path: str | Path, *, retry: RetryPolicy | None = None) -> Self:
+        """A client for the profile file, or the folder that holds a `profile.yaml`."""
+        return cls.of(Profile.load(path), retry=retry)
 
     async def check(
         self,

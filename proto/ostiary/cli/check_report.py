@@ -1,0 +1,154 @@
+"""Tells the outcome of a check: JSON lines for programs, tables for people."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ostiary.cli.check_run import Outcome
+from ostiary.client import CheckResult, Finding, OstiaryError, Verdict
+
+COLOURS = {
+    Verdict.ALLOW: "bold green",
+    Verdict.REVIEW: "bold yellow",
+    Verdict.HOLD: "bold magenta",
+    Verdict.BLOCK: "bold red",
+}
+
+
+@contextmanager
+def progress(files: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error, where that is a terminal and there is more than one file."""
+    console = Console(stderr=True)
+    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = console.is_terminal and files > 1
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
+        task = bar.add_task("check", total=files)
+        yield lambda: bar.advance(task)
+
+
+def print_json(outcome: Outcome) -> None:
+    """One line: `{"file": …, "response": …}` or `{"file": …, "error": …}`."""
+    typer.echo(json.dumps(as_json(outcome), ensure_ascii=False))
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The object that `--json` prints; the response in proto3's JSON mapping."""
+    answer = outcome.answer
+    if isinstance(answer, CheckResult):
+        return {"file": str(outcome.file), "response": MessageToDict(answer.proto)}
+    violations = [{"field": each.field, "description": each.description} for each in answer.violations]
+    error = {
+        "reason": answer.reason.value,
+        "status": answer.code.name,
+        "message": answer.message,
+        "violations": violations,
+    }
+    return {"file": str(outcome.file), "error": error}
+
+
+def print_for_people(outcome: Outcome) -> None:
+    """Tables on standard output; an error is one line on standard error."""
+    answer = outcome.answer
+    if isinstance(answer, OstiaryError):
+        line = Text.assemble((plain(str(outcome.file)), "bold"), "  ", ("ERROR", "bold red"), "  ")
+        Console(stderr=True, soft_wrap=True).print(
+            line + Text(f"{answer.reason.value}: {plain(answer.message)}")
+        )
+        return
+    Console().print(described(str(outcome.file), answer))
+
+
+def described(name: str, result: CheckResult) -> RenderableType:
+    """All that people want to know of a check."""
+    verdict = (result.verdict.value, COLOURS[result.verdict])
+    heading = Text.assemble(
+        (plain(name), "bold"), "  ", verdict, "  (recorded earlier)" if result.replayed else ""
+    )
+    parts: list[RenderableType] = [heading]
+    parts += [_findings(result)] if result.findings else []
+    parts += [_facts(result)]
+    return Group(*(Padding(part, (0, 0, 0, 0 if part is heading else 2)) for part in parts), "")
+
+
+def _findings(result: CheckResult) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("finding", "asks for", "score", "where", "evidence"):
+        table.add_column(column, overflow="fold")
+    for finding in result.findings:
+        table.add_row(
+            f"{plain(finding.policy)}/{plain(finding.label)}",
+            finding.action.value,
+            f"{finding.score:.2f}",
+            where(finding),
+            Text(evidence(finding)),
+        )
+    return table
+
+
+def where(finding: Finding) -> str:
+    """The places of a finding as `x,y width×height` in canonical pixels, or the field of the text."""
+    places = [f"{r.x},{r.y} {r.width}×{r.height}" for r in finding.regions]
+    if places:
+        return "; ".join(places)
+    return plain(finding.rule.field) if finding.rule else "whole image"
+
+
+def evidence(finding: Finding) -> str:
+    """What a finding rests on, in words."""
+    words = []
+    if rule := finding.rule:
+        source = ", ".join(part for part in (rule.pack, rule.jurisdiction, rule.article) if part)
+        words.append(f"“{rule.matched_text}” by {rule.rule} ({source})")
+    if barcode := finding.barcode:
+        words.append(f"{barcode.format} “{barcode.text}”")
+    if brand := finding.brand:
+        words.append(f"{brand.brand}, like {brand.reference_id} ({brand.kind}, {brand.score:.2f})")
+    if score := finding.model_score:
+        words.append(f"model: {score.question}, P = {score.probability:.3f}")
+    return plain("; ".join(words) or finding.internal_reason)
+
+
+def _facts(result: CheckResult) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for reason in result.hold_reasons:
+        table.add_row("on hold", Text(plain(f"{reason.code}: {reason.detail}")))
+    if result.description:
+        table.add_row("description", Text(plain(result.description.text)))
+    seen = [f"{each.name} {each.value} {each.confidence:.2f}" for each in result.attributes]
+    if seen:
+        table.add_row("attributes", Text(plain(", ".join(seen))))
+    undecided = [f"{each.policy} {each.state.lower()}" for each in result.policies if each.state != "JUDGED"]
+    if undecided:
+        table.add_row("not judged", Text(plain(", ".join(undecided))))
+    table.add_row("receipt", Text(plain(receipt(result))))
+    return table
+
+
+def receipt(result: CheckResult) -> str:
+    """What proves the decision, in one line."""
+    proof = result.receipt
+    bundle = (
+        f"{proof.bundle.name} {proof.bundle.version} {proof.bundle.digest.hex()[:12]}"
+        if proof.bundle
+        else "none"
+    )
+    return (
+        f"check {result.check_id}, bundle {bundle}, policy {proof.policy}, "
+        f"entry {proof.log_index} of {proof.log_origin}, {proof.decided_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def plain(text: str) -> str:
+    """Text that is safe on a terminal: a barcode's payload may hold escape sequences."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
