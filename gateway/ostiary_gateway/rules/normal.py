@@ -1,0 +1,75 @@
+"""One reading of text that sellers disguise: widths, look-alikes, spelled digits, letters set apart.
+
+Each character of the reading remembers the character it came from, so that evidence quotes the original.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# Letters of other scripts that are drawn like Latin ones, and signs that are read like others.
+_LOOK_ALIKES = str.maketrans(
+    "авекмнорстухіѕјѵԝαοχνικρυτ➕",
+    "abekmhopctyxisjvwaoxvikput+",
+)
+_SPELLINGS = ("零〇洞", "一壹幺", "二贰两", "三叁", "四肆", "五伍", "六陆", "七柒拐", "八捌", "九玖")
+_SPELLED_DIGITS = {ord(sign): str(digit) for digit, signs in enumerate(_SPELLINGS) for sign in signs}
+_DIGIT_LIKE = "0-9" + "".join(_SPELLINGS)
+# From seven digits on, a run that mixes in Chinese digits is a number; "一件代发" is not.
+_SPELLED_RUN = re.compile(rf"[{_DIGIT_LIKE}](?:[ .\-]{{0,2}}[{_DIGIT_LIKE}]){{6,}}")
+_CJK = "\u3400-\u9fff"
+_SEPARATOR = r"[ \t._\-*~·•|/@]"
+_SET_APART = re.compile(
+    rf"(?<=[{_CJK}]){_SEPARATOR}{{1,3}}(?=[{_CJK}])"
+    # one Latin letter beside Chinese: "V 信", "加 v"
+    rf"|(?<=(?<![a-z0-9])[a-z]){_SEPARATOR}{{1,3}}(?=[{_CJK}])"
+    rf"|(?<=[{_CJK}]){_SEPARATOR}{{1,3}}(?=[a-z](?![a-z0-9]))"
+)
+# "w e c h a t": four or more letters, each standing alone
+_SPACED_WORD = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z](?![a-z0-9])){3,}")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Text as it is matched.
+
+    Attributes:
+        text: what patterns see: NFKC, case-folded, see the module's first line.
+        origin: for each character of `text`, the index of the original character it came from.
+    """
+
+    text: str
+    origin: tuple[int, ...]
+
+    def source_range(self, start: int, end: int) -> tuple[int, int]:
+        """The range of the original that `text[start:end]` came from; `start` < `end`."""
+        return self.origin[start], self.origin[end - 1] + 1
+
+
+def read(original: str) -> Reading:
+    """The reading of `original`."""
+    characters: list[str] = []
+    origin: list[int] = []
+    for index, character in enumerate(original):
+        for folded in unicodedata.normalize("NFKC", character).casefold():
+            if not _is_invisible(folded):
+                characters.append(folded)
+                origin.append(index)
+    text = "".join(characters).translate(_LOOK_ALIKES)
+    text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), text)
+    return _close_up(text, origin)
+
+
+def _is_invisible(character: str) -> bool:
+    """Format characters and combining marks: zero-width spaces, variation selectors, enclosing keycaps."""
+    return unicodedata.category(character) in {"Cf", "Mn", "Me"}
+
+
+def _close_up(text: str, origin: list[int]) -> Reading:
+    dropped: set[int] = set()
+    for gap in _SET_APART.finditer(text):
+        dropped.update(range(*gap.span()))
+    for word in _SPACED_WORD.finditer(text):
+        dropped.update(index for index in range(*word.span()) if text[index] == " ")
+    kept = [index for index in range(len(text)) if index not in dropped]
+    return Reading("".join(text[index] for index in kept), tuple(origin[index] for index in kept))
