@@ -1,0 +1,70 @@
+"""Runs a service process: logs, signals, one event loop, exit codes; and loads its settings."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import structlog
+
+from ostiary.wire.logs import configure_logs
+from ostiary.wire.settings import load_settings
+
+__all__ = ["Stop", "load_settings", "run"]
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+
+_log = structlog.get_logger(__name__)
+
+
+class Stop(asyncio.Event):
+    """Set by the first SIGTERM or SIGINT: drain and return. A second signal cancels what still runs."""
+
+
+def run(
+    service_name: str,
+    main: Callable[[Stop], Awaitable[None]],
+    *,
+    log_format: Literal["json", "text"] = "json",
+) -> int:
+    """Runs `main` until it returns, and returns the process's exit code.
+
+    0: stopped in order. 2: a ValueError before or while serving, which is what bad settings, certificates and
+    addresses raise. 1: anything else, or a second signal. `main` gets the event that signals set.
+    """
+    configure_logs(service_name, log_format)
+    try:
+        return asyncio.run(_supervise(main))
+    except ValueError as error:
+        _log.error("process.refused", error=str(error))
+        return EXIT_CONFIGURATION
+    except Exception:
+        _log.exception("process.failed")
+        return EXIT_FAILED
+
+
+async def _supervise(main: Callable[[Stop], Awaitable[None]]) -> int:
+    stop = Stop()
+    task = asyncio.ensure_future(main(stop))
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            _log.warning("process.cancelled", signal=number.name)
+            task.cancel()
+        else:
+            _log.info("process.stopping", signal=number.name)
+            stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return EXIT_FAILED
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    return EXIT_OK

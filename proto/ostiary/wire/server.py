@@ -1,0 +1,179 @@
+"""The one way to build a gRPC server here: TLS always, every method under a rule, health apart, and drain."""
+
+from __future__ import annotations  # the runtime's classes are generic in their stubs alone
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from ostiary.wire.authorization import Authorizer
+from ostiary.wire.call import Call, Handler, Raw, raw
+from ostiary.wire.credentials import CredentialSource
+from ostiary.wire.dispatch import Dispatcher, Method
+from ostiary.wire.health import HealthServer
+from ostiary.wire.limits import ServerLimits
+from ostiary.wire.listen import bind
+from ostiary.wire.telemetry import ServerTelemetry
+
+__all__ = ["Call", "Handler", "Server", "ServerBuilder", "ServerLimits", "raw"]
+
+_WATCH_EVERY = 1.0
+
+
+class ServerBuilder:
+    """Collects services, then starts a server that serves nothing without TLS and a rule."""
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        health_address: str | None,
+        credentials: CredentialSource,
+        authorizer: Authorizer,
+        limits: ServerLimits = ServerLimits(),  # noqa: B008  # frozen
+    ) -> None:
+        """`address` and `health_address` are `host:port`; port 0 takes a free one, None means no health."""
+        if not isinstance(credentials, CredentialSource):
+            raise ValueError("a server needs TLS credentials: there is no plaintext mode")
+        self._address = address
+        self._health_address = health_address
+        self._credentials = credentials
+        self._authorizer = authorizer
+        self._limits = limits
+        self._methods: dict[str, Method] = {}
+        self._services: list[str] = []
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Every registered method, `/package.Service/Method`, in order of registration."""
+        return tuple(self._methods)
+
+    def add_service(
+        self, descriptor: ServiceDescriptor, handlers: Mapping[str, Handler | Raw[Handler]]
+    ) -> None:
+        """Registers a service: `handlers` maps method names to async callables `(request, call)`.
+
+        unary → unary: a coroutine; unary → stream: an async generator; for client streams the first argument
+        is an async iterator of requests. A method without a handler answers UNIMPLEMENTED, once authorised.
+        Raises ValueError for a service registered twice and for a handler of no method.
+        """
+        if descriptor.full_name in self._services:
+            raise ValueError(f"service {descriptor.full_name} is registered twice")
+        unknown = sorted(set(handlers) - set(descriptor.methods_by_name))
+        if unknown:
+            raise ValueError(f"service {descriptor.full_name} has no method {', '.join(unknown)}")
+        self._services.append(descriptor.full_name)
+        for method in descriptor.methods:
+            path = f"/{descriptor.full_name}/{method.name}"
+            self._methods[path] = _method(path, method, handlers.get(method.name))
+
+    async def start(self) -> Server:
+        """Binds and serves; not SERVING to health probes until `Server.set_serving(True)`.
+
+        Raises ValueError, in words, for bad credentials, no service, a method that no rule of the authoriser
+        names, and addresses that cannot be bound.
+        """
+        self._credentials.check()
+        if not self._methods:
+            raise ValueError("no service is registered")
+        uncovered = [path for path in self._methods if not self._authorizer.covers(path)]
+        if uncovered:
+            raise ValueError(f"no rule of the authoriser names {', '.join(uncovered)}: add one for each")
+        dispatcher = Dispatcher(self._credentials, self._authorizer, self._limits.deadline_margin)
+        server = grpc.aio.server(
+            handlers=[_Router(dispatcher, self._methods)],
+            interceptors=[ServerTelemetry(self._methods)],
+            options=self._limits.options(),
+            maximum_concurrent_rpcs=self._limits.max_concurrent_rpcs,
+        )
+        tls = self._credentials.server_credentials()
+        address = bind(self._address, "address", lambda asked: server.add_secure_port(asked, tls))
+        health = HealthServer(self._health_address, self._services) if self._health_address else None
+        running = Server(server, address, health, self._credentials)
+        await running.start()
+        return running
+
+
+class Server:
+    """A running server."""
+
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        address: str,
+        health: HealthServer | None,
+        credentials: CredentialSource,
+    ) -> None:
+        self.address = address
+        """`host:port`, with the real port where 0 was asked."""
+        self.health_address = health.address if health else None
+        self._server = server
+        self._health = health
+        self._credentials = credentials
+        self._wanted = False
+        self._changed = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Called by the builder."""
+        if self._health:
+            await self._health.start()
+        await self._server.start()
+        self._watcher = asyncio.create_task(self._watch(), name="ostiary.wire.server.watch")
+
+    def set_serving(self, serving: bool) -> None:
+        """What health probes shall be told; NOT_SERVING all the same while the own certificate is expired."""
+        self._wanted = serving
+        self._changed.set()
+
+    async def drain(self, grace: float) -> None:
+        """Says NOT_SERVING, takes no new calls, gives running ones `grace` seconds, then stops."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+            self._watcher = None
+        if self._health:
+            await self._health.set_serving(False)
+        await self._server.stop(grace)
+        if self._health:
+            await self._health.stop()
+
+    async def wait(self) -> None:
+        """Returns once the server has stopped."""
+        await self._server.wait_for_termination()
+
+    async def _watch(self) -> None:
+        """Follows the files while there are no calls, and keeps health true to the own certificate."""
+        while True:
+            self._credentials.refresh()
+            if self._health:
+                await self._health.set_serving(self._wanted and self._credentials.alive())
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _WATCH_EVERY)
+
+
+class _Router(grpc.GenericRpcHandler):
+    def __init__(self, dispatcher: Dispatcher, methods: Mapping[str, Method]) -> None:
+        self._dispatcher = dispatcher
+        self._handlers = {path: dispatcher.rpc_handler(method) for path, method in methods.items()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        path = handler_call_details.method
+        return self._handlers.get(path) or self._dispatcher.unknown_handler(path)
+
+
+def _method(path: str, method: MethodDescriptor, handler: Handler | Raw[Handler] | None) -> Method:
+    return Method(
+        path=path,
+        request_type=None if isinstance(handler, Raw) else GetMessageClass(method.input_type),
+        client_streaming=method.client_streaming,
+        server_streaming=method.server_streaming,
+        handler=handler.handler if isinstance(handler, Raw) else handler,
+    )
