@@ -1,0 +1,121 @@
+"""One untrusted file to one canonical image. Pure: bytes in, bytes out, no state.
+
+The canonical file is a fresh JPEG or PNG without metadata. What is judged is what that file decodes to, so
+whoever publishes the canonical bytes publishes exactly what was looked at: two viewers that read the original
+differently no longer matter.
+"""
+
+import warnings
+from io import BytesIO
+
+# Importing the plug-ins by name keeps Pillow from loading every other format that it knows.
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from ostiary_moderation.decode.container import image_end, sniff
+from ostiary_moderation.decode.frames import ImageFaultError, judged_frames
+from ostiary_moderation.decode.limits import Limits
+from ostiary_moderation.decode.result import Canonical, Fault, FaultCode, Frame, canonical
+
+PLUGINS = (
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+JPEG_QUALITY = 92
+# Screenshots, logos and drawings come in these and stay exact while they are small.
+_EXACT_FORMATS = ("PNG", "GIF", "BMP", "TIFF")
+_EXACT_PIXELS = 1_000_000
+_DETAIL_LENGTH = 300
+
+
+def canonicalise(data: bytes, limits: Limits | None = None) -> Canonical | Fault:
+    """Decode a JPEG, PNG, WebP, GIF, BMP or TIFF file into its canonical form, or say why that fails.
+
+    Never raises for what the file holds. Files past the limits, decoders that run out of memory and
+    decompression bombs are `too_large`; everything else that a decoder objects to is `unreadable`.
+    """
+    limits = limits or Limits()
+    if not data:
+        return Fault(FaultCode.EMPTY, "the image has no bytes")
+    if len(data) > limits.max_bytes:
+        return Fault(FaultCode.TOO_LARGE, f"{len(data)} bytes; at most {limits.max_bytes} are accepted")
+    image_format = sniff(data)
+    if image_format is None:
+        return Fault(FaultCode.UNSUPPORTED_FORMAT, "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
+    try:
+        return _decode(data, image_format, limits)
+    except ImageFaultError as refused:
+        return refused.fault
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        return Fault(FaultCode.TOO_LARGE, _words(error) or "decoding takes more memory than allowed")
+    except Exception as error:  # a decoder raises whatever the file makes it raise
+        return Fault(FaultCode.UNREADABLE, f"{image_format}: {_words(error) or type(error).__name__}")
+
+
+def _decode(data: bytes, image_format: str, limits: Limits) -> Canonical:
+    notes: list[str] = []
+    end = image_end(image_format, data)
+    if end < len(data):
+        notes.append(f"trailing data dropped ({len(data) - end} bytes)")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        frames = _open_and_judge(data[:end], image_format, limits, notes)
+    notes.extend(sorted({f"decoder warned: {_words(item.message)}" for item in caught}))
+    file, media_type = _encode(frames[0], image_format)
+    frames[0] = _as_published(file, media_type, frames[0])
+    return canonical(
+        data,
+        media_type=media_type,
+        size=frames[0].size,
+        file=file,
+        frames=[Frame(index, frame.tobytes()) for index, frame in frames.items()],
+        notes=notes,
+    )
+
+
+def _open_and_judge(
+    data: bytes, image_format: str, limits: Limits, notes: list[str]
+) -> dict[int, Image.Image]:
+    with Image.open(BytesIO(data), formats=[image_format]) as image:
+        if min(image.size) < 1:
+            raise ImageFaultError(FaultCode.UNREADABLE, f"{image.width}x{image.height} pixels")
+        return judged_frames(image, limits, notes)
+
+
+def _encode(image: Image.Image, source_format: str) -> tuple[bytes, str]:
+    """Return the canonical file and its media type: PNG for small images from exact formats, else JPEG.
+
+    Chroma is kept at full resolution, so that small coloured print stays legible.
+    """
+    file = BytesIO()
+    if source_format in _EXACT_FORMATS and image.width * image.height <= _EXACT_PIXELS:
+        image.save(file, "PNG")
+        return file.getvalue(), "image/png"
+    image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
+    return file.getvalue(), "image/jpeg"
+
+
+def _as_published(file: bytes, media_type: str, image: Image.Image) -> Image.Image:
+    if media_type == "image/png":
+        return image
+    with Image.open(BytesIO(file), formats=["JPEG"]) as published:
+        published.load()
+        return published
+
+
+def _words(error: object) -> str:
+    """Return a message fit for a log: one line, printable, short. Files can put text of their own into it."""
+    text = " ".join(str(error).split())
+    return "".join(character for character in text if character.isprintable())[:_DETAIL_LENGTH]
