@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from ostiary.cli.check_run import Outcome
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 EPILOG = (
     "Exit code, the gravest of all files: 0 all ALLOW, 3 REVIEW, 4 HOLD, 5 BLOCK, 1 an error (graver than "
