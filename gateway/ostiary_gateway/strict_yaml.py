@@ -12,7 +12,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 line = key_node.start_mark.line + 1
                 raise ValueError(f"line {line}: {key!r} is given twice; keep one of the two")
@@ -27,7 +27,7 @@ def parse(text: str) -> Any:
         ValueError: it is not YAML, or names a key twice; the message gives the line.
     """
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506: a SafeLoader
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(f"{line}{error.problem or error}") from error

@@ -72,7 +72,7 @@ def _join(image_index: int, spans: Sequence[OcrSpan]) -> Document:
 
 
 def _reading_order(spans: Sequence[OcrSpan]) -> list[OcrSpan]:
-    """Lines from the top, each from the left; a span belongs to a line whose last span it overlaps by half."""
+    """Lines from the top, each from the left; spans that overlap by half in height share a line."""
     lines: list[list[OcrSpan]] = []
     for span in sorted(spans, key=lambda span: span.region.box.y + span.region.box.height / 2):
         line = next((line for line in lines if _same_line(line[-1].region.box, span.region.box)), None)

@@ -1,7 +1,7 @@
 """Rule packs as they are written, and as they are used.
 
-A pack is one YAML file. It carries its own positive and negative cases, and is refused where one of them fails:
-a rule that does not do what it says never reaches a check.
+A pack is one YAML file. It carries its own positive and negative cases, and is refused where one of them
+fails: a rule that does not do what it says never reaches a check.
 """
 
 import hashlib

@@ -1,0 +1,106 @@
+"""Whether every policy was really judged on every image."""
+
+import math
+from collections.abc import Iterable
+
+from ostiary.v1.config_pb2 import PolicyRule
+from ostiary.v1.decision_pb2 import HoldReason
+from ostiary.v1.observation_pb2 import Observations, PolicyState
+from ostiary_gateway.policy.in_force import PolicyInForce
+
+FAULT_CODES = frozenset({"empty", "unreadable", "unsupported_format", "too_large"})
+WHOLE_CHECK = -1
+
+
+def unsound(observations: Observations, image_count: int) -> str | None:
+    """Why observations cannot be believed, in words; None where they can.
+
+    Numbers outside their range and images that the request does not have are the mark of a broken pod: what
+    else it says is then worth nothing.
+    """
+    indices = [image.image_index for image in observations.images]
+    faults = [fault.image_index for fault in observations.faults]
+    places = [span.region.image_index for span in observations.ocr]
+    places += [code.region.image_index for code in observations.barcodes]
+    asked = [score.image_index for score in observations.scores]
+    if any(not 0 <= index < image_count for index in (*indices, *faults, *places, *asked)):
+        return "it names an image that the check does not have"
+    if len(set(indices)) < len(indices) or set(indices) & set(faults):
+        return "it names an image twice"
+    table = [number for row in observations.calibration for number in (row.precision, row.threshold)]
+    if not _all_probabilities([score.probability for score in observations.scores] + table):
+        return "it holds a probability outside 0 to 1"
+    return None
+
+
+def state(
+    rule: PolicyRule, policy: PolicyInForce, observations: Observations, image_count: int
+) -> PolicyState.ValueType:
+    """How one policy fared on sound observations."""
+    if not observations.HasField("bundle"):
+        # Nothing looked: the faults were seen before the check was sent anywhere.
+        return _unreadable_or(PolicyState.POLICY_STATE_UNAVAILABLE, observations)
+    if rule.policy not in observations.capabilities or _missing_detectors(rule.policy, policy, observations):
+        return PolicyState.POLICY_STATE_UNSUPPORTED
+    if failures(rule.policy, observations) or unseen(observations, image_count):
+        return _unreadable_or(PolicyState.POLICY_STATE_UNAVAILABLE, observations)
+    return _unreadable_or(PolicyState.POLICY_STATE_JUDGED, observations)
+
+
+def failures(policy: str, observations: Observations) -> list[str]:
+    """What should have judged `policy` and did not, in words."""
+    detectors = [
+        f"detector {detector.name} did not complete: {detector.error or 'no reason given'}"
+        for detector in observations.detectors
+        if policy in detector.policies and not detector.completed
+    ]
+    answered = {
+        (score.policy, score.label, score.question, score.image_index) for score in observations.scores
+    }
+    questions = {
+        (row.policy, row.label, row.question) for row in observations.calibration if row.policy == policy
+    }
+    unanswered = [
+        f"question {question[2]} was not answered on image {image.image_index}"
+        for question in sorted(questions)
+        for image in observations.images
+        if (*question, image.image_index) not in answered
+    ]
+    return detectors + unanswered
+
+
+def unseen(observations: Observations, image_count: int) -> list[int]:
+    """Images that were neither read nor found faulty."""
+    seen = {image.image_index for image in observations.images}
+    seen |= {fault.image_index for fault in observations.faults}
+    return [index for index in range(image_count) if index not in seen]
+
+
+def image_holds(observations: Observations, image_count: int) -> list[HoldReason]:
+    """One reason per image that could not be judged, in the order of the images."""
+    faults = [
+        HoldReason(
+            code=fault.code if fault.code in FAULT_CODES else "unreadable",
+            image_index=fault.image_index,
+            detail=fault.detail,
+        )
+        for fault in observations.faults
+    ]
+    missing = [
+        HoldReason(code="unavailable", image_index=index, detail="The image was not looked at: check again.")
+        for index in unseen(observations, image_count)
+    ]
+    return sorted(faults + missing, key=lambda reason: reason.image_index)
+
+
+def _missing_detectors(name: str, policy: PolicyInForce, observations: Observations) -> frozenset[str]:
+    there = {detector.name for detector in observations.detectors}
+    return frozenset(need for pack in policy.packs if name in pack.policies for need in pack.needs - there)
+
+
+def _unreadable_or(otherwise: PolicyState.ValueType, observations: Observations) -> PolicyState.ValueType:
+    return PolicyState.POLICY_STATE_UNREADABLE if observations.faults else otherwise
+
+
+def _all_probabilities(numbers: Iterable[float]) -> bool:
+    return all(math.isfinite(number) and 0 <= number <= 1 for number in numbers)

@@ -1,0 +1,123 @@
+"""A moderation policy together with the rule packs it names: all that a decision depends on."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from google.protobuf import json_format
+
+from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule
+from ostiary.v1.decision_pb2 import Action
+from ostiary_gateway.json_mapping import parse_message
+from ostiary_gateway.rules.pack import RulePack
+
+SOURCES = frozenset({"ocr", "text", "barcode", "vlm"})
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_TERRITORY = re.compile(r"([A-Z]{2})?")
+
+
+@dataclass(frozen=True)
+class PolicyInForce:
+    """A valid policy, ready to decide.
+
+    Attributes:
+        message: the policy as written.
+        packs: the rule packs that it names, in its order.
+        sha256: SHA-256 (32 bytes) over the JSON text of `{"policy": …, "rule_packs": {"name@version": hex
+            digest}}`: field names as in the .proto file, keys sorted, no spaces, ASCII.
+    """
+
+    message: ModerationPolicy
+    packs: tuple[RulePack, ...]
+    sha256: bytes
+
+    @property
+    def label(self) -> str:
+        """Name and version: `default@1`."""
+        return f"{self.message.name}@{self.message.version}"
+
+    def rule(self, policy: str) -> PolicyRule | None:
+        """What the policy says about `policy`; None where it does not judge it."""
+        return next((rule for rule in self.message.policies if rule.policy == policy), None)
+
+
+def load(text: str, packs: Mapping[str, RulePack]) -> PolicyInForce:
+    """The policy written in `text` (proto3 JSON mapping, as YAML).
+
+    Raises:
+        ValueError: in words: what is wrong where.
+    """
+    return put_in_force(parse_message(text, ModerationPolicy), packs)
+
+
+def put_in_force(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> PolicyInForce:
+    """`message` with its rule packs, taken from `packs`.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    _validate(message, packs)
+    named = tuple(packs[name] for name in message.rule_packs)
+    return PolicyInForce(message, named, _digest(message, named))
+
+
+def _digest(message: ModerationPolicy, packs: Iterable[RulePack]) -> bytes:
+    content = {
+        "policy": json_format.MessageToDict(message, preserving_proto_field_name=True),
+        "rule_packs": {pack.label: pack.digest.hex() for pack in packs},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _validate(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> None:
+    _require(_DNS_LABEL.fullmatch(message.name), "name: a DNS label is needed, such as `default`")
+    _require(message.version, 'version: it is shown in receipts, so give one, such as "1"')
+    _require(
+        message.policies, "policies: name at least one; a policy that judges nothing would allow everything"
+    )
+    _require(
+        _TERRITORY.fullmatch(message.default_territory), "defaultTerritory: two capital letters, such as `DE`"
+    )
+    _unique("policies", (rule.policy for rule in message.policies))
+    _unique("rulePacks", message.rule_packs)
+    for name in message.rule_packs:
+        known = ", ".join(sorted(packs))
+        _require(name in packs, f"rulePacks: there is no pack {name!r}; there are: {known}")
+    for index, rule in enumerate(message.policies):
+        _require(rule.policy, f"policies[{index}].policy: a name is needed")
+        _validate_labels(f"policies[{index}]", rule.labels)
+
+
+def _validate_labels(path: str, labels: Iterable[LabelRule]) -> None:
+    labels = list(labels)
+    _unique(f"{path}.labels", (rule.label for rule in labels))
+    for index, rule in enumerate(labels):
+        here = f"{path}.labels[{index}]"
+        _require(rule.label, f"{here}.label: a name is needed")
+        _require(rule.steps, f"{here}.steps: give at least one, or leave the label out to note it only")
+        for number, step in enumerate(rule.steps):
+            _validate_step(f"{here}.steps[{number}]", step)
+
+
+def _validate_step(path: str, step: ActionStep) -> None:
+    actions = "ACTION_NOTE, ACTION_REVIEW or ACTION_BLOCK"
+    _require(step.action in Action.values() and step.action, f"{path}.action: say {actions}")
+    when = step.WhichOneof("when")
+    _require(when, f"{path}: say when: threshold or targetPrecision")
+    value = step.threshold if when == "threshold" else step.target_precision
+    _require(0 < value <= 1, f"{path}.{when}: a number above 0 and at most 1 is needed, not {value:g}")
+    unknown = set(step.sources) - SOURCES
+    _require(not unknown, f"{path}.sources: {sorted(unknown)} is none of {', '.join(sorted(SOURCES))}")
+
+
+def _unique(path: str, names: Iterable[str]) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    _require(not twice, f"{path}: {twice[0] if twice else ''!r} is named twice; keep one")
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
