@@ -37,7 +37,7 @@ class Recorded:
     caller: str
 
 
-class DuplicateKey(Exception):
+class DuplicateKey(Exception):  # noqa: N818 # an outcome to answer from, more than an error
     """The tenant's idempotency key is taken; nothing new was recorded.
 
     `recorded` is the answer on record, `request_sha256` the request it was given to: 32 bytes.

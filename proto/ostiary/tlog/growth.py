@@ -1,4 +1,4 @@
-"""A tree that only grows: its root, and each tile hash as it becomes final, in memory of the tree's height."""
+"""A tree that only grows: its root, and each tile hash as it becomes final."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -102,8 +102,8 @@ def verify_consistency(
 ) -> None:
     """RFC 9162 §2.1.4.2, the algorithm for RFC 6962 §2.1.2 proofs.
 
-    Raises ProofError where the new tree is not shown to extend the old one. The empty tree is extended by every
-    tree, with an empty proof.
+    Raises ProofError where the new tree is not shown to extend the old one. Every tree extends the empty one,
+    with an empty proof.
     """
     if not 0 <= old_size <= new_size:
         raise ProofError(f"a tree of {new_size} extends no tree of {old_size}")

@@ -32,7 +32,7 @@ def check_name(name: str) -> None:
     """Raise NoteError unless `name` may name a key: not empty, no space, no plus, no control character."""
     if not name or "+" in name or not name.isprintable() or any(c.isspace() for c in name):
         raise NoteError(
-            f"{name!r} cannot name a key: spaces, plus signs and control characters are not allowed"
+            f"{name!r} cannot name a key: it is empty, or has spaces, plus signs or control characters"
         )
 
 

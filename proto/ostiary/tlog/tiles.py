@@ -1,4 +1,4 @@
-"""Tiles and entry bundles of C2SP (c2sp.org/tlog-tiles): which files a log of a size has, and what is in them."""
+"""Tiles and entry bundles of C2SP (c2sp.org/tlog-tiles): which files a log has, and what is in them."""
 
 import re
 import struct
@@ -18,7 +18,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, order=True)
 class Tile:
-    """One file: `width` hashes (1 to 256) of tile `index` at `level`, or as many entries where level is ENTRIES."""
+    """One file: `width` (1 to 256) hashes of tile `index` at `level`; entries where `level` is ENTRIES."""
 
     level: int
     index: int
@@ -44,7 +44,7 @@ class Tile:
 
 
 def index_path(index: int) -> str:
-    """c2sp.org/tlog-tiles: three digits per element, all but the last after an x: 1234067 is x001/x234/067."""
+    """c2sp.org/tlog-tiles: three digits per element, all but the last behind an x: x001/x234/067."""
     digits = str(index)
     digits = digits.zfill(-(-len(digits) // 3) * 3)
     groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
@@ -82,7 +82,7 @@ def tiles_since(old_size: int, size: int) -> Iterator[Tile]:
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
-    """Entries, each behind its length as a big-endian uint16. Raises ValueError on an entry over 65,535 bytes."""
+    """Entries, each behind its length as a big-endian uint16. Raises ValueError over 65,535 bytes each."""
     if any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
         raise ValueError(f"an entry is at most {MAX_ENTRY_BYTES} bytes")
     return b"".join(struct.pack(">H", len(entry)) + entry for entry in entries)

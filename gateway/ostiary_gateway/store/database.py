@@ -1,0 +1,98 @@
+"""Opens the SQLite database: durable on every commit, at the newest schema, for its owner alone."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from ostiary.wire.errors import OstiaryError, Reason
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# FULL, not NORMAL: in WAL mode NORMAL loses the last commits when the machine loses power.
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+)
+
+
+class StoreError(ValueError):
+    """The store cannot be opened as it is; the message says what to do."""
+
+
+def unavailable(error: BaseException) -> OstiaryError:
+    """What a caller hears when the store failed; details go to the log, not to the caller."""
+    failure = OstiaryError(Reason.STORE_UNAVAILABLE, "the record cannot be reached; nothing was decided")
+    failure.__cause__ = error
+    return failure
+
+
+def async_engine(path: Path, *, begin: str, pool_size: int) -> AsyncEngine:
+    """An engine whose transactions start with `begin`: `BEGIN IMMEDIATE` to write, `BEGIN` to read."""
+    url = f"sqlite+aiosqlite:///{path.absolute()}"
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=10)
+    _configure(engine.sync_engine, begin)
+    return engine
+
+
+def reading_engine(path: Path) -> Engine:
+    """An engine that reads from a thread of its own."""
+    engine = create_engine(f"sqlite:///{path.absolute()}", pool_size=1, max_overflow=0)
+    _configure(engine, "BEGIN")
+    return engine
+
+
+def _configure(engine: Engine, begin: str) -> None:
+    """Make each connection durable, and each transaction start where it is asked for."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def prepare_file(path: Path) -> None:
+    """Make the database file, readable by its owner alone, where there is none. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def migrate(engine: AsyncEngine, path: Path) -> None:
+    """Bring the schema to the newest revision. Raises StoreError."""
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except CommandError as error:
+        raise StoreError(f"{path} is of a newer Ostiary; start that one ({error})") from error
+    except DBAPIError as error:
+        raise StoreError(f"{path} cannot be opened as a database: {error.orig}") from error
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", "ostiary_gateway.store:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,109 @@
+"""Opens the record: refuses what does not fit together, and starts what writes and publishes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from ostiary.tlog.keys import load_log_key
+from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ostiary_gateway.store.database import StoreError, async_engine, migrate, prepare_file, reading_engine
+from ostiary_gateway.store.folder import LogFolder
+from ostiary_gateway.store.publisher import Publisher, published_size
+from ostiary_gateway.store.schema import logs
+from ostiary_gateway.store.sqlite_recorder import SqliteRecorder, utc_now
+from ostiary_gateway.store.writer import Writer
+
+_READERS = 4
+_PUBLISH_INTERVAL = 0.25
+
+
+@asynccontextmanager
+async def open_recorder(
+    *,
+    store: Path,
+    log_dir: Path,
+    log_key: Path,
+    origin: str,
+    clock: Callable[[], datetime] = utc_now,
+    publish_interval: float = _PUBLISH_INTERVAL,
+) -> AsyncIterator[SqliteRecorder]:
+    """The recorder over the database `store`, its log signed with `log_key` and published to `log_dir`.
+
+    A database that is not there is made, unless its log has been published. On leaving, what was recorded is
+    published. `clock` gives aware times; `publish_interval` is in seconds.
+
+    Raises StoreError, whose words say what to do: the key is missing or is not of `origin`, the database
+    belongs to another log or cannot be opened, or the folder holds what this database never signed.
+    """
+    key = _load_key(log_key, origin)
+    folder = LogFolder(log_dir, store.with_name(store.name + ".publishing"))
+    _prepare(store, folder, log_dir)
+    async with AsyncExitStack() as stack:
+        writers = async_engine(store, begin="BEGIN IMMEDIATE", pool_size=1)
+        stack.push_async_callback(writers.dispose)
+        readers = async_engine(store, begin="BEGIN", pool_size=_READERS)
+        stack.push_async_callback(readers.dispose)
+        published = reading_engine(store)
+        stack.callback(published.dispose)
+        await migrate(writers, store)
+        await _identify(writers, key.verifier, folder, store)
+        publisher = Publisher(published, folder, key.verifier, publish_interval)
+        writer = Writer(writers, key, committed=publisher.notify)
+        publishing_task = asyncio.create_task(publisher.run())
+        writing_task = asyncio.create_task(writer.run())
+        try:
+            yield SqliteRecorder(writer, readers, origin, clock)
+        finally:
+            writer.close()
+            await writing_task
+            publisher.close()
+            await publishing_task
+
+
+def _load_key(path: Path, origin: str) -> SignerKey:
+    try:
+        key = load_log_key(path)
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is missing: make the log's key with `ostiary gateway init`") from error
+    except (OSError, NoteError) as error:
+        raise StoreError(f"the log's key cannot be read: {error}") from error
+    if key.name != origin:
+        raise StoreError(f"{path} is the key of {key.name}, but the settings name the log {origin}")
+    return key
+
+
+def _prepare(store: Path, folder: LogFolder, log_dir: Path) -> None:
+    """Make the database file, unless that would start a log anew behind the auditors' backs."""
+    try:
+        if not store.exists() and not folder.is_empty():
+            raise StoreError(
+                f"{store} is missing, but its log is published in {log_dir}: restore the database, or start "
+                "another log, with an origin, a key and a folder of its own"
+            )
+        prepare_file(store)
+    except OSError as error:
+        raise StoreError(f"{store} cannot be made: {error}") from error
+
+
+async def _identify(writers: AsyncEngine, key: VerifierKey, folder: LogFolder, store: Path) -> None:
+    """Hold database, key and folder against one another; a database without a log becomes the key's."""
+    try:
+        async with writers.begin() as connection:
+            await connection.run_sync(_check_identity, key, folder, store)
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(f"{store} cannot be used: {error}") from error
+
+
+def _check_identity(connection: Connection, key: VerifierKey, folder: LogFolder, store: Path) -> None:
+    found = connection.scalar(select(logs.c.verifier_key))
+    if found is None:
+        connection.execute(insert(logs), {"id": 1, "verifier_key": str(key)})
+    elif found != str(key):
+        raise StoreError(f"{store} belongs to the log {found}, but the key is that of {key}")
+    published_size(folder, key, connection)

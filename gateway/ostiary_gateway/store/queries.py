@@ -1,0 +1,107 @@
+"""The questions asked of the tables; each runs inside the caller's transaction."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
+from ostiary.tlog.tiles import hashes_at, levels
+from ostiary.v1.record_pb2 import DecisionRecord
+from sqlalchemy import ColumnElement, Connection, Row, func, select, tuple_
+
+from ostiary_gateway.recorder import Recorded
+from ostiary_gateway.store.rows import with_receipt
+from ostiary_gateway.store.schema import checkpoints, decisions, entries, nodes
+
+Key = tuple[str, str]
+
+_D = decisions.c
+_OF_KEY = tuple_(_D.tenant, _D.idempotency_key)
+_HAS_KEY = _D.idempotency_key != ""
+# The first checkpoint signed over the entry: the one that its caller was given.
+_NOTE = (
+    select(checkpoints.c.note)
+    .where(checkpoints.c.size > _D.log_index)
+    .order_by(checkpoints.c.size)
+    .limit(1)
+    .scalar_subquery()
+    .label("checkpoint")
+)
+_RECORDED = select(
+    _D.tenant,
+    _D.idempotency_key,
+    _D.caller,
+    _D.request_sha256,
+    _D.record,
+    _D.log_index,
+    entries.c.leaf_hash,
+    _NOTE,
+).join_from(decisions, entries)
+
+
+def log_size(connection: Connection) -> int:
+    """How many entries the log holds."""
+    last = connection.scalar(select(func.max(entries.c.log_index)))
+    return 0 if last is None else last + 1
+
+
+def newest_checkpoint(connection: Connection) -> tuple[int, str] | None:
+    """Size and note of the newest checkpoint; None while the log is empty."""
+    query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.size, row.note)
+
+
+def checkpoint_of(connection: Connection, size: int) -> str | None:
+    """The note signed when the log had `size` entries, if one was."""
+    return connection.scalar(select(checkpoints.c.note).where(checkpoints.c.size == size))
+
+
+def tile_hashes(connection: Connection, level: int, start: int, stop: int) -> list[bytes]:
+    """The hashes from index `start` to before `stop` at a tile level."""
+    if level == 0:
+        index, query = entries.c.log_index, select(entries.c.leaf_hash)
+    else:
+        index, query = nodes.c.node_index, select(nodes.c.hash).where(nodes.c.level == level)
+    rows = connection.scalars(query.where(index >= start, index < stop).order_by(index))
+    return list(rows)
+
+
+def entry_data(connection: Connection, start: int, stop: int) -> list[bytes]:
+    """The entries from index `start` to before `stop`."""
+    index = entries.c.log_index
+    query = select(entries.c.data).where(index >= start, index < stop).order_by(index)
+    return list(connection.scalars(query))
+
+
+def load_tree(connection: Connection) -> GrowingTree:
+    """The right edge of the log's tree."""
+    size = log_size(connection)
+    partial = []
+    for level in range(levels(size)):
+        stop = hashes_at(size, level)
+        partial.append(tile_hashes(connection, level, stop - stop % TILE_WIDTH, stop))
+    return GrowingTree.from_tiles(partial)
+
+
+def recorded_by_keys(connection: Connection, keys: Iterable[Key], origin: str) -> dict[Key, Recorded]:
+    """The decisions that tenants' idempotency keys led to; keys without one are left out."""
+    rows = connection.execute(_RECORDED.where(_HAS_KEY, _OF_KEY.in_(list(keys))))
+    return {(row.tenant, row.idempotency_key): _recorded(row, origin) for row in rows}
+
+
+def recorded_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Recorded | None:
+    """A tenant's decision by its check."""
+    condition: ColumnElement[bool] = (_D.check_id == check_id) & (_D.tenant == tenant)
+    row = connection.execute(_RECORDED.where(condition)).one_or_none()
+    return None if row is None else _recorded(row, origin)
+
+
+def _recorded(row: Row[*tuple[Any, ...]], origin: str) -> Recorded:
+    response = with_receipt(
+        DecisionRecord.FromString(row.record).response,
+        origin=origin,
+        log_index=row.log_index,
+        leaf_hash=row.leaf_hash,
+        checkpoint=row.checkpoint,
+    )
+    return Recorded(row.request_sha256, response, row.caller)

@@ -1,0 +1,74 @@
+"""The tables, as queries see them. The migrations make them; a test holds the two together."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+# One row: which log this database is.
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_log"), primary_key=True),
+    Column("verifier_key", Text, nullable=False),
+)
+
+# The log's entries, by their zero-based index.
+entries = Table(
+    "entries",
+    metadata,
+    Column("log_index", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+)
+
+# The hashes of tiles at level 1 and up, each over 256**level entries.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("node_index", Integer, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+# Every checkpoint that was signed, by tree size.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+
+# The decisions. `record` is a serialised DecisionRecord; its entry commits to it under `salt`.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("check_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("created_us", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("log_index", Integer, ForeignKey("entries.log_index"), nullable=False, unique=True),
+    # A tenant's key leads to one decision; decisions without a key are not compared.
+    Index(
+        "decisions_by_key",
+        "tenant",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key <> ''"),
+    ),
+)

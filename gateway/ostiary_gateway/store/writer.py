@@ -1,0 +1,138 @@
+"""Writes decisions in batches: what waits goes into one transaction, and nobody is told before it commits."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from ostiary.tlog.growth import GrowingTree
+from ostiary.tlog.note import SignerKey
+from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.wire.errors import OstiaryError, Reason
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ostiary_gateway.store import queries
+from ostiary_gateway.store.append import Outcome, append
+from ostiary_gateway.store.database import unavailable
+from ostiary_gateway.store.rows import Prepared
+
+LOG = structlog.get_logger("ostiary.store")
+MAX_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A decision on its way, and the future that its caller waits on."""
+
+    prepared: Prepared
+    outcome: "asyncio.Future[CheckResponse]"
+
+    def settle(self, outcome: CheckResponse | BaseException) -> None:
+        """Tell the caller, unless it has gone."""
+        if self.outcome.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.outcome.set_exception(outcome)
+        else:
+            self.outcome.set_result(outcome)
+
+
+class Writer:
+    """The one task of a process that writes decisions.
+
+    Other processes may write to the same database: each transaction locks it first, and starts from what it
+    then finds.
+    """
+
+    def __init__(self, engine: AsyncEngine, key: SignerKey, committed: Callable[[], None]) -> None:
+        """`engine` starts transactions with BEGIN IMMEDIATE; `committed` is called after each commit."""
+        self._engine = engine
+        self._key = key
+        self._committed = committed
+        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue()
+        self._tree: GrowingTree | None = None
+        self._failing = False
+        self._closed = False
+
+    def submit(self, prepared: Prepared) -> "asyncio.Future[CheckResponse]":
+        """Queue a decision; the future resolves once it is durable. Raises OstiaryError once closed."""
+        if self._closed:
+            raise OstiaryError(Reason.STORE_UNAVAILABLE, "the record is closed")
+        outcome: asyncio.Future[CheckResponse] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(Pending(prepared, outcome))
+        return outcome
+
+    def close(self) -> None:
+        """Take no more; `run` returns when what waits is written."""
+        self._closed = True
+        self._queue.put_nowait(None)
+
+    async def run(self) -> None:
+        """Write until closed."""
+        while (first := await self._queue.get()) is not None:
+            batch = [first]
+            while len(batch) < MAX_BATCH and not self._queue.empty():
+                pending = self._queue.get_nowait()
+                if pending is None:
+                    self._queue.put_nowait(None)
+                    break
+                batch.append(pending)
+            await self._settle(batch)
+
+    async def _settle(self, batch: Sequence[Pending]) -> None:
+        """Write a batch and tell its callers how it went."""
+        try:
+            outcomes = await self._write([pending.prepared for pending in batch])
+        except IntegrityError as error:
+            await self._settle_apart(batch, error)
+            return
+        except Exception as error:
+            await self._fail(batch, error)
+            return
+        self._recovered()
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            pending.settle(outcome)
+        self._committed()
+
+    async def _settle_apart(self, batch: Sequence[Pending], error: IntegrityError) -> None:
+        """One decision broke a constraint: only its own caller is to suffer."""
+        if len(batch) == 1:
+            check_id = batch[0].prepared.new.check_id
+            batch[0].settle(ValueError(f"check {check_id} cannot be recorded: {error.orig}"))
+            return
+        for pending in batch:
+            await self._settle([pending])
+
+    async def _fail(self, batch: Sequence[Pending], error: Exception) -> None:
+        """Nothing of the batch is durable; the next one starts on fresh connections."""
+        if not self._failing:
+            LOG.error("store failed", error=str(error), waiting=len(batch))
+        self._failing, self._tree = True, None
+        for pending in batch:
+            pending.settle(unavailable(error))
+        try:
+            await self._engine.dispose()
+        except SQLAlchemyError as again:
+            LOG.warning("closing the store failed", error=str(again))
+
+    def _recovered(self) -> None:
+        if self._failing:
+            LOG.info("store recovered")
+        self._failing = False
+
+    async def _write(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        """Commit a batch; what becomes of each decision, in order."""
+        async with self._engine.begin() as connection:
+            tree = await connection.run_sync(self._current_tree)
+            outcomes = await connection.run_sync(append, tree, self._key, batch)
+        self._tree = tree
+        return outcomes
+
+    def _current_tree(self, connection: Connection) -> GrowingTree:
+        """A tree to grow; read anew after a failure, and where another process has written."""
+        size = queries.log_size(connection)
+        if self._tree is None or self._tree.size != size:
+            return queries.load_tree(connection)
+        return self._tree.copy()
