@@ -6,7 +6,7 @@ from typing import Any
 from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
 from ostiary.tlog.tiles import hashes_at, levels
 from ostiary.v1.record_pb2 import DecisionRecord
-from sqlalchemy import ColumnElement, Connection, Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from ostiary_gateway.recorder import Recorded
 from ostiary_gateway.store.rows import with_receipt
@@ -15,7 +15,6 @@ from ostiary_gateway.store.schema import checkpoints, decisions, entries, nodes
 Key = tuple[str, str]
 
 _D = decisions.c
-_OF_KEY = tuple_(_D.tenant, _D.idempotency_key)
 _HAS_KEY = _D.idempotency_key != ""
 # The first checkpoint signed over the entry: the one that its caller was given.
 _NOTE = (
@@ -85,8 +84,17 @@ def load_tree(connection: Connection) -> GrowingTree:
 
 def recorded_by_keys(connection: Connection, keys: Iterable[Key], origin: str) -> dict[Key, Recorded]:
     """The decisions that tenants' idempotency keys led to; keys without one are left out."""
-    rows = connection.execute(_RECORDED.where(_HAS_KEY, _OF_KEY.in_(list(keys))))
-    return {(row.tenant, row.idempotency_key): _recorded(row, origin) for row in rows}
+    wanted = set(keys)
+    # Two IN lists, not one of pairs: SQLite answers pairs by scanning the whole index.
+    query = _RECORDED.where(
+        _HAS_KEY,
+        _D.tenant.in_({tenant for tenant, _ in wanted}),
+        _D.idempotency_key.in_({key for _, key in wanted}),
+    )
+    rows = connection.execute(query).all()
+    return {
+        key: _recorded(row, origin) for row in rows if (key := (row.tenant, row.idempotency_key)) in wanted
+    }
 
 
 def recorded_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Recorded | None:
