@@ -24,9 +24,7 @@ FULL = moderation_pb2.CheckResponse(
             ],
             source="ocr",
             evidence=decision_pb2.Evidence(
-                rule=decision_pb2.RuleEvidence(
-                    rule="contact.wechat", pack="diversion@1", matched_text="微信 a"
-                ),
+                rule=decision_pb2.RuleEvidence(rule="contact.wechat", pack="diversion@1", matched_text="a"),
                 barcode=observation_pb2.Barcode(format="QRCode", text="https://x.example", payload=b"p"),
                 brand=observation_pb2.BrandCandidate(brand="b", reference_id="r", score=0.5, kind="word"),
                 score=observation_pb2.PolicyScore(question="q", image_index=1, probability=0.25),

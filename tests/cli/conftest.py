@@ -1,0 +1,5 @@
+"""The scripted server, for commands that call a gateway."""
+
+from client.conftest import credentials, profile, script
+
+__all__ = ["credentials", "profile", "script"]
