@@ -2,7 +2,8 @@
 
 A request is a length and the file. An answer is a length, a JSON header, then the canonical file and the
 pixels, whose sizes follow from the header. JSON and raw bytes, never pickle: a worker that a hostile image
-has taken over must not be able to run code in the pod, so the reader checks every field before it believes it.
+has taken over must not be able to run code in the pod, so the reader checks every field before it believes
+it.
 """
 
 import json

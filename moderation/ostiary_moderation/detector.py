@@ -1,0 +1,112 @@
+"""The contract of detectors: what looks at canonical pixels beside the model, and says what it saw.
+
+A detector is a class named in the entry-point group `ostiary.detectors`. A bundle's manifest says which ones
+run, by that name, with their settings. They return parts of the wire's `Observations`, never a judgement.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from ostiary.v1.observation_pb2 import Barcode, BrandCandidate, OcrSpan, PdqHash, PolicyScore
+
+GROUP = "ostiary.detectors"
+
+
+class DetectorError(ValueError):
+    """A detector that cannot be had; the message says what to change in the bundle or the installation."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """One frame to look at.
+
+    `index`: of the image in the request. `frame`: zero-based, in that image. `pixels`: height × width × 3,
+    uint8, sRGB, canonical; read-only.
+    """
+
+    index: int
+    frame: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What a detector saw, in the terms of the contract; regions lie within the canonical image."""
+
+    ocr: tuple[OcrSpan, ...] = ()
+    barcodes: tuple[Barcode, ...] = ()
+    brands: tuple[BrandCandidate, ...] = ()
+    scores: tuple[PolicyScore, ...] = ()
+    pdq: tuple[PdqHash, ...] = ()
+
+    def __add__(self, other: "Detections") -> "Detections":
+        """Both together."""
+        return Detections(
+            ocr=self.ocr + other.ocr,
+            barcodes=self.barcodes + other.barcodes,
+            brands=self.brands + other.brands,
+            scores=self.scores + other.scores,
+            pdq=self.pdq + other.pdq,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An image and what the detector must see in it; nothing expected means that it must see nothing."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    expected: Detections = field(default_factory=Detections)
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Looks at images. Constructed as `cls(settings, threads)`, with ValueError for unknown settings."""
+
+    @property
+    def name(self) -> str:
+        """Name, as the entry point has it."""
+
+    @property
+    def version(self) -> str:
+        """Version of the detector and its model."""
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Policies whose evidence it provides."""
+
+    def detect(self, images: Sequence[DecodedImage]) -> Detections:
+        """Look at the images. Called from one thread at a time, never the event loop's."""
+
+    def examples(self) -> Iterator[Example]:
+        """Images with what it must see in them; they feed the tests."""
+
+
+def load_detectors(wanted: Iterable[tuple[str, Mapping[str, Any]]], threads: int) -> list[Detector]:
+    """Return the detectors of the given names, made with their settings and for `threads` CPU threads each.
+
+    Raises DetectorError for a name that no installed package provides, and for settings that do not fit.
+    """
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return [_load(name, settings, threads, installed) for name, settings in wanted]
+
+
+def _load(
+    name: str, settings: Mapping[str, Any], threads: int, installed: Mapping[str, EntryPoint]
+) -> Detector:
+    if name not in installed:
+        names = ", ".join(sorted(installed)) or "none"
+        raise DetectorError(f"detector {name}: not installed; there are {names}")
+    try:
+        detector = installed[name].load()(settings, threads)
+    except (ImportError, ValueError) as error:
+        raise DetectorError(f"detector {name}: {error}") from error
+    if not isinstance(detector, Detector):
+        raise DetectorError(
+            f"detector {name}: {installed[name].value} does not keep the contract of detectors"
+        )
+    return detector

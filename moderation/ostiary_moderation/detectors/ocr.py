@@ -1,0 +1,139 @@
+"""Text in images, Chinese and Latin, by rapidocr (PP-OCRv6); its models come with its package.
+
+Nothing is ever downloaded: the detector starts with the models on disk or not at all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ostiary.v1.image_pb2 import Box, Region
+from ostiary.v1.observation_pb2 import OcrSpan
+from PIL import Image, ImageDraw, ImageFont
+from pydantic import BaseModel, ConfigDict, Field
+
+from ostiary_moderation.detector import DecodedImage, Detections, Example
+from ostiary_moderation.detectors.regions import region
+
+_MODELS = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+}
+
+
+class OcrSettings(BaseModel):
+    """Settings of the OCR detector in a bundle. Sides in pixels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_side: int = Field(default=480, ge=32, le=2048)
+    """Images whose shorter side is less are enlarged to it: print of 9 pixels becomes legible."""
+
+    max_side: int = Field(default=1280, ge=64, le=4096)
+    """Text is looked for in a copy whose longer side is at most this; found text is read in full resolution.
+    Time grows with the square: about 1.1 s per megapixel on one core."""
+
+    min_confidence: float = Field(default=0.5, ge=0, le=1)
+    """Text read with less confidence is left out."""
+
+
+class OcrDetector:
+    """Finds and reads text: contact details, addresses of other shops, claims, brand names."""
+
+    name = "ocr"
+    policies = ("prohibited_ads",)
+
+    def __init__(self, settings: Mapping[str, Any], threads: int) -> None:
+        """Load the models. Raises ValueError for settings that do not fit and for missing models."""
+        # Imported here: it pulls in OpenCV and ONNX Runtime, which a pod without OCR does not need.
+        import cv2
+        import rapidocr
+
+        self._settings = OcrSettings.model_validate(dict(settings))
+        self.version = f"rapidocr {version('rapidocr')} PP-OCRv6"
+        cv2.setNumThreads(threads)
+        folder = Path(rapidocr.__file__).parent / "models"
+        self._reader = rapidocr.RapidOCR(params=_parameters(self._settings, _models(folder), threads))
+        # Each model is loaded when it is first needed; the first request should not wait for that.
+        self.detect([DecodedImage(0, 0, _draw("ready"))])
+
+    def detect(self, images: Sequence[DecodedImage]) -> Detections:
+        """Read the text in the images, top to bottom."""
+        return Detections(ocr=tuple(span for image in images for span in self._detect_in(image)))
+
+    def _detect_in(self, image: DecodedImage) -> list[OcrSpan]:
+        from rapidocr.utils.output import RapidOCROutput
+
+        pixels, scale = _enlarged(image.pixels, self._settings.min_side, self._settings.max_side)
+        read = self._reader(np.ascontiguousarray(pixels[:, :, ::-1]))
+        if not isinstance(read, RapidOCROutput) or read.boxes is None or not read.txts or not read.scores:
+            return []
+        return [
+            OcrSpan(
+                text=text,
+                confidence=float(score),
+                region=region(image, [(x / scale, y / scale) for x, y in box]),
+            )
+            for box, text, score in zip(read.boxes, read.txts, read.scores, strict=True)
+        ]
+
+    def examples(self) -> Iterator[Example]:
+        """Contact details in English, drawn here, and in Chinese, from a file; and an image without text."""
+        english = "WhatsApp 5550100234"
+        yield _example(english, _draw(english))
+        # Set in Noto Sans SC (SIL Open Font License) at 16 pixels over a photograph of a shirt (CC0 1.0).
+        chinese = files(__package__).joinpath("examples/contact_zh.png")
+        with chinese.open("rb") as file, Image.open(file, formats=["PNG"]) as image:
+            yield _example("加微信13800138000", np.asarray(image.convert("RGB")))
+        yield Example("no text", np.full((240, 320, 3), 200, np.uint8))
+
+
+def _models(folder: Path) -> dict[str, Path]:
+    paths = {task: folder / name for task, name in _MODELS.items()}
+    for path in paths.values():
+        if not path.is_file():
+            raise ValueError(f"{path} is missing; reinstall rapidocr, whose package holds its models")
+    return paths
+
+
+def _parameters(settings: OcrSettings, models: Mapping[str, Path], threads: int) -> dict[str, Any]:
+    return {
+        "Global.log_level": "critical",
+        "Global.text_score": settings.min_confidence,
+        # Sizes are set here alone: rapidocr would blow a strip of one pixel up to gigabytes. Text that is found is
+        # cut out of the image as given; only the search works on a smaller copy.
+        "Global.use_preprocess_img": False,
+        "Det.limit_type": "max",
+        "Det.limit_side_len": settings.max_side,
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        **{f"{task}.model_path": str(path) for task, path in models.items()},
+    }
+
+
+def _enlarged(pixels: NDArray[np.uint8], min_side: int, max_side: int) -> tuple[NDArray[np.uint8], float]:
+    """Enlarge a small image, but never past `max_side`; return it with the factor."""
+    height, width = pixels.shape[:2]
+    scale = min(min_side / min(height, width), max_side / max(height, width))
+    if scale <= 1:
+        return pixels, 1.0
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)), scale
+
+
+def _draw(text: str) -> NDArray[np.uint8]:
+    """Return the text in black on light grey, height × width × 3, at 20 pixels."""
+    image = Image.new("RGB", (360, 200), (225, 225, 220))
+    ImageDraw.Draw(image).text((30, 90), text, fill="black", font=ImageFont.load_default(20))
+    return np.asarray(image)
+
+
+def _example(text: str, pixels: NDArray[np.uint8]) -> Example:
+    height, width = pixels.shape[:2]
+    whole = Region(box=Box(x=0, y=0, width=width, height=height))
+    return Example(text, pixels, Detections(ocr=(OcrSpan(text=text, region=whole),)))
