@@ -114,8 +114,8 @@ class Authority:
             raise ValueError("a certificate's life must be longer than nothing")
         if now + lifetime > self.certificate.not_valid_after_utc:
             raise ValueError(
-                f"the authority itself ends at {self.certificate.not_valid_after_utc:%Y-%m-%d %H:%MZ}: ask for "
-                "a shorter life, or make a new authority in another folder"
+                f"the authority itself ends at {self.certificate.not_valid_after_utc:%Y-%m-%d %H:%MZ}: ask "
+                "for a shorter life, or make a new authority in another folder"
             )
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = leaf_certificate(request, key.public_key(), self.certificate, self.key, now, lifetime)

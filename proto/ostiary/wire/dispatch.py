@@ -22,6 +22,7 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.deadline import trim
 from ostiary.wire.errors import STATUS_DETAILS_KEY, OstiaryError, Reason, invalid_field, to_status
+from ostiary.wire.telemetry import trace_id
 
 T = TypeVar("T")
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def _expired() -> OstiaryError:
 def _internal(path: str, error: Exception) -> OstiaryError:
     _log.error("rpc.failed", method=path, exc_info=error)
     # What went wrong stays in the log: it may hold a listing, a path or a secret.
-    return OstiaryError(Reason.INTERNAL, "The server failed; its log has the details under this trace id")
+    found_under = {"trace_id": trace_id()} if trace_id() else {}
+    return OstiaryError(Reason.INTERNAL, "The server failed; its log has the details", metadata=found_under)
 
 
 async def _abort(context: Context, error: OstiaryError) -> NoReturn:

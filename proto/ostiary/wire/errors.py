@@ -257,7 +257,8 @@ def _handshake_failure(details: str) -> OstiaryError | None:
             "The server's certificate does not carry the name that was asked for: check server_name and the "
             f"certificate's DNS names ({details})",
         )
-    if "CERTIFICATE_VERIFY_FAILED" in details:
+    # An authority of the right name with another key ends in BAD_SIGNATURE.
+    if "CERTIFICATE_VERIFY_FAILED" in details or "BAD_SIGNATURE" in details:
         return OstiaryError(
             Reason.SERVER_CERTIFICATE,
             "The server's certificate is not trusted: check that the ca file holds the authority that issued "

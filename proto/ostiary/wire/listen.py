@@ -9,7 +9,7 @@ def bind(address: str, what: str, add_port: Callable[[str], int]) -> str:
     Raises ValueError, naming `what` and the address, where it is not `host:port` or cannot be bound.
     """
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not (port.isdecimal() and int(port) < 65_536):
+    if not colon or not host or not (port.isascii() and port.isdecimal() and int(port) < 65_536):
         raise ValueError(f"{what} {address!r} must be HOST:PORT, for example 127.0.0.1:8443")
     try:
         bound = add_port(address)
