@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass
 class Process:
-    """A service of the stack: `arguments` of the `ostiary` command, and its health address `host:port`."""
+    """A service of the stack: the command that it is, and its health address `host:port`."""
 
     name: str
-    arguments: list[str]
+    command: list[str]
     folder: Path
     health: str
     _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -38,10 +37,9 @@ class Process:
     def start(self) -> None:
         """Starts it in a session of its own: Ctrl-C reaches the command alone, which stops all in order."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ostiary.cli", *self.arguments]
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(  # noqa: S603  # our own command
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         pid = self._child.pid
         self.pid_file.write_text(json.dumps({"pid": pid, "started": started(pid)}), encoding="utf-8")

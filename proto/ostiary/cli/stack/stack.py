@@ -14,6 +14,11 @@ from ostiary.cli.stack.process import Process, stop_all
 _INIT_FILES = ("roles.yaml", "policy.yaml", "log.key", "log.vkey", "evidence.key")
 
 
+def ostiary(*arguments: str) -> list[str]:
+    """The `ostiary` command of this very installation."""
+    return [sys.executable, "-m", "ostiary.cli", *arguments]
+
+
 def prepare(layout: Layout, pods: int, bundle: str, port: int) -> None:
     """Makes or renews whatever the stack needs on disk; never overwrites what people may have edited.
 
@@ -31,7 +36,7 @@ def init_gateway(layout: Layout) -> None:
     """Has the gateway write its default roles and policy, and its keys, where one is missing."""
     if all((layout.gateway / name).exists() for name in _INIT_FILES):
         return
-    command = [sys.executable, "-m", "ostiary.cli", "gateway", "init", str(layout.gateway)]
+    command = ostiary("gateway", "init", str(layout.gateway))
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
     if done.returncode:
         raise health.StartError(f"`ostiary gateway init` failed:\n{(done.stderr or done.stdout).strip()}")
@@ -41,7 +46,7 @@ def processes(layout: Layout, pods: int) -> list[Process]:
     """The gateway, then the pods: the order in which they are stopped."""
     gateway = Process(
         "gateway",
-        ["gateway", "serve", "--config", str(layout.gateway_yaml)],
+        ostiary("gateway", "serve", "--config", str(layout.gateway_yaml)),
         layout.run,
         str(files.read(layout.gateway_yaml).get("health", "")),
     )
@@ -50,8 +55,8 @@ def processes(layout: Layout, pods: int) -> list[Process]:
 
 def _pod(layout: Layout, number: int) -> Process:
     path = layout.pod_yaml(number)
-    arguments = ["pod", "serve", "--config", str(path)]
-    return Process(f"pod-{number}", arguments, layout.run, str(files.read(path).get("health", "")))
+    command = ostiary("pod", "serve", "--config", str(path))
+    return Process(f"pod-{number}", command, layout.run, str(files.read(path).get("health", "")))
 
 
 def recorded(layout: Layout) -> list[Process]:
