@@ -1,0 +1,132 @@
+"""Checks the store against the published log: every commitment, every column, nothing more or less."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ostiary.cli.audit.problem import Tampered, UsageError
+from ostiary.cli.audit.walk import Step
+from ostiary.tlog.checkpoint import open_checkpoint
+from ostiary.tlog.entry import commit
+from ostiary.tlog.note import VerifierKey
+from ostiary.tlog.tiles import hashes_at, levels
+from ostiary.v1.record_pb2 import DecisionRecord
+
+_ROWS = """
+    SELECT e.log_index, e.data, e.leaf_hash, d.salt, d.record, d.created_us,
+           d.check_id, d.tenant, d.caller, d.idempotency_key, d.request_sha256
+    FROM entries e LEFT JOIN decisions d ON d.log_index = e.log_index
+    WHERE e.log_index >= ? ORDER BY e.log_index
+"""
+_COLUMNS = ("check_id", "tenant", "caller", "idempotency_key", "request_sha256")
+_CHECKPOINTS = "SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size"
+# In the order in which a growing log completes them.
+_NODES = """
+    SELECT level, node_index, hash FROM nodes
+    WHERE (node_index + 1) << (8 * level) > ? ORDER BY (node_index + 1) << (8 * level), level
+"""
+
+
+@contextmanager
+def open_store(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database, for reading only. Raises UsageError where there is none, Tampered where it is damaged."""
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file: name the gateway's database with --store")
+    # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    try:
+        uri = f"{path.absolute().as_uri()}?{mode}"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise Tampered(f"the store is damaged: {error}") from error
+
+
+class StoreCheck:
+    """Compares the store with the walk, entry by entry. Methods raise Tampered, and sqlite3.Error."""
+
+    def __init__(self, connection: sqlite3.Connection, key: VerifierKey) -> None:
+        """`key` is the log's, as the auditor trusts it."""
+        self._connection = connection
+        self._key = key
+        self.size = 0
+        self._rows: Iterator[Any] = iter(())
+        self._checkpoints: Iterator[Any] = iter(())
+        self._nodes: Iterator[Any] = iter(())
+        self._next_checkpoint: Any = None
+
+    def check_file(self) -> None:
+        """What SQLite itself can tell, and that the database is of this log."""
+        found = [row[0] for row in self._connection.execute("PRAGMA integrity_check(1)")]
+        if found != ["ok"]:
+            raise Tampered(f"the store is damaged: {found[0]}")
+        keys = [row[0] for row in self._connection.execute("SELECT verifier_key FROM logs")]
+        if keys != [str(self._key)]:
+            raise Tampered(f"the store names another log than {self._key}")
+
+    def refresh(self, walked: int) -> None:
+        """Look at the store as it is now, from entry `walked` on; whole by itself, or Tampered is raised."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN")
+        self.size = self._count_whole()
+        self._rows = self._connection.execute(_ROWS, (walked,))
+        self._checkpoints = self._connection.execute(_CHECKPOINTS, (walked,))
+        self._nodes = self._connection.execute(_NODES, (walked,))
+        self._next_checkpoint = next(self._checkpoints, None)
+
+    def _count_whole(self) -> int:
+        """How many entries there are, each with a decision; nothing may be left over."""
+        query = (
+            "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM decisions), "
+            "(SELECT count(*) FROM nodes), (SELECT max(size) FROM checkpoints)"
+        )
+        entries, decisions, nodes, signed = self._connection.execute(query).fetchone()
+        if decisions != entries:
+            raise Tampered(f"the store has {decisions} decisions for {entries} log entries")
+        if (signed or 0) != entries:
+            raise Tampered(f"the store has {entries} log entries, but signed for {signed or 0}")
+        if nodes != sum(hashes_at(entries, level) for level in range(1, levels(entries))):
+            raise Tampered("the store's tile hashes are not as many as its log has")
+        return int(entries)
+
+    def check(self, step: Step) -> None:
+        """Compare one entry, its decision, and what the store signed once it held the entry."""
+        row = next(self._rows, None)
+        if row is None or row[0] != step.index:
+            raise Tampered(f"entry {step.index} is published, but the store lacks it", step.index)
+        if row[1] != step.data or row[2] != step.leaf_hash:
+            raise Tampered(f"entry {step.index} is not in the store as it was published", step.index)
+        _check_decision(step, row)
+        for node in step.nodes:
+            if next(self._nodes, None) != (node.level, node.index, node.hash):
+                raise Tampered(f"the store's tile hashes are wrong at entry {step.index}", step.index)
+        if self._next_checkpoint is not None and self._next_checkpoint[0] <= step.tree.size:
+            self._check_checkpoint(step, *self._next_checkpoint)
+            self._next_checkpoint = next(self._checkpoints, None)
+
+    def _check_checkpoint(self, step: Step, size: Any, note: Any) -> None:
+        try:
+            signed = open_checkpoint(note, self._key)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise Tampered(f"the store's checkpoint over {size} entries: {error}", step.index) from error
+        if size != step.tree.size or signed.size != size or signed.root != step.tree.root():
+            raise Tampered(f"the store's checkpoint over {size} entries is not of this log", step.index)
+
+
+def _check_decision(step: Step, row: Any) -> None:
+    """A decision must be what its entry commits to, and its columns what its record says."""
+    salt, blob, created_us = row[3:6]
+    if not isinstance(salt, bytes) or not isinstance(blob, bytes):
+        raise Tampered(f"entry {step.index} has no decision in the store", step.index)
+    if commit(salt, blob) != step.entry.commitment:
+        raise Tampered(f"the decision of entry {step.index} is not the one that was recorded", step.index)
+    record = DecisionRecord.FromString(blob)
+    for column, value in zip(_COLUMNS, row[6:], strict=True):
+        if getattr(record, column) != value:
+            raise Tampered(f"column {column} of entry {step.index} is not what was recorded", step.index)
+    recorded_us = record.recorded_at.ToMicroseconds()
+    if created_us != recorded_us or round(step.entry.time.timestamp() * 1_000_000) != recorded_us:
+        raise Tampered(f"the time of entry {step.index} is not when it was recorded", step.index)
