@@ -1,0 +1,76 @@
+"""`ostiary gateway`: set up and run a gateway."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Set up and run a gateway.",
+    epilog=(
+        "Examples:\n\n"
+        "ostiary gateway init gateway — roles, policy and keys, for you to edit\n\n"
+        "ostiary gateway serve --config gateway/gateway.yaml — run until stopped\n\n"
+        "OSTIARY_GATEWAY_LISTEN=0.0.0.0:8443 ostiary gateway serve --config gateway/gateway.yaml"
+    ),
+)
+
+_ENVIRONMENT = "OSTIARY_GATEWAY_"
+
+
+@app.command(epilog="Example: ostiary gateway init gateway --trust-domain ostiary.local")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into; made where missing.")],
+    trust_domain: Annotated[
+        str, typer.Option(help="SPIFFE trust domain of the callers that roles.yaml binds.")
+    ] = "ostiary.local",
+    origin: Annotated[
+        str, typer.Option(help="Name of the transparency log, in its checkpoints and its key.")
+    ] = "ostiary.local/log",
+) -> None:
+    """Write roles.yaml, policy.yaml, log.key, log.vkey and evidence.key. Nothing is ever overwritten.
+
+    Keep the two keys safe: without log.key the log cannot grow, without evidence.key no image can be read.
+    """
+    from ostiary.wire.identity import check_trust_domain
+    from ostiary_gateway.init import init_gateway
+
+    try:
+        written = init_gateway(folder, trust_domain=check_trust_domain(trust_domain), origin=origin)
+    except (OSError, ValueError) as error:
+        typer.echo(f"ostiary gateway init: {error}", err=True)
+        raise typer.Exit(2) from error
+    for path in written:
+        typer.echo(f"wrote {path}")
+    if not written:
+        typer.echo(f"nothing to write: {folder} has it all")
+
+
+@app.command(epilog="Example: ostiary gateway serve --config gateway/gateway.yaml")
+def serve(
+    config: Annotated[
+        Path, typer.Option("--config", metavar="FILE", help="gateway.yaml; its paths are relative to it.")
+    ],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in progress.
+
+    Any setting can come from the environment instead: OSTIARY_GATEWAY_LISTEN, OSTIARY_GATEWAY_TLS__CERT.
+    Roles, route, policy, certificates and the deny-list are taken up while running when their files change.
+    """
+    from ostiary.wire.process import Stop, load_settings, run
+    from ostiary_gateway.serve import serve as serve_gateway
+    from ostiary_gateway.settings import GatewaySettings
+
+    try:
+        settings = load_settings(GatewaySettings, config, _ENVIRONMENT)
+    except ValueError as error:
+        typer.echo(f"ostiary gateway serve: {error}", err=True)
+        raise typer.Exit(2) from error
+
+    async def main(stop: Stop) -> None:
+        await serve_gateway(settings, stop)
+
+    raise typer.Exit(run("ostiary-gateway", main, log_format=settings.log_format))

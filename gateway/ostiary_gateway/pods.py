@@ -1,0 +1,162 @@
+"""The gateway's side of InferenceService."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+import structlog
+
+from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
+from ostiary.v1.inference_pb2 import InferRequest, InferResponse
+from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
+from ostiary.wire.channel import open_channel
+from ostiary.wire.credentials import CredentialSource
+from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
+
+if TYPE_CHECKING:
+    from ostiary.v1.inference_pb2_grpc import InferenceServiceAsyncStub
+
+_log = structlog.get_logger(__name__)
+_MIB = 1024 * 1024
+# Eight images of 25 MB, and as many canonical ones on the way back.
+_MAX_MESSAGE_BYTES = 256 * _MIB
+# An input that kills its pod must not be handed to all of them.
+_MAX_ATTEMPTS = 3
+_CLOSE_GRACE = 120.0
+# Another pod may have room where this one is down or full.
+_TRY_ANOTHER = {
+    Reason.UNAVAILABLE,
+    Reason.POD_UNAVAILABLE,
+    Reason.OVERLOADED,
+    Reason.SERVER_CERTIFICATE,
+    Reason.CLIENT_CERTIFICATE,
+}
+
+
+class Pods(Protocol):
+    """Looks at a check on one of a version's pods."""
+
+    async def infer(
+        self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
+    ) -> InferResponse:
+        """What a pod of `version`, one of `route`'s, saw within `seconds`.
+
+        Raises:
+            OstiaryError: POD_UNAVAILABLE: no pod answered in time, or the one that looked failed.
+        """
+        ...
+
+
+@dataclass
+class _Pod:
+    """One endpoint, the channel to it, and how many calls wait for it."""
+
+    endpoint: Endpoint
+    channel: grpc.aio.Channel
+    stub: "InferenceServiceAsyncStub"
+    generation: int
+    outstanding: int = 0
+
+
+class PodClient:
+    """Picks the less busy of two pods, and tries another where one cannot be reached. For one event loop."""
+
+    def __init__(
+        self,
+        credentials: CredentialSource,
+        rng: random.Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`credentials` are shown to pods; `rng` draws the two; `clock` gives monotonic seconds."""
+        self._credentials = credentials
+        self._rng = rng
+        self._clock = clock
+        self._pods: dict[tuple[str, str], _Pod] = {}
+        self._route: TrafficRoute | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def infer(
+        self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
+    ) -> InferResponse:
+        """See `Pods.infer`."""
+        self._follow(route)
+        deadline = self._clock() + seconds
+        untried = list(version.endpoints)
+        failure = "it has none"
+        for _ in range(_MAX_ATTEMPTS):
+            left = deadline - self._clock()
+            if not untried or left <= 0:
+                break
+            pod = self._pick(untried)
+            untried.remove(pod.endpoint)
+            try:
+                return await self._call(pod, request, left)
+            except grpc.RpcError as error:
+                reason = from_rpc_error(error)
+                failure = reason.reason.value
+                _log.warning(
+                    "pod failed", pod=pod.endpoint.address, reason=reason.reason, error=reason.message
+                )
+                if reason.reason not in _TRY_ANOTHER:
+                    break
+        raise OstiaryError(Reason.POD_UNAVAILABLE, f"no pod of version {version.name} answered ({failure})")
+
+    async def close(self) -> None:
+        """Close all channels; calls on them are cancelled."""
+        pods, self._pods = list(self._pods.values()), {}
+        await asyncio.gather(*(pod.channel.close() for pod in pods))
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _follow(self, route: TrafficRoute) -> None:
+        """Close the channels to pods that a new route does not name, once their calls have ended."""
+        if route is self._route:
+            return
+        self._route = route
+        endpoints = [endpoint for version in route.versions for endpoint in version.endpoints]
+        kept = {(endpoint.address, endpoint.server_name) for endpoint in endpoints}
+        for key in self._pods.keys() - kept:
+            self._retire(self._pods.pop(key))
+
+    def _pick(self, endpoints: Sequence[Endpoint]) -> _Pod:
+        """The less busy of two pods drawn at random: near the best choice, without a herd running to it."""
+        drawn = self._rng.sample(endpoints, min(2, len(endpoints)))
+        return min((self._pod(endpoint) for endpoint in drawn), key=lambda pod: pod.outstanding)
+
+    def _pod(self, endpoint: Endpoint) -> _Pod:
+        key = (endpoint.address, endpoint.server_name)
+        pod = self._pods.get(key)
+        generation = self._credentials.generation
+        if pod is not None and pod.generation == generation:
+            return pod
+        if pod is not None:
+            # A channel cannot change its certificate: calls under way end on the old one.
+            self._retire(pod)
+        channel = open_channel(
+            endpoint.address,
+            self._credentials,
+            server_name=endpoint.server_name or None,
+            max_receive_bytes=_MAX_MESSAGE_BYTES,
+            max_send_bytes=_MAX_MESSAGE_BYTES,
+        )
+        stub: InferenceServiceAsyncStub = InferenceServiceStub(channel)
+        self._pods[key] = _Pod(endpoint, channel, stub, generation)
+        return self._pods[key]
+
+    def _retire(self, pod: _Pod) -> None:
+        task = asyncio.create_task(pod.channel.close(_CLOSE_GRACE))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    @staticmethod
+    async def _call(pod: _Pod, request: InferRequest, seconds: float) -> InferResponse:
+        pod.outstanding += 1
+        try:
+            return await pod.stub.Infer(request, timeout=seconds)
+        finally:
+            pod.outstanding -= 1

@@ -1,0 +1,101 @@
+"""Wires a gateway together. The only place that knows which class stands behind which contract."""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
+from ostiary.wire.credentials import CredentialSource
+from ostiary.wire.process import Stop
+from ostiary.wire.server import Server, ServerBuilder
+from ostiary.wire.telemetry import setup
+from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
+from ostiary_gateway.authorizer import RolesAuthorizer
+from ostiary_gateway.check import Checker, CheckLimits
+from ostiary_gateway.pods import PodClient
+from ostiary_gateway.policy_source import FilePolicySource
+from ostiary_gateway.route_source import FileRouteSource
+from ostiary_gateway.rules.pack import shipped
+from ostiary_gateway.service import ModerationService
+from ostiary_gateway.settings import GatewaySettings
+from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.opening import open_recorder
+from ostiary_gateway.store.sealing import load_evidence_key
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
+    """A gateway that serves; drained and closed on leaving.
+
+    Raises:
+        ValueError: something that it needs is missing or bad; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        credentials = CredentialSource(settings.tls.files())
+        builder = ServerBuilder(
+            address=settings.listen,
+            health_address=settings.health,
+            credentials=credentials,
+            authorizer=RolesAuthorizer(settings.roles),
+        )
+        service = await _moderation_service(stack, settings, credentials)
+        builder.add_service(
+            moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"], service.handlers()
+        )
+        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], {})
+        builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], {})
+        server = await builder.start()
+        stack.push_async_callback(server.drain, settings.drain_seconds)
+        server.set_serving(True)
+        yield server
+
+
+async def serve(settings: GatewaySettings, stop: Stop) -> None:
+    """Serve until `stop` is set.
+
+    Raises:
+        ValueError: as `gateway`.
+    """
+    telemetry = setup("ostiary-gateway", settings.otlp_endpoint)
+    try:
+        async with gateway(settings) as server:
+            _log.info("ready", address=server.address, health=server.health_address)
+            await stop.wait()
+    finally:
+        telemetry.shutdown()
+
+
+async def _moderation_service(
+    stack: AsyncExitStack, settings: GatewaySettings, credentials: CredentialSource
+) -> ModerationService:
+    route = FileRouteSource(settings.route, time.monotonic)
+    policy = FilePolicySource(settings.policy, shipped(), time.monotonic)
+    evidence = DirectoryEvidence(settings.evidence.dir, load_evidence_key(settings.evidence.key))
+    recorder = await stack.enter_async_context(
+        open_recorder(
+            store=settings.store,
+            log_dir=settings.log.dir,
+            log_key=settings.log.key,
+            origin=settings.log.origin,
+        )
+    )
+    # Which pods are drawn need not be secret, only spread.
+    rng = random.Random()  # noqa: S311
+    pods = PodClient(credentials, rng)
+    stack.push_async_callback(pods.close)
+    checker = Checker(
+        routes=route,
+        pods=pods,
+        policies=policy,
+        recorder=recorder,
+        evidence=evidence,
+        rng=rng,
+        limits=CheckLimits(look_seconds=settings.look_seconds),
+    )
+    limits = AdmissionLimits(settings.admission.max_checks, settings.admission.max_bytes)
+    return ModerationService(checker, FixedAdmission(limits), recorder, evidence)

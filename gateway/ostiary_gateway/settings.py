@@ -1,0 +1,97 @@
+"""gateway.yaml. Paths are relative to the file."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ostiary.wire.credentials import CredentialFiles
+
+_MODEL = ConfigDict(extra="forbid", frozen=True)
+_MIB = 1024 * 1024
+
+
+class TlsSettings(BaseModel):
+    """The gateway's certificate, for callers and pods alike, and whom it trusts."""
+
+    model_config = _MODEL
+
+    ca: Path
+    """Certificates of the authorities, PEM."""
+    cert: Path
+    """Certificate chain, PEM."""
+    key: Path
+    """Private key, PEM."""
+    deny_list: Path | None = None
+    """Serial numbers that are refused, one a line."""
+    trust_domain: str = ""
+    """The one SPIFFE trust domain. Empty: the certificate's own."""
+
+    def files(self) -> CredentialFiles:
+        """The same, as credentials are loaded from."""
+        return CredentialFiles(self.ca, self.cert, self.key, self.deny_list, self.trust_domain)
+
+
+class LogSettings(BaseModel):
+    """The transparency log."""
+
+    model_config = _MODEL
+
+    origin: str
+    """First line of its checkpoints, such as `ostiary.local/log`."""
+    key: Path
+    """Its signing key."""
+    dir: Path
+    """Folder that it is published to."""
+
+
+class EvidenceSettings(BaseModel):
+    """Where images are kept."""
+
+    model_config = _MODEL
+
+    dir: Path
+    """Folder of the encrypted items."""
+    key: Path
+    """The key-encryption key."""
+
+
+class AdmissionSettings(BaseModel):
+    """How much is taken on at once."""
+
+    model_config = _MODEL
+
+    max_checks: Annotated[int, Field(gt=0)] = 64
+    """Checks in progress; more are refused, with a time to retry after."""
+    max_bytes: Annotated[int, Field(gt=0)] = 256 * _MIB
+    """Bytes of request that they hold together."""
+
+
+class GatewaySettings(BaseModel):
+    """Everything that `ostiary gateway serve` needs."""
+
+    model_config = _MODEL
+
+    listen: str = "127.0.0.1:8443"
+    """Address for callers, `host:port`; port 0 takes a free one."""
+    health: str | None = "127.0.0.1:8444"
+    """Address for health probes, without TLS; null for none."""
+    tls: TlsSettings
+    roles: Path
+    """Who may call what; read again when it changes."""
+    route: Path
+    """Where checks go: an ostiary.v1.TrafficRoute; read again when it changes."""
+    policy: Path
+    """What is done about what is seen: an ostiary.v1.ModerationPolicy; read again when it changes."""
+    store: Path
+    """SQLite database of the record."""
+    log: LogSettings
+    evidence: EvidenceSettings
+    admission: AdmissionSettings = AdmissionSettings()
+    look_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Longest time that a pod gets for one check."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """Time that checks in progress get when the gateway is told to stop."""
+    log_format: Literal["json", "text"] = "json"
+    otlp_endpoint: str | None = None
+    """OpenTelemetry collector, such as `http://127.0.0.1:4317`; null for none."""
