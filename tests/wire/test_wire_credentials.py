@@ -155,7 +155,7 @@ def test_trust_domain_defaults_to_ones_own(site: Site) -> None:
     """Without a trust domain in the settings, that of the own certificate counts; else the given one."""
     assert CredentialSource(site.server_files).trust_domain == DOMAIN
     other = replace(site.server_files, trust_domain="other.test")
-    with pytest.raises(ValueError, match="trusts other.test alone"):
+    with pytest.raises(ValueError, match=r"trusts other\.test alone"):
         CredentialSource(other).check()
 
 

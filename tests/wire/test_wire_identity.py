@@ -98,7 +98,7 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
 def test_refused(text: str) -> None:
     """What is not strictly a SPIFFE ID of a workload is a ValueError."""
-    with pytest.raises(ValueError, match="SPIFFE ID|trust domain"):
+    with pytest.raises(ValueError, match=r"SPIFFE ID|trust domain"):
         SpiffeId.parse(text)
 
 

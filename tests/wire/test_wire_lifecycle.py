@@ -109,19 +109,22 @@ async def test_drain_lets_calls_finish(site: Site) -> None:
         await release.wait()
         return request
 
-    async with site.serving({"Unary": hold}, health_address="127.0.0.1:0") as server:
-        async with site.channel(server) as channel, watching(server) as watch:
-            running = method(channel, "Unary")(StringValue(value="a"))
-            waiting = asyncio.ensure_future(_value(running))
-            await asyncio.wait_for(started.wait(), 5)
-            draining = asyncio.ensure_future(server.drain(30))
-            await reaches(watch, NOT_SERVING)
-            async with site.channel(server) as late:
-                assert (await failure(method(late, "Unary")(StringValue()))).reason is Reason.UNAVAILABLE
-            release.set()
-            assert await waiting == "a"
-            await asyncio.wait_for(draining, 10)
-            await asyncio.wait_for(server.wait(), 10)
+    async with (
+        site.serving({"Unary": hold}, health_address="127.0.0.1:0") as server,
+        site.channel(server) as channel,
+        watching(server) as watch,
+    ):
+        running = method(channel, "Unary")(StringValue(value="a"))
+        waiting = asyncio.ensure_future(_value(running))
+        await asyncio.wait_for(started.wait(), 5)
+        draining = asyncio.ensure_future(server.drain(30))
+        await reaches(watch, NOT_SERVING)
+        async with site.channel(server) as late:
+            assert (await failure(method(late, "Unary")(StringValue()))).reason is Reason.UNAVAILABLE
+        release.set()
+        assert await waiting == "a"
+        await asyncio.wait_for(draining, 10)
+        await asyncio.wait_for(server.wait(), 10)
 
 
 async def _value(call: Any) -> str:
@@ -155,5 +158,5 @@ async def test_trust_domain_of_the_settings(site: Site) -> None:
         credentials=CredentialSource(replace(site.server_files, trust_domain="other.test"))
     )
     builder.add_service(ECHO, HANDLERS)
-    with pytest.raises(ValueError, match="authority of trust domain wire.test"):
+    with pytest.raises(ValueError, match=r"authority of trust domain wire\.test"):
         await builder.start()

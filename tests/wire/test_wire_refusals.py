@@ -83,7 +83,7 @@ async def test_handshake_is_refused(site: Site, make: Make) -> None:
 def test_chain_is_refused_again(make: Make) -> None:
     """The per-call check alone, without the handshake, refuses the same certificates."""
     root = forge.authority(trust_domain="wire.test")
-    with pytest.raises(OstiaryError, match="refused|expired"):
+    with pytest.raises(OstiaryError, match=r"refused|expired"):
         verify(make(root), root)
 
 
@@ -164,9 +164,12 @@ async def test_authority_is_removed_for_new_connections(site: Site) -> None:
 
 async def test_no_client_certificate(site: Site) -> None:
     """A client without a certificate, and one without TLS, do not get in."""
-    async with site.serving() as server, site.bare_channel(server, None) as bare:
-        async with grpc.aio.insecure_channel(server.address) as plain:
-            errors = await asyncio.gather(failure(call(bare)), failure(call(plain)))
+    async with (
+        site.serving() as server,
+        site.bare_channel(server, None) as bare,
+        grpc.aio.insecure_channel(server.address) as plain,
+    ):
+        errors = await asyncio.gather(failure(call(bare)), failure(call(plain)))
     assert [error.reason for error in errors] == [Reason.CLIENT_CERTIFICATE] * 2
 
 

@@ -196,11 +196,13 @@ async def test_deadline_leaves_time_to_report(site: Site) -> None:
             cancelled.set()
         raise AssertionError
 
-    async with site.serving({"Unary": hang}, limits=ServerLimits(deadline_margin=0.2)) as server:
-        async with site.channel(server) as channel:
-            await channel.channel_ready()
-            error = await failure(method(channel, "Unary")(text("a"), timeout=2.0))
-            await asyncio.wait_for(cancelled.wait(), 5)
+    async with (
+        site.serving({"Unary": hang}, limits=ServerLimits(deadline_margin=0.2)) as server,
+        site.channel(server) as channel,
+    ):
+        await channel.channel_ready()
+        error = await failure(method(channel, "Unary")(text("a"), timeout=2.0))
+        await asyncio.wait_for(cancelled.wait(), 5)
     assert error.reason is Reason.DEADLINE_EXPIRED
     assert "allow more time" in error.message
 
@@ -238,14 +240,16 @@ async def test_too_many_calls(site: Site) -> None:
         await release.wait()
         return request
 
-    async with site.serving({"Unary": hold}, limits=ServerLimits(max_concurrent_rpcs=1)) as server:
-        async with site.channel(server) as channel:
-            first = method(channel, "Unary")(text("a"))
-            waiting = asyncio.ensure_future(_value(first))
-            await asyncio.wait_for(started.wait(), 5)
-            error = await failure(method(channel, "Unary")(text("b")))
-            release.set()
-            assert await waiting == "a"
+    async with (
+        site.serving({"Unary": hold}, limits=ServerLimits(max_concurrent_rpcs=1)) as server,
+        site.channel(server) as channel,
+    ):
+        first = method(channel, "Unary")(text("a"))
+        waiting = asyncio.ensure_future(_value(first))
+        await asyncio.wait_for(started.wait(), 5)
+        error = await failure(method(channel, "Unary")(text("b")))
+        release.set()
+        assert await waiting == "a"
     assert error.reason is Reason.OVERLOADED
 
 

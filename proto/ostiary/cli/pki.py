@@ -23,7 +23,8 @@ app = typer.Typer(
         "ostiary pki init pki — a new authority for the trust domain ostiary.local\n\n"
         "ostiary pki issue pki --out gateway --id spiffe://ostiary.local/role/gateway "
         "--dns gateway.ostiary.local --dns localhost --ip 127.0.0.1\n\n"
-        "ostiary pki issue pki --out pipeline --id spiffe://ostiary.local/tenant/demo/role/pipeline --hours 8\n\n"
+        "ostiary pki issue pki --out pipeline --hours 8 "
+        "--id spiffe://ostiary.local/tenant/demo/role/pipeline\n\n"
         "ostiary pki renew pki --out pipeline — servers and clients take the new files up while they run\n\n"
         "ostiary pki deny pki pipeline/cert.pem --reason 'laptop lost'"
     ),
