@@ -82,10 +82,9 @@ class Demo:
 
     def _verified(self) -> bool:
         self._console.rule("The record")
-        folder = self._shown / "gateway"
-        arguments = ["audit", "verify", "--log", str(folder / "log"), "--key", str(folder / "log.vkey")]
-        self._console.print("$ ostiary " + " ".join(arguments), highlight=False)
-        return subprocess.run(ostiary(*arguments), check=False).returncode == 0  # noqa: S603  # our own command
+        self._console.print(f"$ ostiary audit verify {self._shown}", highlight=False)
+        command = ostiary("audit", "verify", str(self._shown))
+        return subprocess.run(command, check=False).returncode == 0  # noqa: S603  # our own command
 
 
 def _summary(judged: list[Judged]) -> Table:

@@ -87,7 +87,7 @@ def _say_what_to_try(layout: "Layout", folder: Path) -> None:
         "\nTry:\n"
         f"  ostiary check --profile {pipeline} IMAGE…\n"
         f"  ostiary check --profile {pipeline} --json IMAGE… | python -m json.tool --json-lines\n"
-        f"  ostiary audit verify --help\n"
+        f"  ostiary audit verify {folder}\n"
         f"  edit {folder / 'gateway' / 'policy.yaml'}: the gateway follows the file\n"
         f"  ostiary down --dir {folder}\n"
         f"Logs: {layout.run}/*.log"

@@ -21,7 +21,7 @@ class Target:
 def locate(directory: Path, vkey: str | None, store: Path | None) -> Target:
     """The target that a directory holds.
 
-    `directory` is a published log, or one made by `ostiary up`, which has key and store beside its log; `vkey`
+    `directory` is a published log, or one made by `ostiary up`, which has key and store beside it; `vkey`
     is a verifier key or a file of one. Raises UsageError.
     """
     gateway = directory / "gateway"

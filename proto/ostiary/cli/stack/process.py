@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# More than a gateway takes to finish what it carries.
-GRACE_SECONDS = 30.0
+# More than the 30 s that a gateway gives to what it carries.
+GRACE_SECONDS = 40.0
 _POLL_SECONDS = 0.05
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
