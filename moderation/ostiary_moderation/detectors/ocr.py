@@ -105,8 +105,8 @@ def _parameters(settings: OcrSettings, models: Mapping[str, Path], threads: int)
     return {
         "Global.log_level": "critical",
         "Global.text_score": settings.min_confidence,
-        # Sizes are set here alone: rapidocr would blow a strip of one pixel up to gigabytes. Text that is found is
-        # cut out of the image as given; only the search works on a smaller copy.
+        # Sizes are set here alone: rapidocr would blow a strip of one pixel up to gigabytes. Text that is found
+        # is cut out of the image as given; only the search works on a smaller copy.
         "Global.use_preprocess_img": False,
         "Det.limit_type": "max",
         "Det.limit_side_len": settings.max_side,

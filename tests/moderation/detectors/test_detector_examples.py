@@ -1,0 +1,77 @@
+"""Every detector that ships sees what its own examples say."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from ostiary.v1.image_pb2 import Region
+from ostiary.v1.observation_pb2 import Barcode, OcrSpan
+from ostiary_moderation.detector import DecodedImage, Detections, Detector, Example, load_detectors
+
+NAMES = ("ocr", "barcode")
+
+
+@pytest.fixture(scope="module")
+def detectors() -> dict[str, Detector]:
+    loaded = load_detectors([(name, {}) for name in NAMES], threads=1)
+    return {detector.name: detector for detector in loaded}
+
+
+def evidence(seen: Detections) -> Iterator[tuple[str, ...]]:
+    """What is said to be in an image, without places and confidences."""
+    for span in seen.ocr:
+        yield ("text", span.text)
+    for code in seen.barcodes:
+        yield ("barcode", code.format, code.text)
+
+
+def regions(seen: Detections) -> list[Region]:
+    items: Sequence[OcrSpan | Barcode] = [*seen.ocr, *seen.barcodes]
+    return [item.region for item in items]
+
+
+def inside(region: Region, example: Example) -> bool:
+    height, width = example.pixels.shape[:2]
+    box = region.box
+    return 0 <= box.x < box.x + box.width <= width and 0 <= box.y < box.y + box.height <= height
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_are_seen(detectors: dict[str, Detector], name: str) -> None:
+    """Exactly what each example expects is found, inside the image, at its index and frame."""
+    for example in detectors[name].examples():
+        seen = detectors[name].detect([DecodedImage(3, 2, example.pixels)])
+        assert sorted(evidence(seen)) == sorted(evidence(example.expected)), example.name
+        for region in regions(seen):
+            assert inside(region, example), example.name
+            assert (region.image_index, region.frame) == (3, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_detectors_say_what_they_are(detectors: dict[str, Detector], name: str) -> None:
+    """Name, version and the policies that they give evidence for."""
+    detector = detectors[name]
+    assert detector.name == name
+    assert any(character.isdigit() for character in detector.version)
+    assert detector.policies == ("prohibited_ads",)
+
+
+SHAPES = [(1, 1), (1, 4096), (4096, 1), (5, 5), (20, 2000), (31, 700)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
+@pytest.mark.parametrize("name", NAMES)
+def test_any_shape_is_looked_at(detectors: dict[str, Detector], name: str, shape: tuple[int, int]) -> None:
+    """Dots and strips of noise neither fail nor blow up, and whatever is seen lies inside them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    seen = detectors[name].detect([DecodedImage(0, 0, pixels)])
+    assert all(inside(region, Example("noise", pixels)) for region in regions(seen))
+
+
+def test_images_keep_their_indices(detectors: dict[str, Detector]) -> None:
+    """What is seen in several images at once is told apart by index."""
+    code = next(iter(detectors["barcode"].examples())).pixels
+    blank = np.full((50, 50, 3), 255, np.uint8)
+    images = [DecodedImage(index, 0, pixels) for index, pixels in enumerate([code, blank, code])]
+    seen = detectors["barcode"].detect(images)
+    assert [code.region.image_index for code in seen.barcodes] == [0, 2]
