@@ -1,6 +1,10 @@
 """`ostiary check` as people and programs see it, against a real server over mutual TLS."""
 
+import asyncio
 import json
+import os
+import pty
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,3 +168,19 @@ async def test_errors_for_people(script: Script, pipeline: Path, files: list[Pat
     done = await ostiary("check", "--profile", pipeline, files[0])
     assert done.out == ""
     assert done.err.splitlines() == [f"{files[0]}  ERROR  PERMISSION_DENIED: {ERROR.message}"]
+
+
+async def test_progress_on_a_terminal(pipeline: Path, files: list[Path]) -> None:
+    """With many files and a terminal, standard error shows how far it has come; the output stays clean."""
+    master, terminal = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ostiary.cli", "check", "--profile", pipeline, "--json", *files),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=terminal,
+    )
+    out, _ = await process.communicate()
+    os.close(terminal)
+    shown = os.read(master, 100_000).decode(errors="replace")
+    os.close(master)
+    assert "5/5" in shown
+    assert len([json.loads(line) for line in out.splitlines()]) == 5

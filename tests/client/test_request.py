@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ostiary.client.request import CHUNK_BYTES, build_request, chunks, fits_one_message, stream_header
 from ostiary.v1.image_pb2 import Image
@@ -59,6 +59,7 @@ def test_what_fits_one_message(size: int, fits: bool) -> None:
     assert fits_one_message(CheckRequest(images=[Image(data=bytes(size))])) is fits
 
 
+@settings(max_examples=25, deadline=None)  # megabytes are copied; the machine may be busy
 @given(st.lists(st.integers(0, 3 * MIB), min_size=1, max_size=3))
 def test_chunks(sizes: list[int]) -> None:
     """Chunks are at most 1 MiB, never span two images, and add up to the sizes that the header declares."""
