@@ -61,7 +61,7 @@ decisions = Table(
     Column("request_sha256", LargeBinary, nullable=False),
     Column("salt", LargeBinary, nullable=False),
     Column("record", LargeBinary, nullable=False),
-    Column("created_us", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
     Column("log_index", Integer, ForeignKey("entries.log_index"), nullable=False, unique=True),
     # A tenant's key leads to one decision; decisions without a key are not compared.
     Index(
