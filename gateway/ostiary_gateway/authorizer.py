@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from google.protobuf.descriptor import ServiceDescriptor
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary.v1 import admin_pb2, audit_pb2, inference_pb2, moderation_pb2
 from ostiary.wire.authorization import Principal
@@ -144,20 +143,13 @@ def load(text: str) -> Roles:
     Raises:
         ValueError: in words: what is wrong where.
     """
-    try:
-        source = _RolesSource.model_validate(strict_yaml.parse_mapping(text))
-    except ValidationError as error:
-        raise ValueError("; ".join(_problem(problem) for problem in error.errors())) from error
+    source = strict_yaml.parse_model(text, _RolesSource)
     methods = {name: _expand(f"roles.{name}", listed) for name, listed in source.roles.items()}
     bindings = [_binding(f"bindings[{number}]", item) for number, item in enumerate(source.bindings)]
     for number, binding in enumerate(bindings):
         if binding.role not in methods:
             raise ValueError(f"bindings[{number}].role: there is no role {binding.role!r} under roles")
     return Roles(methods, tuple(sorted(bindings, key=lambda binding: not binding.exact)))
-
-
-def _problem(problem: ErrorDetails) -> str:
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
 
 
 def _expand(path: str, listed: Iterable[str]) -> frozenset[str]:

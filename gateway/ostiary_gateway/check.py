@@ -131,7 +131,7 @@ class Checker:
             ImageFault(
                 image_index=index,
                 code="too_large",
-                detail=f"The image has {size:,} bytes, the limit is {MAX_IMAGE_BYTES:,}: send a smaller file.",
+                detail=f"The image has {size:,} bytes, at most {MAX_IMAGE_BYTES:,} are allowed.",
             )
             for index, size in enumerate(header.sizes)
             if size > MAX_IMAGE_BYTES

@@ -20,7 +20,7 @@ from ostiary_gateway.policy_source import FilePolicySource
 from ostiary_gateway.route_source import FileRouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
-from ostiary_gateway.settings import GatewaySettings
+from ostiary_gateway.settings import EvidenceSettings, GatewaySettings
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
@@ -75,7 +75,7 @@ async def _moderation_service(
 ) -> ModerationService:
     route = FileRouteSource(settings.route, time.monotonic)
     policy = FilePolicySource(settings.policy, shipped(), time.monotonic)
-    evidence = DirectoryEvidence(settings.evidence.dir, load_evidence_key(settings.evidence.key))
+    evidence = _evidence(settings.evidence)
     recorder = await stack.enter_async_context(
         open_recorder(
             store=settings.store,
@@ -99,3 +99,11 @@ async def _moderation_service(
     )
     limits = AdmissionLimits(settings.admission.max_checks, settings.admission.max_bytes)
     return ModerationService(checker, FixedAdmission(limits), recorder, evidence)
+
+
+def _evidence(settings: EvidenceSettings) -> DirectoryEvidence:
+    try:
+        return DirectoryEvidence(settings.dir, load_evidence_key(settings.key))
+    except OSError as error:
+        why = f"{settings.key} cannot be read ({error.strerror}): make it with `ostiary gateway init`"
+        raise ValueError(why) from error

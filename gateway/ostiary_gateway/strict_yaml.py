@@ -1,9 +1,12 @@
 """Reads YAML without the leniency that hides a typing error: a key given twice is refused."""
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
+
+D = TypeVar("D", bound=BaseModel)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -45,3 +48,16 @@ def parse_mapping(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("a mapping of names to values is expected, such as `name: default`")
     return document
+
+
+def parse_model(text: str, model: type[D]) -> D:
+    """The document in `text` as a `model`.
+
+    Raises:
+        ValueError: as `parse_mapping`, or it does not fit the model: every wrong place is named.
+    """
+    try:
+        return model.model_validate(parse_mapping(text))
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ValueError("; ".join(problems)) from error

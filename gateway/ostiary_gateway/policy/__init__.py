@@ -1,1 +1,1 @@
-"""The policy core: observations in, a decision out. Pure (no clock, network or store), so decisions replay."""
+"""The policy core: observations in, a decision out. Pure, so that decisions replay."""

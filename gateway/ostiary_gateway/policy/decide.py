@@ -116,7 +116,8 @@ def _result(rule: PolicyRule, policy: PolicyInForce, subject: Subject) -> Policy
 def _check_holds(subject: Subject) -> list[HoldReason]:
     if subject.observations is not None:
         return coverage.image_holds(subject.observations, subject.image_count)
-    detail = f"The images could not be looked at: {subject.failure or 'no pod answered'}. Check again later."
+    why = subject.failure or "no pod answered"
+    detail = f"The images could not be looked at: {why}. Check again later, under a new idempotency key."
     return [HoldReason(code="unavailable", image_index=coverage.WHOLE_CHECK, detail=detail)]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary_gateway import strict_yaml
 from ostiary_gateway.rules.normal import read
@@ -116,12 +116,7 @@ def load(text: str) -> RulePack:
     Raises:
         ValueError: in words: what is wrong where, or which of a rule's own cases fails.
     """
-    try:
-        source = PackSource.model_validate(strict_yaml.parse_mapping(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {first['msg']}") from error
+    source = strict_yaml.parse_model(text, PackSource)
     rules = tuple(_compile(rule, source.define) for rule in source.rules)
     duplicates = {rule.id for rule in rules if [other.id for other in rules].count(rule.id) > 1}
     if duplicates:

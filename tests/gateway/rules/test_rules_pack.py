@@ -1,0 +1,135 @@
+"""Rule packs: what is refused, and what the shipped one does with texts nobody wrote for it."""
+
+import time
+
+import pytest
+
+from ostiary_gateway.rules import pack
+from ostiary_gateway.rules.document import Document
+from ostiary_gateway.rules.matcher import match_documents
+from ostiary_gateway.rules.pack import RulePack
+
+MINIMAL = """
+name: tiny
+version: "1"
+rules:
+  - id: tiny.word
+    policy: prohibited_ads
+    label: contact_details
+    patterns: ['secret']
+    seller_reason: Change it.
+    matches: ['a secret']
+    ignores: ['nothing']
+"""
+# What stands on garments, tags, size charts and photographs.
+HARMLESS = [
+    "42 44 46 48 50 52",
+    "S M L XL XXL 3XL",
+    "36 37 38 39 40 41 42 43 44",
+    "胸围 96 100 104 108 112",
+    "肩宽 38.5 衣长 65.5 袖长 58",
+    "2019-08-12",
+    "2019.08.12 14:23:05",
+    "AUG 12 2019 08:15",
+    "'19 8 12",
+    "TEAM 23 LAKE SIDE 1984",
+    "NO.10",
+    "BROOKLYN NEW YORK EST. 1898",
+    "JUST BE HAPPY",
+    "100% 棉 30°C 手洗",
+    "6 901234 567892",
+    "ISBN 978-3-16-148410-0",
+    "Model: AB-1234567",
+    "1080P 60FPS 4K",
+    "8GB+256GB",
+    "iPhone 15 Pro Max",
+    "一件代发 两件包邮",
+    "五星好评 十年质保",
+    "A+ B+ C+",
+    "24/7",
+    "$1,299.00",
+    "¥139.00",
+    "9.9包邮",
+    "www",
+    "V领短袖",
+    "QQ糖",
+    "加厚加绒",
+    "RMB 138.00 139.00 159.00",
+    "W 1200 x D 600 x H 750",
+    "LOVE 5201314",
+    "NASA APOLLO 11 1969-07-20",
+]
+
+
+@pytest.fixture(scope="module")
+def diversion() -> RulePack:
+    return pack.shipped()["diversion"]
+
+
+@pytest.mark.parametrize("field", ["image", "description"])
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_stands_on_products_is_left_alone(diversion: RulePack, text: str, field: str) -> None:
+    """Prints, size charts, dates and prices are no contact details."""
+    document = Document(field, text, 0 if field == "image" else None)
+    assert not match_documents([diversion], [document])
+
+
+def test_all_of_it_together_is_left_alone(diversion: RulePack) -> None:
+    """Joining harmless lines does not make a contact of them."""
+    assert not match_documents([diversion], [Document("image", "\n".join(HARMLESS), 0)])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("matches: ['a secret']", "matches: ['no match']"), "does not match its own case 'no match'"),
+        (("ignores: ['nothing']", "ignores: ['secrets']"), "matches 'secrets', which it should ignore"),
+        (("    ignores: ['nothing']\n", ""), "ignores: give at least one"),
+        (("label: contact_details", "lable: contact_details"), "rules.0.lable"),
+        (("patterns: ['secret']", "patterns: ['secret(']"), "not a regular expression"),
+        (('version: "1"', "version: 1"), "version"),
+        (('version: "1"', 'version: "1"\nversion: "2"'), "line 4: 'version' is given twice"),
+        (("policy: prohibited_ads", "score: 1.5\n    policy: prohibited_ads"), "rules.0.score"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[1],
+)
+def test_a_bad_pack_is_refused_in_words(change: tuple[str, str], words: str) -> None:
+    """A pack whose own cases fail, or that says what no pack can say, is never applied."""
+    pack.load(MINIMAL)
+    with pytest.raises(ValueError, match=words.replace("(", r"\(")):
+        pack.load(MINIMAL.replace(*change))
+
+
+def test_the_digest_follows_the_text() -> None:
+    """Receipts tell one state of a pack from another."""
+    assert pack.load(MINIMAL).digest != pack.load(MINIMAL + "# changed\n").digest
+    assert len(pack.load(MINIMAL).digest) == 32
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "1 ",
+        "1",
+        "a.",
+        "加",
+        "微 信 ",
+        "x@",
+        "(1) ",
+        "+1 ",
+        "v",
+        "scan ",
+        "a-",
+        "一",
+        "http:",
+        "qq",
+        "1-",
+        "\n1 3",
+    ],
+)
+def test_hostile_texts_cost_little(diversion: RulePack, unit: str) -> None:
+    """The longest text allowed, however made up, is matched within a second: no pattern backtracks far."""
+    text = (unit * 20_000)[:20_000]
+    started = time.process_time()
+    match_documents([diversion], [Document("description", text)])
+    assert time.process_time() - started < 1
