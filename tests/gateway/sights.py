@@ -1,6 +1,7 @@
 """Observations as a pod makes them, for the gateway's tests."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 
 from hypothesis import strategies as st
 
@@ -117,12 +118,12 @@ def _fail_detector(seen: Observations, name: str) -> None:
             item.CopyFrom(detector(name, completed=False))
 
 
-DAMAGES = {
+DAMAGES: Mapping[str, Callable[[Observations], object]] = {
     "a fault": lambda seen: seen.faults.add(image_index=1, code="unreadable"),
-    "an image missing": lambda seen: seen.images.pop(),
+    "an image missing": lambda seen: seen.images.pop(0),
     "an image twice": lambda seen: seen.images.append(seen.images[0]),
     "an image too many": lambda seen: seen.images.append(canonical(7)),
-    "an answer missing": lambda seen: seen.scores.pop(),
+    "an answer missing": lambda seen: seen.scores.pop(0),
     "not a number": lambda seen: seen.scores.append(score(float("nan"))),
     "above one": lambda seen: seen.scores.append(score(1.5)),
     "a table that is none": lambda seen: seen.calibration.append(point(0.97, float("nan"))),

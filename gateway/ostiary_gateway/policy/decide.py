@@ -60,7 +60,8 @@ def decide(subject: Subject, policy: PolicyInForce) -> Decision:
         return _not_judged(subject)
     findings = _findings(subject, policy)
     results = tuple(_result(rule, policy, subject) for rule in policy.message.policies)
-    holds = (*_check_holds(subject), *_policy_holds(results, subject, policy))
+    image_holds = _check_holds(subject)
+    holds = (*image_holds, *_policy_holds(results, subject, explained=bool(image_holds)))
     return Decision(_verdict(findings, holds, subject), findings, results, holds)
 
 
@@ -121,9 +122,8 @@ def _check_holds(subject: Subject) -> list[HoldReason]:
     return [HoldReason(code="unavailable", image_index=coverage.WHOLE_CHECK, detail=detail)]
 
 
-def _policy_holds(
-    results: Sequence[PolicyResult], subject: Subject, policy: PolicyInForce
-) -> list[HoldReason]:
+def _policy_holds(results: Sequence[PolicyResult], subject: Subject, *, explained: bool) -> list[HoldReason]:
+    """One reason per policy that holds the check, unless the images' own reasons have `explained` it."""
     seen = subject.observations
     if seen is None:
         return []
@@ -131,8 +131,9 @@ def _policy_holds(
     for result in results:
         if result.state == PolicyState.POLICY_STATE_UNSUPPORTED and not result.optional:
             holds.append(_hold("unsupported", _unsupported(result.policy, seen)))
-        elif result.state in _HOLDS and (failed := coverage.failures(result.policy, seen)):
-            holds.append(_hold("unavailable", f"{result.policy} could not be judged: {'; '.join(failed)}."))
+        elif result.state in _HOLDS and ((failed := coverage.failures(result.policy, seen)) or not explained):
+            why = "; ".join(failed) or "the pod does not say what looked"
+            holds.append(_hold("unavailable", f"{result.policy} could not be judged: {why}."))
     return holds
 
 

@@ -264,7 +264,7 @@ def test_a_broken_pod_is_not_believed() -> None:
 
 
 def sound_and_complete(seen: Observations | None, images: int) -> bool:
-    """Written apart from the code it checks: nothing failed, and everything required was there to be judged."""
+    """Written apart from the code it checks: nothing failed, everything required was there to be judged."""
     if seen is None or not seen.HasField("bundle") or seen.faults:
         return False
     if sorted(image.image_index for image in seen.images) != list(range(images)):
