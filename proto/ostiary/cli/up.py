@@ -50,7 +50,7 @@ def up(
         session.start(chosen, port, timeout)
         if session.stopping:
             session.stop()
-            return
+            raise typer.Exit(130)
         _say_what_to_try(layout, folder)
         if not detach:
             typer.echo("Ctrl-C stops it.")

@@ -15,7 +15,7 @@ _WATCH_SECONDS = 0.3
 
 
 class Session:
-    """The stack of one folder with this many pods; from `start` on, SIGINT and SIGTERM ask it to stop."""
+    """The stack of one folder with this many pods; from `start` on, SIGINT and SIGTERM ask it to stop, twice to stop at once."""
 
     def __init__(self, layout: Layout, pods: int) -> None:
         self._layout = layout
@@ -76,9 +76,13 @@ class Session:
         self.stop()
 
     def stop(self) -> None:
-        """Stops all, the gateway first."""
+        """Stops all, the gateway first, whoever has started it."""
         typer.echo("stopping", err=True)
-        stop_all(self._processes)
+        stop_all(self._processes or stack.recorded(self._layout))
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            # Asked twice: no grace.
+            for process in self._processes:
+                process.signal(signal.SIGKILL)
         self._stop.set()
