@@ -15,7 +15,10 @@ _WATCH_SECONDS = 0.3
 
 
 class Session:
-    """The stack of one folder with this many pods; from `start` on, SIGINT and SIGTERM ask it to stop, twice to stop at once."""
+    """The stack of one folder with this many pods.
+
+    From `start` on, SIGINT and SIGTERM ask it to stop; asked twice, it stops at once.
+    """
 
     def __init__(self, layout: Layout, pods: int) -> None:
         self._layout = layout
