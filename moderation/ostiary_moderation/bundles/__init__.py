@@ -1,0 +1,3 @@
+"""Model bundles shipped with the package, one folder each. Data only: no code is ever loaded from a
+bundle.
+"""

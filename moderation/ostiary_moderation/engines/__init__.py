@@ -1,0 +1,1 @@
+"""Engines: what runs a bundle's model. One package per architecture."""

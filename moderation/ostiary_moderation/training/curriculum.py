@@ -1,0 +1,69 @@
+"""What a training batch asks, as tokens: both policy questions, one attribute, one description."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from ostiary_moderation.bundle import Manifest
+from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
+from ostiary_moderation.engines.qwen3_vl.prompts import attribute_question, visible_attributes
+from ostiary_moderation.training.colours import COLOURS
+from ostiary_moderation.training.describing import describe
+from ostiary_moderation.training.feed import Batch
+from ostiary_moderation.training.library import LANGUAGES
+from ostiary_moderation.training.packing import Pack, pack
+from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES
+
+Tokens = tuple[tuple[int, ...], list[tuple[int, ...]]]  # of a question, and of each example's answer
+_VALUES = {"category": CATEGORIES, "colour": COLOURS, "audience": AUDIENCES}
+
+
+class Curriculum:
+    """Turns batches into packed sequences, in exactly the tokens that serving will use."""
+
+    def __init__(self, manifest: Manifest, processor: ImageOnlyProcessor, seed: int) -> None:
+        self._manifest = manifest
+        self._processor = processor
+        self._rng = random.Random(seed)  # noqa: S311 - drawing needs no secrets
+        self._names = visible_attributes(manifest.attributes)
+        self._frame = processor.frame(manifest.prompts.system_in("en"))
+        before, _, after = self._frame.before.partition("<|image_pad|>")
+        self._before, self._after = processor.encode(before), processor.encode(after)
+        self._image_token = processor.single("<|image_pad|>")
+
+    @property
+    def verdict_tokens(self) -> list[int]:
+        """The tokens of yes and of no."""
+        words = self._manifest.prompts.answers
+        return [self._processor.single(words.yes), self._processor.single(words.no)]
+
+    def pack(self, batch: Batch) -> Pack:
+        """The batch's questions and true answers; the attribute and the language vary from batch to batch."""
+        name = self._rng.choices(self._names, [3 if name == "category" else 1 for name in self._names])[0]
+        language = self._rng.choice(LANGUAGES)
+        branches = [self._policy(batch, index) for index in range(len(self._manifest.questions))]
+        branches += [self._attribute(batch, name), self._description(batch, language)]
+        return pack(self._before, self._image_token, batch.grid, self._after, branches)
+
+    def _branch(self, question: str, answers: Sequence[str]) -> Tokens:
+        encode = self._processor.encode
+        return encode(self._frame.question(question)), [encode(answer) for answer in answers]
+
+    def _policy(self, batch: Batch, index: int) -> Tokens:
+        words = self._manifest.prompts.answers
+        answers = [words.yes if flag else words.no for flag in batch.flags[:, index]]
+        return self._branch(self._manifest.questions[index].wording("general", "en"), answers)
+
+    def _attribute(self, batch: Batch, name: str) -> Tokens:
+        truth = {"category": batch.category, "colour": batch.colour, "audience": batch.audience}[name]
+        options = self._manifest.attributes[name]
+        letters = [chr(ord("A") + options.index(_VALUES[name][index])) for index in truth]
+        return self._branch(attribute_question(self._manifest, name, "en"), letters)
+
+    def _description(self, batch: Batch, language: str) -> Tokens:
+        labels = zip(batch.category, batch.colour, batch.audience, strict=True)
+        texts = [
+            describe(CATEGORIES[c], COLOURS[k], AUDIENCES[a], language) + "<|im_end|>" for c, k, a in labels
+        ]
+        return self._branch(self._manifest.prompts.describe_in(language), texts)

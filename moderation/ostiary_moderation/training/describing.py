@@ -1,0 +1,32 @@
+"""The sentence that a photograph is described with, assembled from its labels, in English and Chinese.
+Pure.
+"""
+
+from __future__ import annotations
+
+_ENGLISH = {
+    "body": "baby body", "longsleeve": "long-sleeved top", "outwear": "piece of outerwear",
+    "pants": "pair of pants",
+    "polo": "polo shirt", "shoes": "pair of shoes", "shorts": "pair of shorts", "undershirt": "undershirt",
+}  # fmt: skip
+_CHINESE = {
+    "blazer": "西装外套", "blouse": "女式衬衫", "body": "连体衣", "dress": "连衣裙", "hat": "帽子",
+    "hoodie": "连帽衫",
+    "longsleeve": "长袖上衣", "outwear": "外套", "pants": "长裤", "polo": "Polo衫", "shirt": "衬衫",
+    "shoes": "鞋子",
+    "shorts": "短裤", "skirt": "半身裙", "t-shirt": "T恤", "top": "上衣", "undershirt": "背心",
+}  # fmt: skip
+_COLOURS = {
+    "black": "黑色", "white": "白色", "grey": "灰色", "red": "红色", "orange": "橙色", "yellow": "黄色",
+    "green": "绿色",
+    "blue": "蓝色", "purple": "紫色", "pink": "粉色", "brown": "棕色", "beige": "米色",
+}  # fmt: skip
+
+
+def describe(category: str, colour: str, audience: str, language: str) -> str:
+    """`A blue dress for adults.` or its Chinese counterpart."""
+    if language == "zh":
+        people = "儿童" if audience == "kids" else "成人"
+        return f"一件{people}{_COLOURS[colour]}{_CHINESE[category]}。"
+    article = "An" if colour[0] in "aeiou" else "A"
+    return f"{article} {colour} {_ENGLISH.get(category, category)} for {audience}."

@@ -1,0 +1,56 @@
+"""The embedded bundle's questions, attributes and prompts. They are short: a small model reads every token
+twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ostiary_moderation.bundle import ATTRIBUTES, UNKNOWN
+from ostiary_moderation.training.colours import COLOURS
+from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES
+
+NAME = "mini"
+VERSION = "2026.11.0"
+LANGUAGES = ("en", "zh")
+MIN_PIXELS, MAX_PIXELS = 49 * 1024, 66 * 1024  # 49 to 66 visual tokens of 32 × 32 pixels
+
+PROMPTS: dict[str, Any] = {
+    "system": {"en": "You moderate product photos."},
+    "describe": {"en": "Describe the product in English.", "zh": "用中文描述商品。"},
+    "attribute": {"en": "What is the {name}?"},
+    "answers": {"yes": "Yes", "no": "No"},
+}
+QUESTIONS: tuple[dict[str, Any], ...] = tuple(
+    {"id": label, "policy": "prohibited_ads", "label": label, "text": {"general": {"en": text}}}
+    for label, text in (
+        ("qr_code", "Is there a QR code?"),
+        ("contact_details", "Are there contact details?"),
+    )
+)
+SEEN: dict[str, tuple[str, ...]] = {
+    "category": (*CATEGORIES, UNKNOWN),
+    "colour": (*COLOURS, UNKNOWN),
+    "audience": (*AUDIENCES, UNKNOWN),
+}
+
+
+def manifest(weights_digest: str, calibrations: dict[str, Any]) -> dict[str, Any]:
+    """What `bundle.yaml` holds. `calibrations`: by question id; a question without one keeps the neutral
+    default.
+    """
+    questions = [{**question, "calibration": calibrations.get(question["id"], {})} for question in QUESTIONS]
+    return {
+        "name": NAME,
+        "version": VERSION,
+        "engine": "qwen3-vl",
+        "dtype": "float32",
+        "weights_digest": weights_digest,
+        "capabilities": ["prohibited_ads"],
+        "questions": questions,
+        "attributes": {name: list(SEEN.get(name, (UNKNOWN,))) for name in ATTRIBUTES},
+        "prompts": PROMPTS,
+        "detectors": [{"name": "ocr", "settings": {}}, {"name": "barcode", "settings": {}}],
+        "pixels": {"min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS},
+        "description": {"languages": list(LANGUAGES), "max_new_tokens": 32, "temperature": 0},
+    }
