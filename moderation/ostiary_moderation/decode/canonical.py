@@ -94,6 +94,9 @@ def _open_and_judge(
     with Image.open(BytesIO(data), formats=[image_format]) as image:
         if min(image.size) < 1:
             raise ImageFaultError(FaultCode.UNREADABLE, f"{image.width}x{image.height} pixels")
+        if max(image.size) > limits.max_aspect * min(image.size):
+            strip = f"{image.width}x{image.height} pixels: a strip, not a picture"
+            raise ImageFaultError(FaultCode.UNREADABLE, strip)
         return judged_frames(image, limits, notes)
 
 

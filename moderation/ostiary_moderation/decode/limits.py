@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one image; past any of them it is refused as `too_large`, except for `max_side`."""
+    """Bounds on one image; past any of them it is refused as `too_large`, unless said otherwise."""
 
     max_bytes: int = 25_000_000
     """Size of the encoded file in bytes."""
@@ -18,6 +18,9 @@ class Limits:
 
     max_side: int = 4096
     """Longest side of the canonical image in pixels; larger images are scaled down by area."""
+
+    max_aspect: int = 100
+    """Longer side over shorter side; models refuse strips, and no product photo is one. Past it: `unreadable`."""
 
     cpu_seconds: int = 5
     """Processor time for one image in seconds."""

@@ -1,0 +1,56 @@
+"""What a pod says of itself with everything that it sees: bundle, capabilities, calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ostiary.v1.observation_pb2 import BundleInfo, CalibrationPoint, Observations
+
+from ostiary_moderation.bundle import Bundle, Question
+from ostiary_moderation.detector import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Measured at loading, the same for every check."""
+
+    bundle: BundleInfo
+    capabilities: tuple[str, ...]
+    calibration: tuple[CalibrationPoint, ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle, detectors: Sequence[Detector]) -> "Declaration":
+        """Declare a bundle and its detectors: what either can judge, the pod can."""
+        manifest = bundle.manifest
+        policies = {*manifest.capabilities, *(name for detector in detectors for name in detector.policies)}
+        return cls(
+            bundle=BundleInfo(
+                name=manifest.name,
+                version=manifest.version,
+                digest=bundle.digest,
+                weights_digest=bundle.weights_digest,
+                engine=manifest.engine,
+                dtype=manifest.dtype,
+            ),
+            capabilities=tuple(sorted(policies)),
+            calibration=tuple(point for question in manifest.questions for point in _points(question)),
+        )
+
+    def declare(self, observations: Observations, *, flags: bool) -> None:
+        """Add the declaration; the calibration only where the questions were asked."""
+        observations.bundle.CopyFrom(self.bundle)
+        observations.capabilities.extend(self.capabilities)
+        if flags:
+            observations.calibration.extend(self.calibration)
+
+
+def _points(question: Question) -> list[CalibrationPoint]:
+    return [
+        CalibrationPoint(
+            policy=question.policy,
+            label=question.label,
+            question=question.id,
+            precision=row.precision,
+            threshold=row.threshold,
+        )
+        for row in question.calibration.table
+    ]

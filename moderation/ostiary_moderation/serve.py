@@ -1,0 +1,108 @@
+"""Wires a pod together. The only place that knows which class stands behind which contract."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.resources import files
+
+import structlog
+from ostiary.v1 import inference_pb2
+from ostiary.v1.image_pb2 import Image
+from ostiary.v1.moderation_pb2 import CheckRequest
+from ostiary.wire.authorization import AllowedIds
+from ostiary.wire.credentials import CredentialSource
+from ostiary.wire.identity import SpiffeId
+from ostiary.wire.process import Stop
+from ostiary.wire.server import Server, ServerBuilder, ServerLimits
+from ostiary.wire.telemetry import setup
+
+from ostiary_moderation.bundle import Bundle, load_engine
+from ostiary_moderation.declaration import Declaration
+from ostiary_moderation.decode.pool import DecodePool
+from ostiary_moderation.detector import load_detectors
+from ostiary_moderation.detectors.runner import DetectorRunner
+from ostiary_moderation.gauges import Gauges
+from ostiary_moderation.inspection import Inspector
+from ostiary_moderation.service import InferenceService
+from ostiary_moderation.settings import PodSettings
+
+_log = structlog.get_logger(__name__)
+_SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"]
+# Eight images of 25 MB and the listing; on the way back as many canonical files.
+_MAX_MESSAGE_BYTES = 220_000_000
+
+
+@asynccontextmanager
+async def pod(settings: PodSettings) -> AsyncIterator[Server]:
+    """A pod that serves, its bundle loaded and warmed up; drained and closed on leaving.
+
+    Raises:
+        ValueError: something that it needs is missing or bad; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        # Before the model is loaded, which takes long: a bad certificate should show at once.
+        credentials = CredentialSource(settings.tls.files())
+        credentials.check()
+        service = await _inference_service(stack, settings)
+        builder = ServerBuilder(
+            address=settings.listen,
+            health_address=settings.health,
+            credentials=credentials,
+            authorizer=_only(settings.clients),
+            limits=ServerLimits(max_receive_bytes=_MAX_MESSAGE_BYTES, max_send_bytes=_MAX_MESSAGE_BYTES),
+        )
+        builder.add_service(_SERVICE, service.handlers())
+        server = await builder.start()
+        stack.push_async_callback(server.drain, settings.drain_seconds)
+        server.set_serving(True)
+        yield server
+
+
+async def serve(settings: PodSettings, stop: Stop) -> None:
+    """Serve until `stop` is set.
+
+    Raises:
+        ValueError: as `pod`.
+    """
+    telemetry = setup("ostiary-pod", settings.otlp_endpoint)
+    try:
+        async with pod(settings) as server:
+            _log.info("ready", address=server.address, health=server.health_address)
+            await stop.wait()
+    finally:
+        telemetry.shutdown()
+
+
+def _only(clients: tuple[str, ...]) -> AllowedIds:
+    methods = [f"/{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods]
+    return AllowedIds("gateway", [SpiffeId.parse(client) for client in clients], methods)
+
+
+async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> InferenceService:
+    bundle = await asyncio.to_thread(Bundle.load, settings.bundle)
+    wanted = [(detector.name, detector.settings) for detector in bundle.manifest.detectors]
+    detectors = await asyncio.to_thread(load_detectors, wanted, settings.threads)
+    runners = [DetectorRunner(detector) for detector in detectors]
+    for runner in runners:
+        stack.callback(runner.close)
+    engine = await asyncio.to_thread(load_engine, bundle, settings.threads)
+    stack.push_async_callback(engine.close)
+    decoders = await stack.enter_async_context(DecodePool(settings.decode_workers))
+    declaration = Declaration.of(bundle, detectors)
+    inspector = Inspector(decoders, runners, engine, declaration)
+    await _warm_up(inspector)
+    _log.info("bundle loaded", bundle=bundle.manifest.name, digest=bundle.digest.hex())
+    return InferenceService(
+        inspector,
+        declaration,
+        runners,
+        Gauges(),
+        max_in_flight=settings.max_in_flight,
+        max_queued=settings.max_queued,
+    )
+
+
+async def _warm_up(inspector: Inspector) -> None:
+    """Send one image all the way: the first caller shall not pay for what is set up on first use."""
+    image = files("ostiary_moderation.detectors").joinpath("examples/contact_zh.png").read_bytes()
+    await inspector.inspect(CheckRequest(images=[Image(data=image)]))

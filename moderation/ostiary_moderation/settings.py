@@ -1,0 +1,80 @@
+"""pod.yaml. Paths are relative to the file."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from ostiary.wire.credentials import CredentialFiles
+from ostiary.wire.identity import SpiffeId
+from ostiary.wire.settings import load_settings
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_MODEL = ConfigDict(extra="forbid", frozen=True)
+_ENVIRONMENT = "OSTIARY_POD_"
+
+
+class TlsSettings(BaseModel):
+    """The pod's certificate, and whom it trusts."""
+
+    model_config = _MODEL
+
+    ca: Path
+    """Certificates of the authorities, PEM."""
+    cert: Path
+    """Certificate chain, PEM; carries the DNS name that gateways look for."""
+    key: Path
+    """Private key, PEM."""
+    deny_list: Path | None = None
+    """Serial numbers that are refused, one a line."""
+    trust_domain: str = ""
+    """The one SPIFFE trust domain. Empty: the certificate's own."""
+
+    def files(self) -> CredentialFiles:
+        """The same, as credentials are loaded from."""
+        return CredentialFiles(self.ca, self.cert, self.key, self.deny_list, self.trust_domain)
+
+
+class PodSettings(BaseModel):
+    """Everything that `ostiary pod serve` needs."""
+
+    model_config = _MODEL
+
+    listen: str = "127.0.0.1:8543"
+    """Address for gateways, `host:port`; port 0 takes a free one."""
+    health: str | None = "127.0.0.1:8544"
+    """Address for health probes, without TLS; null for none."""
+    tls: TlsSettings
+    clients: Annotated[tuple[str, ...], Field(min_length=1)]
+    """SPIFFE IDs that may call, exactly: those of the gateways."""
+    bundle: str = "mini"
+    """A model bundle: the name of one that is shipped, or a folder."""
+    decode_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Images decoded at once; one process each, and one to spare."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """CPU threads of the model, and of each detector."""
+    max_in_flight: Annotated[int, Field(ge=1)] = 2
+    """Checks looked at side by side: while one has the model, the next is decoded and read."""
+    max_queued: Annotated[int, Field(ge=0)] = 64
+    """Checks that may wait; more are refused, with a time to retry after."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """Time that checks in progress get when the pod is told to stop."""
+    log_format: Literal["json", "text"] = "json"
+    otlp_endpoint: str | None = None
+    """OpenTelemetry collector, such as `http://127.0.0.1:4317`; null for none."""
+
+    @field_validator("clients")
+    @classmethod
+    def _are_spiffe_ids(cls, clients: tuple[str, ...]) -> tuple[str, ...]:
+        for client in clients:
+            SpiffeId.parse(client)
+        return clients
+
+
+def load_pod_settings(path: Path) -> PodSettings:
+    """Load pod.yaml; a bundle that is a folder beside the file is found there.
+
+    Raises:
+        ValueError: names the file and every wrong or unknown key.
+    """
+    settings = load_settings(PodSettings, path, _ENVIRONMENT)
+    beside = path.parent / settings.bundle
+    return settings.model_copy(update={"bundle": str(beside)}) if beside.is_dir() else settings
