@@ -1,0 +1,139 @@
+"""Promise 12: tampering shows. At a small count for now: the verifier's speed comes with the record itself."""
+
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from bench.promises.contract import Outcome, Promise
+from ostiary.cli.audit import app
+from ostiary.tlog.keys import create_log_key
+from ostiary.v1.decision_pb2 import Verdict
+from ostiary.v1.listing_pb2 import Listing
+from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary_gateway.ids import new_check_id
+from ostiary_gateway.recorder import NewDecision
+from ostiary_gateway.store.opening import open_recorder
+
+ORIGIN = "prove.ostiary.local/log"
+ENTRIES = 600
+CASES = 10_000
+FULL_CASES = CASES
+
+
+async def write_log(folder: Path) -> None:
+    """A record of ENTRIES decisions with its published log, as a gateway leaves it."""
+    key = folder / "log.key"
+    create_log_key(key, ORIGIN)
+    opened = open_recorder(store=folder / "ostiary.db", log_dir=folder / "log", log_key=key, origin=ORIGIN)
+    async with opened as recorder:
+        await asyncio.gather(*(recorder.record(decision(number)) for number in range(ENTRIES)))
+
+
+def decision(number: int) -> NewDecision:
+    """A decision like a gateway's, each of its own tenant, key and text."""
+    check_id = new_check_id()
+    return NewDecision(
+        check_id=check_id,
+        tenant=f"tenant-{number % 7}",
+        caller=f"spiffe://prove.ostiary.local/tenant/tenant-{number % 7}/role/pipeline",
+        idempotency_key=f"key-{number}",
+        request_sha256=number.to_bytes(32, "big"),
+        listing=Listing(title=f"Cup number {number}"),
+        response=CheckResponse(check_id=check_id, verdict=Verdict.VERDICT_REVIEW),
+        observations=None,
+        trace_id="",
+    )
+
+
+def files_of(log: Path) -> list[Path]:
+    """The published files that hold something."""
+    return sorted(path for path in log.rglob("*") if path.is_file() and path.stat().st_size)
+
+
+def flip(log: Path, rng: random.Random) -> None:
+    """One bit of one file turns."""
+    path = rng.choice(files_of(log))
+    data = bytearray(path.read_bytes())
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def drop(log: Path, rng: random.Random) -> None:
+    """One file goes."""
+    rng.choice(files_of(log)).unlink()
+
+
+def truncate(log: Path, rng: random.Random) -> None:
+    """One file ends early."""
+    path = rng.choice(files_of(log))
+    path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)])
+
+
+def reorder(log: Path, rng: random.Random) -> None:
+    """Two halves of one file change places."""
+    path = rng.choice(files_of(log))
+    data = path.read_bytes()
+    middle = rng.randrange(1, len(data))
+    path.write_bytes(data[middle:] + data[:middle])
+
+
+def fork(log: Path, rng: random.Random) -> None:
+    """One entry's bytes are replaced by another's of the same length, everywhere in a bundle of entries."""
+    path = rng.choice([path for path in files_of(log) if "entries" in path.parts])
+    data = bytearray(path.read_bytes())
+    start = rng.randrange(len(data) // 2)
+    length = min(64, len(data) - start)
+    data[start : start + length] = bytes(reversed(data[start : start + length]))
+    path.write_bytes(data)
+
+
+ATTACKS: tuple[Callable[[Path, random.Random], None], ...] = (flip, drop, truncate, reorder, fork)
+
+
+def caught(log: Path, vkey: Path) -> bool:
+    """Whether the verifier says that the log was tampered with."""
+    return (
+        CliRunner().invoke(app, ["verify", str(log), "--vkey", str(vkey), "--wait", "0", "--json"]).exit_code
+        == 1
+    )
+
+
+def same(first: Path, second: Path) -> bool:
+    """Whether an attack happened to change nothing."""
+    return {path.relative_to(first): path.read_bytes() for path in files_of(first)} == {
+        path.relative_to(second): path.read_bytes() for path in files_of(second)
+    }
+
+
+def run(seconds: float) -> Outcome:
+    """Attack copies of one log until the count, or the time, is used up."""
+    rng = random.Random(12)
+    until = time.monotonic() + seconds
+    tried = found = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asyncio.run(write_log(folder))
+        vkey = folder / "log.vkey"
+        if caught(folder / "log", vkey):
+            return Outcome(0, FULL_CASES, 0.0, 100.0, "% caught; the untouched log was refused", met=False)
+        while tried < CASES and time.monotonic() < until:
+            copy = folder / "copy"
+            shutil.copytree(folder / "log", copy)
+            ATTACKS[tried % len(ATTACKS)](copy, rng)
+            if not same(folder / "log", copy):
+                tried += 1
+                found += caught(copy, vkey)
+            shutil.rmtree(copy)
+    figure = round(100 * found / tried, 3)
+    return Outcome(
+        tried, FULL_CASES, figure, 100.0, "% of changes to a published log caught offline", figure == 100.0
+    )
+
+
+PROMISE = Promise(12, "Tampering shows", run)
