@@ -1,6 +1,7 @@
 """A server's life: start refused, health on a port of its own, drain."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -67,10 +68,20 @@ async def test_refuses_a_method_without_a_rule(site: Site) -> None:
 async def test_address_in_use(site: Site, taken: str) -> None:
     """An address that is taken is a ValueError that names it, and what was bound is let go."""
     async with site.serving(health_address="127.0.0.1:0") as first:
-        builder = site.builder(**{"health_address": "127.0.0.1:0", taken: first.address})
+        free = _free_address()
+        other = {"address": free, "health_address": free, taken: first.address}
+        builder = site.builder(**other)
         builder.add_service(ECHO, HANDLERS)
         with pytest.raises(ValueError, match=f"{first.address} cannot be bound"):
             await builder.start()
+        async with site.serving(address=free):
+            pass
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 async def test_health_follows_set_serving(site: Site) -> None:

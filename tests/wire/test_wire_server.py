@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from ostiary.wire.errors import FieldViolation, OstiaryError, Reason, from_rpc_error
 from ostiary.wire.limits import ServerLimits
-from ostiary.wire.server import Call, raw
+from ostiary.wire.server import Body, Call, raw, unread
 from structlog.testing import capture_logs
 from wire import forge
 from wire.kit import CLIENT_ID, ECHO, HANDLERS, Site, failure, method
@@ -60,6 +60,22 @@ async def test_raw_handler(site: Site) -> None:
 
     async with site.serving({"Unary": raw(echo)}) as server, site.channel(server) as channel:
         assert await channel.unary_unary("/wire.kit.Echo/Unary")(b"\xff\xff") == b"\xff\xff"
+
+
+async def test_unread_handler(site: Site) -> None:
+    """An unread handler can refuse before the body is received, however large it is, or read it."""
+
+    async def choosy(body: Body, call: Call) -> bytes:
+        if call.metadata.get("room") != "yes":
+            raise OstiaryError(Reason.OVERLOADED, "full")
+        return await body.read()
+
+    async with site.serving({"Unary": unread(choosy)}) as server, site.channel(server) as channel:
+        call = channel.unary_unary("/wire.kit.Echo/Unary")
+        assert (await failure(call(bytes(8 * 1024 * 1024)))).reason is Reason.OVERLOADED
+        assert await call(b"\xff", metadata=(("room", "yes"),)) == b"\xff"
+    with pytest.raises(ValueError, match="takes a stream"):
+        site.builder().add_service(ECHO, {"Chat": unread(choosy)})
 
 
 async def test_rich_errors(site: Site) -> None:

@@ -40,6 +40,29 @@ class Raw(Generic[T]):
     handler: T
 
 
+class Body:
+    """The body of a request that is still on its way: nothing of it is in memory before it is read."""
+
+    def __init__(self, receive: Callable[[], Awaitable[bytes]]) -> None:
+        self._receive = receive
+
+    async def read(self) -> bytes:
+        """The request's bytes, unparsed. Once."""
+        return await self._receive()
+
+
+@dataclass(frozen=True)
+class Unread(Generic[T]):
+    """A handler that takes a `Body` and reads it when it has room for it."""
+
+    handler: T
+
+
+def unread(handler: T) -> Unread[T]:
+    """Marks a handler of single requests that decides for itself when the body is received."""
+    return Unread(handler)
+
+
 def raw(handler: T) -> Raw[T]:
     """Marks a handler that takes request bytes as they came over the wire."""
     return Raw(handler)

@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from ostiary.wire.authorization import Authorizer
-from ostiary.wire.call import Call, Handler
+from ostiary.wire.call import Body, Call, Handler
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.deadline import trim
 from ostiary.wire.errors import STATUS_DETAILS_KEY, OstiaryError, Reason, invalid_field, to_status
@@ -40,6 +40,8 @@ class Method:
     """`/package.Service/Method`"""
     request_type: type[Message] | None
     """None: the handler takes bytes."""
+    unread: bool
+    """The handler takes a Body."""
     client_streaming: bool
     server_streaming: bool
     handler: Handler | None
@@ -135,6 +137,12 @@ async def _request(method: Method, context: Context) -> Any:
     """What the handler gets: one request, or an iterator over them."""
     if method.client_streaming:
         return _requests(method, context)
+    if method.unread:
+        return Body(lambda: _single(method, context))
+    return await _single(method, context)
+
+
+async def _single(method: Method, context: Context) -> Any:
     async for request in _requests(method, context):
         return request
     raise OstiaryError(Reason.MISSING_FIELD, f"The call carried no message: {method.path} takes exactly one")

@@ -1,4 +1,8 @@
-"""Runs a service process: logs, signals, one event loop, exit codes; and loads its settings."""
+"""Runs a service process: logs, signals, exit codes; and loads its settings.
+
+One event loop per process: the gRPC runtime binds itself to the first. Worker processes are spawned, never
+forked, for the runtime does not survive a fork.
+"""
 
 import asyncio
 import signal

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from ostiary.wire.authorization import Authorizer
-from ostiary.wire.call import Call, Handler, Raw, raw
+from ostiary.wire.call import Body, Call, Handler, Raw, Unread, raw, unread
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.dispatch import Dispatcher, Method
 from ostiary.wire.health import HealthServer
@@ -20,7 +20,9 @@ from ostiary.wire.limits import ServerLimits
 from ostiary.wire.listen import bind
 from ostiary.wire.telemetry import ServerTelemetry
 
-__all__ = ["Call", "Handler", "Server", "ServerBuilder", "ServerLimits", "raw"]
+__all__ = ["Body", "Call", "Handler", "Server", "ServerBuilder", "ServerLimits", "raw", "unread"]
+
+Registered = Handler | Raw[Handler] | Unread[Handler]
 
 _WATCH_EVERY = 1.0
 
@@ -53,14 +55,15 @@ class ServerBuilder:
         """Every registered method, `/package.Service/Method`, in order of registration."""
         return tuple(self._methods)
 
-    def add_service(
-        self, descriptor: ServiceDescriptor, handlers: Mapping[str, Handler | Raw[Handler]]
-    ) -> None:
+    def add_service(self, descriptor: ServiceDescriptor, handlers: Mapping[str, Registered]) -> None:
         """Registers a service: `handlers` maps method names to async callables `(request, call)`.
 
         unary → unary: a coroutine; unary → stream: an async generator; for client streams the first argument
-        is an async iterator of requests. A method without a handler answers UNIMPLEMENTED, once authorised.
-        Raises ValueError for a service registered twice and for a handler of no method.
+        is an async iterator of requests. It also ends where the client's stream broke off, a moment before
+        the handler is cancelled: a protocol must say itself when it is complete. A method without a handler
+        answers UNIMPLEMENTED, once authorised. A handler can be marked with `raw` (bytes in place of a
+        request) or `unread` (a `Body`). Raises ValueError for a service registered twice and for a handler of
+        no method.
         """
         if descriptor.full_name in self._services:
             raise ValueError(f"service {descriptor.full_name} is registered twice")
@@ -84,6 +87,19 @@ class ServerBuilder:
         uncovered = [path for path in self._methods if not self._authorizer.covers(path)]
         if uncovered:
             raise ValueError(f"no rule of the authoriser names {', '.join(uncovered)}: add one for each")
+        health = HealthServer(self._health_address, self._services) if self._health_address else None
+        try:
+            if health:
+                await health.start()
+            running = Server(*self._bind(), health, self._credentials)
+            await running.start()
+        except BaseException:
+            if health:
+                await health.stop()
+            raise
+        return running
+
+    def _bind(self) -> tuple[grpc.aio.Server, str]:
         dispatcher = Dispatcher(self._credentials, self._authorizer, self._limits.deadline_margin)
         server = grpc.aio.server(
             handlers=[_Router(dispatcher, self._methods)],
@@ -92,11 +108,9 @@ class ServerBuilder:
             maximum_concurrent_rpcs=self._limits.max_concurrent_rpcs,
         )
         tls = self._credentials.server_credentials()
+        # Last, for the runtime lets go of a port only once the server has started and stopped.
         address = bind(self._address, "address", lambda asked: server.add_secure_port(asked, tls))
-        health = HealthServer(self._health_address, self._services) if self._health_address else None
-        running = Server(server, address, health, self._credentials)
-        await running.start()
-        return running
+        return server, address
 
 
 class Server:
@@ -121,8 +135,6 @@ class Server:
 
     async def start(self) -> None:
         """Called by the builder."""
-        if self._health:
-            await self._health.start()
         await self._server.start()
         self._watcher = asyncio.create_task(self._watch(), name="ostiary.wire.server.watch")
 
@@ -169,11 +181,17 @@ class _Router(grpc.GenericRpcHandler):
         return self._handlers.get(path) or self._dispatcher.unknown_handler(path)
 
 
-def _method(path: str, method: MethodDescriptor, handler: Handler | Raw[Handler] | None) -> Method:
+def _method(path: str, method: MethodDescriptor, handler: Registered | None) -> Method:
+    if isinstance(handler, Unread) and method.client_streaming:
+        raise ValueError(
+            f"{path} takes a stream, which its handler reads as it likes: unread() is not for it"
+        )
+    marked = isinstance(handler, Raw | Unread)
     return Method(
         path=path,
-        request_type=None if isinstance(handler, Raw) else GetMessageClass(method.input_type),
+        request_type=None if marked else GetMessageClass(method.input_type),
+        unread=isinstance(handler, Unread),
         client_streaming=method.client_streaming,
         server_streaming=method.server_streaming,
-        handler=handler.handler if isinstance(handler, Raw) else handler,
+        handler=handler.handler if isinstance(handler, Raw | Unread) else handler,
     )

@@ -27,8 +27,11 @@ def setup(service_name: str, otlp_endpoint: str | None = None) -> Telemetry:
     """Makes this process's traces and metrics real; call once, before servers and channels are made.
 
     `otlp_endpoint` is the URL of a collector that speaks OTLP over gRPC (`http://host:4317`; `https://` for
-    TLS). Without one nothing is exported, but trace ids still exist and travel.
+    TLS). Without one nothing is exported, but trace ids still exist and travel. Raises ValueError for any
+    other URL.
     """
+    if otlp_endpoint and not otlp_endpoint.startswith(("http://", "https://")):
+        raise ValueError(f"otlp_endpoint {otlp_endpoint!r} must begin with http:// or https://")
     resource = Resource.create({"service.name": service_name})
     tracer_provider = TracerProvider(resource=resource)
     readers: list[MetricReader] = []
