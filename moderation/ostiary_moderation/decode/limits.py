@@ -20,7 +20,7 @@ class Limits:
     """Longest side of the canonical image in pixels; larger images are scaled down by area."""
 
     max_aspect: int = 100
-    """Longer side over shorter side; models refuse strips, and no product photo is one. Past it: `unreadable`."""
+    """Longer side over shorter side; models refuse strips, and no product photo is one: `unreadable`."""
 
     cpu_seconds: int = 5
     """Processor time for one image in seconds."""

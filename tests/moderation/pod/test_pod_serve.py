@@ -1,0 +1,117 @@
+"""A whole pod on the shipped bundle, started as the command starts it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+import yaml
+from moderation.pod.parts import card, check, qr_code
+from ostiary.pki import create_ca
+from ostiary.v1.inference_pb2 import InferRequest, StatusRequest
+from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
+from ostiary.wire.channel import open_channel
+from ostiary.wire.credentials import CredentialFiles, CredentialSource
+from ostiary.wire.identity import SpiffeId
+from ostiary_moderation.bundle import Bundle, shipped
+from ostiary_moderation.cli.pod import app
+from ostiary_moderation.serve import pod
+from ostiary_moderation.settings import load_pod_settings
+from typer.testing import CliRunner
+
+needs_mini = pytest.mark.skipif("mini" not in shipped(), reason="the bundle mini is not in this checkout")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pod's folder with certificates and pod.yaml; a gateway's beside it."""
+    folder = tmp_path_factory.mktemp("site")
+    authority = create_ca(folder / "pki", "pod.test")
+    for role in ("pod", "gateway"):
+        authority.issue(folder / role, SpiffeId("pod.test", f"/role/{role}"), dns=["pod.test"])
+    values = {
+        "listen": "127.0.0.1:0",
+        "health": "127.0.0.1:0",
+        "tls": {name: f"{name}.pem" for name in ("ca", "cert", "key")},
+        "clients": ["spiffe://pod.test/role/gateway"],
+        "log_format": "text",
+    }
+    (folder / "pod/pod.yaml").write_text(yaml.safe_dump(values))
+    return folder / "pod/pod.yaml"
+
+
+def gateway(config: Path, address: str) -> grpc.aio.Channel:
+    folder = config.parent.parent / "gateway"
+    files = CredentialFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    return open_channel(address, CredentialSource(files), server_name="pod.test")
+
+
+@needs_mini
+async def test_a_pod_looks_with_the_shipped_bundle(config: Path) -> None:
+    """Model and detectors answer together, and the pod names the digests that it measured."""
+    async with pod(load_pod_settings(config)) as server, gateway(config, server.address) as channel:
+        stub = InferenceServiceStub(channel)
+        request = check([qr_code("https://example.com/shop"), b"junk", card("navy", (200, 300))])
+        response = await stub.Infer(InferRequest(check_request=request.SerializeToString()), timeout=60)
+        status = await stub.Status(StatusRequest())
+    bundle, seen = Bundle.load("mini"), response.observations
+    assert seen.bundle.digest == status.bundle.digest == bundle.digest
+    assert seen.bundle.weights_digest == bundle.weights_digest
+    assert [code.text for code in seen.barcodes] == ["https://example.com/shop"]
+    assert [fault.image_index for fault in seen.faults] == [1]
+    asked = {(question.id, image) for question in bundle.manifest.questions for image in (0, 2)}
+    assert {(score.question, score.image_index) for score in seen.scores} == asked
+    assert len(seen.attributes) == 8
+    assert {"prohibited_ads"} <= set(seen.capabilities)
+    assert all(detector.completed for detector in seen.detectors)
+
+
+@needs_mini
+def test_the_command_serves_until_it_is_told_to_stop(config: Path) -> None:
+    """`ostiary pod serve` says when it is ready, drains on SIGTERM, and leaves no process behind."""
+    command = [sys.executable, "-m", "ostiary.cli.main", "pod", "serve", "--config", str(config)]
+    environment = {**os.environ, "OSTIARY_POD_LOG_FORMAT": "json"}
+    with subprocess.Popen(
+        command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        ready = next(line for line in process.stdout if '"ready"' in line)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert "127.0.0.1:" in ready
+    assert process.returncode == 0, rest
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "cannot be read"), ("listen: x", "tls"), ("clients: [x", "not YAML")],
+    ids=["no file", "keys missing", "broken"],
+)
+def test_bad_configurations_are_told_in_words(tmp_path: Path, text: str | None, words: str) -> None:
+    """Exit code 2, the file's name and what is wrong with it; no traceback."""
+    path = tmp_path / "pod.yaml"
+    if text is not None:
+        path.write_text(text)
+    result = CliRunner().invoke(app, ["serve", "--config", str(path)])
+    assert result.exit_code == 2
+    assert words in result.output
+    assert str(path) in result.output.replace("\n", "")
+
+
+async def test_an_unknown_bundle_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pod does not start, and the message says which bundles there are."""
+    monkeypatch.setenv("OSTIARY_POD_BUNDLE", "nowhere")
+    with pytest.raises(ValueError, match="nowhere: no such bundle"):
+        async with asyncio.timeout(30), pod(load_pod_settings(config)):
+            pass
+
+
+def test_help_shows_examples() -> None:
+    """The command explains itself."""
+    result = CliRunner().invoke(app, ["--help"])
+    assert "Examples" in result.output
+    assert "ostiary pod serve --config" in result.output
