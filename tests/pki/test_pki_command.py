@@ -64,6 +64,7 @@ ERRORS = {
         ["issue", "{pki}", "--out", "{tmp}/x", "--id", ID, "--days", "999"],
         "authority itself ends",
     ),
+    "no life": (["issue", "{pki}", "--out", "{tmp}/x", "--id", ID, "--hours", "0"], "longer than nothing"),
     "nothing to renew": (["renew", "{pki}", "--out", "{tmp}/x"], "cannot be read"),
     "no serial": (["deny", "{pki}", "lost-laptop"], "no such file"),
     "no certificate": (["show", "{pki}/ca.key"], "holds no certificate"),

@@ -96,6 +96,23 @@ def test_intermediates_are_followed() -> None:
         verify(Holder(holder.certificate, holder.key), root)
 
 
+def test_denied_intermediate() -> None:
+    """Denying an intermediate's serial denies all that it issued."""
+    root = forge.authority(trust_domain="wire.test")
+    intermediate = forge.authority("intermediate", root)
+    holder = forge.leaf(intermediate, ID)
+    denied = frozenset({intermediate.certificate.serial_number})
+    with pytest.raises(OstiaryError, match="deny-list"):
+        verify(holder, root, denied=denied)
+
+
+async def test_intermediate_over_tls(site: Site) -> None:
+    """A client whose certificate an intermediate issued gets in when it presents the intermediate."""
+    holder = forge.leaf(forge.authority("intermediate", site.root), ID)
+    async with site.serving() as server, site.bare_channel(server, holder) as channel:
+        assert (await call(channel)).value == "a:tester"
+
+
 TLS = {"1.0": b"TLSv1", "1.1": b"TLSv1.1", "1.4": b"TLSv1.4", "absent": None, "empty": b""}
 
 
@@ -173,7 +190,12 @@ async def test_no_client_certificate(site: Site) -> None:
     assert [error.reason for error in errors] == [Reason.CLIENT_CERTIFICATE] * 2
 
 
-def verify(holder: Holder, root: Holder, version: bytes | None = b"TLSv1.3") -> Peer:
+def verify(
+    holder: Holder,
+    root: Holder,
+    version: bytes | None = b"TLSv1.3",
+    denied: frozenset[int] = frozenset(),
+) -> Peer:
     """What the server's check makes of a holder on a connection of that TLS version."""
     context = {
         "x509_pem_cert": [forge.pem(holder.certificate)],
@@ -181,4 +203,4 @@ def verify(holder: Holder, root: Holder, version: bytes | None = b"TLSv1.3") -> 
     }
     if version is not None:
         context["ssl_tls_version"] = [version]
-    return PeerVerifier([root.certificate], "wire.test").verify(context, frozenset(), Clock()())
+    return PeerVerifier([root.certificate], "wire.test").verify(context, denied, Clock()())

@@ -176,9 +176,11 @@ async def test_no_request(site: Site) -> None:
 async def test_denied_before_parsing(site: Site) -> None:
     """A caller without permission is refused before its body is looked at, however malformed."""
     stranger = site.client(forge.leaf(site.root, "spiffe://wire.test/role/stranger"))
-    async with site.serving() as server, site.channel(server, stranger) as channel:
-        error = await failure(channel.unary_unary("/wire.kit.Echo/Unary")(b"\xff"))
+    with capture_logs() as logs:
+        async with site.serving() as server, site.channel(server, stranger) as channel:
+            error = await failure(channel.unary_unary("/wire.kit.Echo/Unary")(b"\xff"))
     assert error.reason is Reason.PERMISSION_DENIED
+    assert [(event["event"], event["error"]) for event in logs] == [("rpc.refused", error.message)]
     assert "spiffe://wire.test/role/stranger may not call" in error.message
 
 

@@ -82,7 +82,9 @@ def issue(
 
     with _told():
         identity, addresses = _parse_id(spiffe_id), [_parse_ip(text) for text in ip or ()]
-        lifetime = _lifetime(days, hours) or timedelta(hours=_DEFAULT_HOURS)
+        lifetime = _lifetime(days, hours)
+        if lifetime is None:
+            lifetime = timedelta(hours=_DEFAULT_HOURS)
         authority = Authority.load(folder)
         authority.issue(out, identity, dns or (), addresses, lifetime, client=client, server=server)
     _say(out)

@@ -94,8 +94,9 @@ class Authority:
         except (ValueError, TypeError, InvalidSignature) as error:
             path = out / "cert.pem"
             raise ValueError(f"{path} is not a certificate of this authority: {error}") from error
-        life = lifetime or old.not_valid_after_utc - old.not_valid_before_utc - BACKDATE
-        return self._write(out, request, life)
+        if lifetime is None:
+            lifetime = old.not_valid_after_utc - old.not_valid_before_utc - BACKDATE
+        return self._write(out, request, lifetime)
 
     def deny(self, serial: int, comment: str) -> bool:
         """Puts a serial on the deny-list; False where it is there already."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[bytes, bytes]
     RpcHandler = grpc.RpcMethodHandler[Any, Any]
 
+_REFUSALS = frozenset({Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED})
+
 _log = structlog.get_logger(__name__)
 
 
@@ -107,6 +109,8 @@ class Dispatcher:
                 return await work(call)
         except OstiaryError as error:
             failure = error
+            if error.reason in _REFUSALS:
+                _log.warning("rpc.refused", method=path, address=context.peer(), error=error.message)
         except TimeoutError as error:
             failure = _expired() if limit.expired() else _internal(path, error)
         except grpc.aio.BaseError:
