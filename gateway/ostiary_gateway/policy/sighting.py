@@ -21,7 +21,7 @@ class Sighting:
         policy: policy it speaks for.
         label: label within the policy.
         score: 0 to 1.
-        source: `ocr`, `text`, `barcode` or `vlm`.
+        source: `ocr`, `text`, `barcode`, `vlm`, or the name of the detector that scored.
         question: the bundle's question; empty where a rule matched.
         evidence: why.
         regions: where; empty where the whole image or listing is meant.
@@ -78,7 +78,7 @@ def _from_score(score: PolicyScore) -> Sighting:
         policy=score.policy,
         label=score.label,
         score=score.probability,
-        source="vlm",
+        source=score.source or "vlm",
         question=score.question,
         evidence=Evidence(score=score),
         regions=(),
