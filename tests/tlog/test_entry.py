@@ -73,3 +73,10 @@ def test_commitment() -> None:
     salt, record = b"s" * 32, b"record"
     assert commit(salt, record) == hmac.new(salt, record, hashlib.sha256).digest()
     assert commit(b"t" * 32, record) != commit(salt, record)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_salts_have_one_length(length: int) -> None:
+    """HMAC would take a salt with a zero behind it for the same salt."""
+    with pytest.raises(ValueError, match="32 bytes"):
+        commit(bytes(length), b"record")

@@ -4,7 +4,6 @@ Tenant, check and name are bound in: a sealed item opens under its own name alon
 """
 
 import base64
-import binascii
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ def load_evidence_key(path: Path) -> KeyEncryptionKey:
     line = path.read_bytes().decode("ascii", "replace")
     try:
         secret = base64.b64decode(line.removeprefix(_KEY_LINE).strip(), validate=True)
-    except binascii.Error:
+    except ValueError:  # not base64, or not ASCII
         secret = b""
     if not line.startswith(_KEY_LINE) or len(secret) != _KEY_BYTES:
         raise ValueError(

@@ -46,5 +46,10 @@ class Entry:
 
 
 def commit(salt: bytes, record: bytes) -> bytes:
-    """The commitment to a record's bytes: HMAC-SHA256 under its own random salt of 32 bytes."""
+    """The commitment to a record's bytes: HMAC-SHA256 under its own random salt of 32 bytes.
+
+    Raises ValueError where the salt has another length: to HMAC, a key with zeros behind it is the same key.
+    """
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
     return hmac.digest(salt, record, "sha256")

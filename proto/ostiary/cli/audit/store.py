@@ -9,7 +9,7 @@ from typing import Any
 from ostiary.cli.audit.problem import Tampered, UsageError
 from ostiary.cli.audit.walk import Step
 from ostiary.tlog.checkpoint import open_checkpoint
-from ostiary.tlog.entry import commit
+from ostiary.tlog.entry import SALT_BYTES, commit
 from ostiary.tlog.note import VerifierKey
 from ostiary.tlog.tiles import hashes_at, levels
 from ostiary.v1.record_pb2 import DecisionRecord
@@ -52,9 +52,7 @@ class StoreCheck:
         self._connection = connection
         self._key = key
         self.size = 0
-        self._rows: Iterator[Any] = iter(())
-        self._checkpoints: Iterator[Any] = iter(())
-        self._nodes: Iterator[Any] = iter(())
+        self._rows, self._checkpoints, self._nodes = (connection.cursor() for _ in range(3))
         self._next_checkpoint: Any = None
 
     def check_file(self) -> None:
@@ -68,6 +66,8 @@ class StoreCheck:
 
     def refresh(self, walked: int) -> None:
         """Look at the store as it is now, from entry `walked` on; whole by itself, or Tampered is raised."""
+        for cursor in (self._rows, self._checkpoints, self._nodes):
+            cursor.close()  # an open cursor would hold on to what it saw before
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._connection.execute("BEGIN")
@@ -121,7 +121,7 @@ def _check_decision(step: Step, row: Any) -> None:
     salt, blob, created_us = row[3:6]
     if not isinstance(salt, bytes) or not isinstance(blob, bytes):
         raise Tampered(f"entry {step.index} has no decision in the store", step.index)
-    if commit(salt, blob) != step.entry.commitment:
+    if len(salt) != SALT_BYTES or commit(salt, blob) != step.entry.commitment:
         raise Tampered(f"the decision of entry {step.index} is not the one that was recorded", step.index)
     record = DecisionRecord.FromString(blob)
     for column, value in zip(_COLUMNS, row[6:], strict=True):

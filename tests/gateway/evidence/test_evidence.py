@@ -1,0 +1,138 @@
+"""Evidence comes back as it was put, or not at all."""
+
+import errno
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ostiary.wire.errors import OstiaryError, Reason
+from ostiary_gateway.evidence import EvidenceError
+from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.sealing import (
+    ItemName,
+    KeyEncryptionKey,
+    create_evidence_key,
+    load_evidence_key,
+)
+
+ITEM = ItemName("demo", "check-1", "image-0")
+KEY = KeyEncryptionKey(hashlib.sha256(b"test key").digest())
+DATA = b"pixels of a T-shirt"
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> DirectoryEvidence:
+    return DirectoryEvidence(tmp_path / "evidence", KEY)
+
+
+def only_file(root: Path) -> Path:
+    [path] = [path for path in root.rglob("*") if path.is_file()]
+    return path
+
+
+async def test_put_and_get(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+    """An item is read back, by its own name alone; on disk it cannot be read, nor by other users."""
+    await evidence.put("demo", "check-1", "image-0", DATA)
+    assert await evidence.get("demo", "check-1", "image-0") == DATA
+    assert await evidence.get("demo", "check-1", "image-1") is None
+    assert await evidence.get("other", "check-1", "image-0") is None
+    path = only_file(tmp_path)
+    assert DATA not in path.read_bytes()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_put_again(evidence: DirectoryEvidence) -> None:
+    """A retry puts the item anew; nothing half-written remains."""
+    await evidence.put("demo", "check-1", "image-0", b"first")
+    await evidence.put("demo", "check-1", "image-0", DATA)
+    assert await evidence.get("demo", "check-1", "image-0") == DATA
+    assert only_file(evidence._root).name == "image-0"
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=2000))
+def test_sealing(data: bytes) -> None:
+    """Any bytes can be sealed and opened; the same ones never look the same twice."""
+    sealed = KEY.seal(ITEM, data)
+    assert KEY.open(ITEM, sealed) == data
+    assert KEY.seal(ITEM, data) != sealed
+
+
+def test_any_altered_byte_is_seen() -> None:
+    """Flip any byte of the file, cut it anywhere, or append to it: it does not open, and says so."""
+    sealed = KEY.seal(ITEM, DATA)
+    flipped = [sealed[:i] + bytes([sealed[i] ^ 1]) + sealed[i + 1 :] for i in range(len(sealed))]
+    cut = [sealed[:i] for i in range(len(sealed))]
+    for altered in [*flipped, *cut, sealed + b"\0"]:
+        with pytest.raises(EvidenceError, match="altered"):
+            KEY.open(ITEM, altered)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        ItemName("other", "check-1", "image-0"),
+        ItemName("demo", "check-2", "image-0"),
+        ItemName("demo", "check-1", "image-1"),
+        ItemName("democheck-1", "", "image-0"),
+    ],
+    ids=["tenant", "check", "name", "boundary"],
+)
+def test_bound_to_its_name(item: ItemName) -> None:
+    """A file moved to another tenant, check or name does not open."""
+    with pytest.raises(EvidenceError, match="belongs to another item"):
+        KEY.open(item, KEY.seal(ITEM, DATA))
+
+
+async def test_another_key(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+    """The message tells a wrong key from altered bytes."""
+    await evidence.put("demo", "check-1", "image-0", DATA)
+    stranger = DirectoryEvidence(tmp_path / "evidence", create_evidence_key(tmp_path / "other.key"))
+    with pytest.raises(EvidenceError, match=f"sealed under the key {KEY.id.hex()}"):
+        await stranger.get("demo", "check-1", "image-0")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", ".hidden", "a\0b", "é", "a" * 129, "-x"])
+async def test_names_stay_inside(evidence: DirectoryEvidence, name: str) -> None:
+    """No part of a name can lead out of the folder, or to a file that is not an item."""
+    for parts in ((name, "c", "n"), ("t", name, "n"), ("t", "c", name)):
+        with pytest.raises(ValueError, match="cannot name evidence"):
+            await evidence.put(*parts, DATA)
+        with pytest.raises(ValueError, match="cannot name evidence"):
+            await evidence.get(*parts)
+
+
+async def test_unwritable(tmp_path: Path) -> None:
+    """Where nothing can be written or read, the store is unavailable."""
+    (tmp_path / "evidence").write_text("a file in the way")
+    evidence = DirectoryEvidence(tmp_path / "evidence", KEY)
+    for call in (evidence.put("t", "c", "n", DATA), evidence.get("t", "c", "n")):
+        with pytest.raises(OstiaryError) as caught:
+            await call
+        assert caught.value.reason is Reason.STORE_UNAVAILABLE
+        assert getattr(caught.value.__cause__, "errno", None) == errno.ENOTDIR
+
+
+def test_the_key_file(tmp_path: Path) -> None:
+    """It is for its owner alone, is read back, is never overwritten, and does not show in messages."""
+    path = tmp_path / "evidence.key"
+    key = create_evidence_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_evidence_key(path) == key
+    with pytest.raises(FileExistsError):
+        create_evidence_key(path)
+    assert load_evidence_key(path) == key
+    assert str(key.secret) not in repr(key)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ostiary-evidence-key-1 AAAA\n", "nonsense\n", "ostiary-evidence-key-1 é"]
+)
+def test_damaged_key_files(tmp_path: Path, text: str) -> None:
+    """The message names the file and what to do."""
+    path = tmp_path / "evidence.key"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"evidence\.key is not an evidence key: restore it"):
+        load_evidence_key(path)

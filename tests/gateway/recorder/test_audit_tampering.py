@@ -1,0 +1,360 @@
+"""Whatever is changed in log or store, the audit says so."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ostiary.cli.audit.problem import Tampered
+from ostiary.tlog.checkpoint import Checkpoint, sign_checkpoint
+from ostiary.tlog.entry import Entry
+from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
+from ostiary.tlog.keys import load_log_key
+from ostiary.tlog.merkle import leaf_hash
+from ostiary.tlog.tiles import ENTRIES, Tile, decode_bundle, encode_bundle, tiles_since
+from ostiary.v1.decision_pb2 import VERDICT_ALLOW
+from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.recorder import NewDecision
+
+Decision = Callable[..., NewDecision]
+
+
+async def fill(home: Any, decision: Decision, count: int) -> None:
+    """Record so many decisions, some with a key; the first three in commits of their own."""
+    async with home.open() as recorder:
+        for i in range(min(3, count)):
+            await recorder.record(decision(i, key=f"key-{i}" if i else ""))
+        await asyncio.gather(*(recorder.record(decision(i)) for i in range(3, count)))
+
+
+def log_files(home: Any) -> list[Path]:
+    return sorted(path for path in home.log.rglob("*") if path.is_file())
+
+
+def write_log(home: Any, entries: list[bytes], *, signed: bool = True) -> None:
+    """Publish a log of these entries; signed with the log's own key, as only its keeper could."""
+    tree, hashes = GrowingTree(), dict[int, list[bytes]]()
+    for entry in entries:
+        hashes.setdefault(0, []).append(leaf_hash(entry))
+        for node in tree.append(leaf_hash(entry)):
+            hashes.setdefault(node.level, []).append(node.hash)
+    for tile in tiles_since(0, len(entries)):
+        span = slice(tile.index * TILE_WIDTH, tile.index * TILE_WIDTH + tile.width)
+        data = encode_bundle(entries[span]) if tile.level == ENTRIES else b"".join(hashes[tile.level][span])
+        path = home.log / tile.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    if signed:
+        checkpoint = Checkpoint("ostiary.local/log", tree.size, tree.root())
+        note = sign_checkpoint(checkpoint, load_log_key(home.gateway / "log.key"))
+        (home.log / "checkpoint").write_text(note)
+
+
+def published_entries(home: Any) -> list[bytes]:
+    """The entries of a log of 20."""
+    return decode_bundle((home.log / Tile(ENTRIES, 0, 20).path).read_bytes())
+
+
+async def test_every_byte_of_a_log_counts(home: Any, decision: Decision) -> None:
+    """Change any byte of any file of the log in any of three ways: it is seen, with no store at hand."""
+    await fill(home, decision, 3)
+    checked = 0
+    for path in log_files(home):
+        whole = path.read_bytes()
+        for at in range(len(whole)):
+            for mask in (0x01, 0x07, 0x20):  # 0x07 turns a newline into a carriage return
+                path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+                with pytest.raises(Tampered):
+                    home.audit(with_store=False)
+                checked += 1
+        path.write_bytes(whole)
+    assert home.audit().decisions == 3
+    assert checked > 2500
+
+
+async def test_bytes_of_a_larger_log_count(home: Any, decision: Decision) -> None:
+    """The same for full tiles, tiles of the next level and outgrown ones: a seeded choice from every file."""
+    await fill(home, decision, 300)
+    outgrown = home.log / Tile(0, 1, 20).path
+    outgrown.write_bytes((home.log / Tile(0, 1, 44).path).read_bytes()[: 20 * 32])
+    assert home.audit().decisions == 300
+    chance = random.Random(7)
+    for path in log_files(home):
+        whole = path.read_bytes()
+        for at in {0, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(12))}:
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << chance.randrange(8))]) + whole[at + 1 :])
+            with pytest.raises(Tampered):
+                home.audit(with_store=False)
+        path.write_bytes(whole)
+    assert home.audit().decisions == 300
+
+
+async def test_length_counts(home: Any, decision: Decision) -> None:
+    """Cut a byte off any file, add one, empty it, or take the file away."""
+    await fill(home, decision, 300)
+    for name in ("checkpoint", *(tile.path for tile in tiles_since(0, 300))):
+        path = home.log / name
+        whole = path.read_bytes()
+        for data in (whole[:-1], whole + b"\0", b""):
+            path.write_bytes(data)
+            with pytest.raises(Tampered):
+                home.audit(with_store=False)
+        path.unlink()
+        with pytest.raises(Tampered):
+            home.audit()
+        path.write_bytes(whole)
+    assert home.audit().decisions == 300
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "tile/0/001",
+        "tile/0/000.p/4",
+        "tile/2/000.p/1",
+        "tile/entries/000.p/9",
+        "tile/0/x000/000",
+    ],
+)
+async def test_strays(home: Any, decision: Decision, name: str) -> None:
+    """A file that a log of this size does not have is reported by its name."""
+    await fill(home, decision, 3)
+    (home.log / name).parent.mkdir(parents=True, exist_ok=True)
+    (home.log / name).write_bytes(b"")
+    with pytest.raises(Tampered, match=f"{name} does not belong"):
+        home.audit()
+
+
+async def test_the_entry_is_named(home: Any, decision: Decision) -> None:
+    """Changing one entry is reported with its number."""
+    await fill(home, decision, 300)
+    path = home.log / "tile/entries/001.p/44"
+    entries = decode_bundle(path.read_bytes())
+    entries[7] = Entry(Entry.decode(entries[7]).time, b"x" * 32).encode()
+    path.write_bytes(encode_bundle(entries))
+    with pytest.raises(Tampered) as caught:
+        home.audit(with_store=False)
+    assert caught.value.entry == 256 + 7
+
+
+def drop_one(entries: list[bytes]) -> list[bytes]:
+    return entries[:5] + entries[6:]
+
+
+def swap_two(entries: list[bytes]) -> list[bytes]:
+    return [*entries[:3], entries[4], entries[3], *entries[5:]]
+
+
+def forge_one(entries: list[bytes]) -> list[bytes]:
+    return [*entries[:3], Entry(Entry.decode(entries[3]).time, b"x" * 32).encode(), *entries[4:]]
+
+
+def cut_off(entries: list[bytes]) -> list[bytes]:
+    return entries[:-5]
+
+
+def add_one(entries: list[bytes]) -> list[bytes]:
+    return [*entries, Entry(Entry.decode(entries[-1]).time, b"x" * 32).encode()]
+
+
+REWRITES = (drop_one, swap_two, forge_one, cut_off, add_one)
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+async def test_rewritten_by_an_outsider(
+    home: Any, decision: Decision, rewrite: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    """Without the key, a consistent rewriting of every file fails at the signature."""
+    await fill(home, decision, 20)
+    rewritten = rewrite(published_entries(home))
+    for path in log_files(home):
+        if path.name != "checkpoint":
+            path.unlink()
+    write_log(home, rewritten, signed=False)
+    with pytest.raises(Tampered):
+        home.audit(with_store=False)
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+async def test_rewritten_by_the_keeper(
+    home: Any, decision: Decision, rewrite: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    """Even with the key, a fork is seen by whoever has the store, or an earlier checkpoint."""
+    await fill(home, decision, 20)
+    earlier = home.audit().checkpoint
+    rewritten = rewrite(published_entries(home))
+    for path in log_files(home):
+        path.unlink()
+    write_log(home, rewritten)
+    assert home.audit(with_store=False).checkpoint.size == len(rewritten)
+    with pytest.raises(Tampered):
+        home.audit()
+    if rewrite is add_one:
+        home.audit([earlier], with_store=False)
+        return
+    with pytest.raises(Tampered, match=r"history was rewritten|was cut short"):
+        home.audit([earlier], with_store=False)
+
+
+async def test_rolled_back(home: Any, decision: Decision) -> None:
+    """An old log with its old, honest checkpoint is behind the store, and behind what was trusted."""
+    await fill(home, decision, 5)
+    old = {path: path.read_bytes() for path in log_files(home)}
+    await fill_more(home, decision)
+    newer = home.audit().checkpoint
+    for path in log_files(home):
+        path.unlink()
+    for path, data in old.items():
+        path.write_bytes(data)
+    assert home.audit(with_store=False).checkpoint.size == 5
+    with pytest.raises(Tampered, match="only 5 are published"):
+        home.audit()
+    with pytest.raises(Tampered, match="was cut short"):
+        home.audit([newer], with_store=False)
+
+
+async def fill_more(home: Any, decision: Decision) -> None:
+    async with home.open() as recorder:
+        await recorder.record(decision(1000))
+
+
+def cells(home: Any) -> Iterator[tuple[str, str, int, Any]]:
+    """Values of the store: table, column, row and value; of the large tables, rows of every kind."""
+    for table in ("logs", "entries", "nodes", "checkpoints", "decisions"):
+        columns = [row[1] for row in home.sql(f"PRAGMA table_info({table})")]
+        large = table in ("entries", "decisions")
+        for column in columns:
+            for row, value in home.sql(f"SELECT rowid, {column} FROM {table}"):  # noqa: S608 # names from above
+                if not large or row in (0, 1, 2, 259, 260):
+                    yield table, column, row, value
+
+
+def altered(value: Any) -> Iterator[Any]:
+    """Values that are not `value`: one bit away, of another type, and none at all."""
+    if isinstance(value, int):
+        yield from (value + 1, value + 1_000_000, str(value) + "x")
+    elif isinstance(value, bytes):
+        for at in {0, len(value) // 2, len(value) - 1}:
+            yield value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+        yield from (value[:-1], value + b"\0", b"", value.hex())
+    else:
+        yield from (value + "x", value.swapcase() + "y", value[:-1] + "\u00e9", value.encode())
+
+
+def is_tampered(home: Any) -> bool:
+    try:
+        home.audit()
+    except Tampered:
+        return True
+    return False
+
+
+async def test_every_value_of_the_store_counts(home: Any, decision: Decision) -> None:
+    """Change any value in any table: the database refuses it, or the audit sees it."""
+    await fill(home, decision, 260)
+    whole, checked = home.store.read_bytes(), 0
+    for table, column, row, value in list(cells(home)):
+        for change in altered(value):
+            try:
+                home.sql(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", change, row)  # noqa: S608
+            except sqlite3.IntegrityError:
+                continue
+            assert is_tampered(home), (table, column, row, change)
+            checked += 1
+            home.store.write_bytes(whole)
+    assert home.audit().decisions == 260
+    assert checked > 150
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DELETE FROM decisions WHERE log_index = 4"],
+        ["DELETE FROM entries WHERE log_index = 4"],
+        ["DELETE FROM decisions WHERE log_index = 4", "DELETE FROM entries WHERE log_index = 4"],
+        ["DELETE FROM decisions WHERE log_index = 259", "DELETE FROM entries WHERE log_index = 259"],
+        ["DELETE FROM nodes"],
+        ["DELETE FROM checkpoints WHERE size = 260"],
+        ["DELETE FROM logs"],
+        [f"DELETE FROM {table}" for table in ("decisions", "entries", "nodes", "checkpoints")],  # noqa: S608
+        [
+            "UPDATE decisions SET log_index = -1 WHERE log_index = 4",
+            "UPDATE decisions SET log_index = 4 WHERE log_index = 5",
+            "UPDATE decisions SET log_index = 5 WHERE log_index = -1",
+        ],
+        [
+            "UPDATE entries SET log_index = -1 WHERE log_index = 4",
+            "UPDATE entries SET log_index = 4 WHERE log_index = 5",
+            "UPDATE entries SET log_index = 5 WHERE log_index = -1",
+        ],
+        [
+            "INSERT INTO decisions SELECT 'more', tenant, caller, 'more', request_sha256, salt, record, "
+            "created_us, 260 FROM decisions WHERE log_index = 4"
+        ],
+        [
+            "INSERT INTO entries SELECT 260, data, leaf_hash FROM entries WHERE log_index = 4",
+            "INSERT INTO decisions SELECT 'more', tenant, caller, 'more', request_sha256, salt, record, "
+            "created_us, 260 FROM decisions WHERE log_index = 4",
+        ],
+        ["DROP TABLE decisions"],
+    ],
+    ids=[
+        "decision-dropped",
+        "entry-dropped",
+        "both-dropped",
+        "last-dropped",
+        "nodes-dropped",
+        "checkpoint-dropped",
+        "log-dropped",
+        "emptied",
+        "decisions-swapped",
+        "entries-swapped",
+        "decision-added",
+        "both-added",
+        "table-dropped",
+    ],
+)
+async def test_rows_of_the_store_count(home: Any, decision: Decision, statements: list[str]) -> None:
+    """Dropping, reordering and adding rows is seen."""
+    await fill(home, decision, 260)
+    for statement in statements:
+        home.sql(statement)
+    with pytest.raises(Tampered):
+        home.audit()
+
+
+async def test_a_forged_decision(home: Any, decision: Decision) -> None:
+    """A record rewritten with columns to match, and even a fresh salt, does not meet its commitment."""
+    await fill(home, decision, 5)
+    [(blob,)] = home.sql("SELECT record FROM decisions WHERE log_index = 2")
+    record = DecisionRecord.FromString(blob)
+    record.response.verdict = VERDICT_ALLOW
+    home.sql("UPDATE decisions SET record = ? WHERE log_index = 2", record.SerializeToString())
+    for salt in (None, b"\0" * 32):
+        if salt:
+            home.sql("UPDATE decisions SET salt = ? WHERE log_index = 2", salt)
+        with pytest.raises(Tampered, match="decision of entry 2 is not the one that was recorded") as caught:
+            home.audit()
+        assert caught.value.entry == 2
+
+
+async def test_a_damaged_database_file(home: Any, decision: Decision) -> None:
+    """Pages overwritten on disk are reported, never a traceback."""
+    await fill(home, decision, 260)
+    whole = home.store.read_bytes()
+    for page in range(1, len(whole) // 4096):
+        home.store.write_bytes(whole[: page * 4096] + b"\xa5" * 4096 + whole[(page + 1) * 4096 :])
+        with pytest.raises(Tampered):
+            home.audit()
+
+
+async def test_the_audit_leaves_the_store_alone(home: Any, decision: Decision) -> None:
+    """Auditing changes no byte and leaves no file beside the database."""
+    await fill(home, decision, 5)
+    before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
+    home.audit()
+    assert {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()} == before
