@@ -73,7 +73,7 @@ def _sign(
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False),
     ):
         builder = builder.add_extension(extension, critical)
-    above = (issuer.certificate, *issuer.above) if issuer and issuer.above is not None else ()
+    above = (issuer.certificate, *issuer.above) if issuer else ()
     # A root is never presented: only intermediates are.
     presented = tuple(each for each in above if each.issuer != each.subject)
     return Holder(builder.sign(issuer.key if issuer else key, SHA256()), key, presented)

@@ -68,6 +68,22 @@ def test_environment_overrides(tmp_path: Path) -> None:
     )
 
 
+def test_service_links_of_kubernetes_are_left_alone(tmp_path: Path) -> None:
+    """What Kubernetes sets for a Service of the same name does not count as settings."""
+    links = {
+        "GW_SERVICE_HOST": "10.0.0.1",
+        "GW_SERVICE_PORT": "8443",
+        "GW_SERVICE_PORT_GRPC": "8443",
+        "GW_PORT": "tcp://10.0.0.1:8443",
+        "GW_PORT_8443_TCP": "tcp://10.0.0.1:8443",
+        "GW_PORT_8443_TCP_ADDR": "10.0.0.1",
+        "GW_INTERNAL_SERVICE_HOST": "10.0.0.2",
+    }
+    assert load(tmp_path, GOOD, links) == load(tmp_path, GOOD)
+    with pytest.raises(ValueError, match="port: there is no such key"):
+        load(tmp_path, GOOD, {"GW_PORT": "8443"})
+
+
 BAD = {
     "unknown key": (GOOD + "lisen: x\n", {}, r"lisen: there is no such key"),
     "unknown nested key": ("listen: a\ntls: {ca: a, cert: b}\n", {}, r"tls\.cert: there is no such key"),

@@ -1,6 +1,7 @@
 """Settings: a YAML file checked against a pydantic model, with overrides from the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,14 +11,21 @@ from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
 
+# Kubernetes tells every container of the Services around it: one called `ostiary-gateway` would otherwise set
+# OSTIARY_GATEWAY_PORT and its kin.
+_SERVICE_LINK = re.compile(
+    r"(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT=(?:tcp|udp|sctp)://.*"
+    r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)"
+)
+
 
 def load_settings(model: type[M], path: Path, env_prefix: str, environ: Mapping[str, str] | None = None) -> M:
     """Loads `path` into `model`.
 
     `{env_prefix}A__B=value` overrides key `b` of section `a`; a value that begins with `[` or `{` is read as
-    YAML, `null` as nothing, all else as text. Relative paths of the file are relative to its folder, those of
-    the environment to the working folder. Raises ValueError that names the file and every wrong or unknown
-    key.
+    YAML, `null` as nothing, all else as text; variables that Kubernetes sets for Services are left alone.
+    Relative paths of the file are relative to its folder, those of the environment to the working folder.
+    Raises ValueError that names the file and every wrong or unknown key.
     """
     values = _read(path)
     overrides = _overrides(os.environ if environ is None else environ, env_prefix)
@@ -46,13 +54,17 @@ def _read(path: Path) -> dict[str, Any]:
 def _overrides(environ: Mapping[str, str], prefix: str) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for name in sorted(environ):
-        if name.startswith(prefix):
+        if name.startswith(prefix) and not _is_service_link(name, environ[name]):
             *sections, key = name.removeprefix(prefix).lower().split("__")
             target = overrides
             for section in sections:
                 target = target.setdefault(section, {})
             target[key] = _value(name, environ[name])
     return overrides
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    return any(_SERVICE_LINK.fullmatch(text) for text in (name, f"{name}={value}"))
 
 
 def _value(name: str, text: str) -> Any:
