@@ -100,6 +100,15 @@ async def test_listing(script: Script, pipeline: Path, files: list[Path]) -> Non
     assert request.images[0].data == b"image 0"
 
 
+async def test_wants(script: Script, pipeline: Path, files: list[Path]) -> None:
+    """--want narrows the answer; without it nothing is said, which means everything."""
+    await ostiary("check", "--profile", pipeline, files[0])
+    await ostiary("check", "--profile", pipeline, "--want", "flags", "--want", "attributes", files[0])
+    everything, some = script.requests
+    assert not everything.HasField("wants")
+    assert (some.wants.flags, some.wants.description, some.wants.attributes) == (True, False, True)
+
+
 async def test_profile_from_the_environment(pipeline: Path, files: list[Path]) -> None:
     """OSTIARY_PROFILE stands for --profile, and may name the file itself."""
     done = await ostiary("check", files[0], OSTIARY_PROFILE=str(pipeline / "profile.yaml"))

@@ -1,6 +1,7 @@
 """`ostiary check`: one check per file, told to people or as JSON lines."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,15 @@ if TYPE_CHECKING:
     from ostiary.cli.check_run import Outcome
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Wanted(StrEnum):
+    """What a check can answer with."""
+
+    FLAGS = "flags"
+    DESCRIPTION = "description"
+    ATTRIBUTES = "attributes"
+
 
 EPILOG = (
     "Exit code, the gravest of all files: 0 all ALLOW, 3 REVIEW, 4 HOLD, 5 BLOCK, 1 an error (graver than "
@@ -37,8 +47,11 @@ def check(
     claimed_brand: Annotated[str, typer.Option(help="The brand that the seller claims.")] = "",
     territory: Annotated[str, typer.Option(help="Where it is sold: CN, DE, …")] = "",
     language: Annotated[str, typer.Option(help="Language of the description wanted: en or zh.")] = "",
+    want: Annotated[
+        list[Wanted] | None, typer.Option(help="What to answer with; repeat it for several; all by default.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Checks at the same time.")] = 2,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per check, with all its retries.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per check, with all its retries.")] = 60.0,
 ) -> None:
     """Check images through a gateway: may they be published?"""
     from ostiary.cli import check_report, check_run
@@ -75,5 +88,6 @@ def check(
             report(outcome)
             advance()
 
-        asyncio.run(check_run.check_files(known, files, listing, concurrency, timeout, told))
+        work = check_run.Work(files, listing, [each.value for each in want] if want else None)
+        asyncio.run(check_run.check_files(known, work, concurrency, timeout, told))
     raise typer.Exit(check_run.exit_code(outcomes))

@@ -73,33 +73,14 @@ def described(name: str, result: CheckResult) -> RenderableType:
     heading = Text.assemble(
         (plain(name), "bold"), "  ", verdict, "  (recorded earlier)" if result.replayed else ""
     )
-    parts: list[RenderableType] = [heading]
-    parts += [_findings(result)] if result.findings else []
-    parts += [_facts(result)]
-    return Group(*(Padding(part, (0, 0, 0, 0 if part is heading else 2)) for part in parts), "")
-
-
-def _findings(result: CheckResult) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("finding", "asks for", "score", "where", "evidence"):
-        table.add_column(column, overflow="fold")
-    for finding in result.findings:
-        table.add_row(
-            f"{plain(finding.policy)}/{plain(finding.label)}",
-            finding.action.value,
-            f"{finding.score:.2f}",
-            where(finding),
-            Text(evidence(finding)),
-        )
-    return table
+    return Group(heading, Padding(_facts(result), (0, 0, 0, 2)), "")
 
 
 def where(finding: Finding) -> str:
     """The places of a finding as `x,y width×height` in canonical pixels, or the field of the text."""
-    places = [f"{r.x},{r.y} {r.width}×{r.height}" for r in finding.regions]
-    if places:
-        return "; ".join(places)
-    return plain(finding.rule.field) if finding.rule else "whole image"
+    if finding.regions:
+        return "at " + "; ".join(f"{r.x},{r.y} {r.width}×{r.height}" for r in finding.regions)
+    return f"in the {plain(finding.rule.field)}" if finding.rule else "in the whole image"
 
 
 def evidence(finding: Finding) -> str:
@@ -121,6 +102,10 @@ def _facts(result: CheckResult) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
+    for finding in result.findings:
+        label = f"{plain(finding.policy)}/{plain(finding.label)}"
+        line = f"{label}  score {finding.score:.2f}  {where(finding)}\n"
+        table.add_row(finding.action.value, Text.assemble((line, "bold"), evidence(finding)))
     for reason in result.hold_reasons:
         table.add_row("on hold", Text(plain(f"{reason.code}: {reason.detail}")))
     if result.description:

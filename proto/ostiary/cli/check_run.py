@@ -1,17 +1,26 @@
 """Checks many files at the same time, and says what became of each in the order of the command line."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ostiary.client import AsyncClient, CheckResult, OstiaryError, Profile, Verdict
-from ostiary.client.request import ListingFields
+from ostiary.client.request import ListingFields, Want
 
 EXIT_CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 3, Verdict.HOLD: 4, Verdict.BLOCK: 5}
 EXIT_ERROR = 1
 # From the gravest. An error stands first: nothing is known of its file.
 _GRAVITY = (EXIT_ERROR, 5, 4, 3, 0)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to check: files that share a listing, and what is wanted of each; `wants` None: everything."""
+
+    files: Sequence[Path]
+    listing: ListingFields
+    wants: Collection[Want] | None
 
 
 @dataclass(frozen=True)
@@ -33,25 +42,21 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
 
 
 async def check_files(
-    profile: Profile,
-    files: Sequence[Path],
-    listing: ListingFields,
-    concurrency: int,
-    seconds: float,
-    told: Callable[[Outcome], None],
+    profile: Profile, work: Work, concurrency: int, seconds: float, told: Callable[[Outcome], None]
 ) -> None:
-    """Checks each file, at most `concurrency` at once, and calls `told` in the order of `files`."""
+    """Checks each file, at most `concurrency` at once, and calls `told` in the order of the files."""
     slots = asyncio.Semaphore(concurrency)
     async with AsyncClient.of(profile) as client:
 
         async def one(file: Path) -> Outcome:
             async with slots:
                 try:
-                    return Outcome(file, await client.check(file, timeout=seconds, **listing))
+                    answer = await client.check(file, wants=work.wants, timeout=seconds, **work.listing)
+                    return Outcome(file, answer)
                 except OstiaryError as error:
                     return Outcome(file, error)
 
-        tasks = [asyncio.create_task(one(file)) for file in files]
+        tasks = [asyncio.create_task(one(file)) for file in work.files]
         try:
             for task in tasks:
                 told(await task)
