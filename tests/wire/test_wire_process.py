@@ -79,6 +79,20 @@ def test_exit_codes(body: str, code: int, names: list[str]) -> None:
     assert [event["event"] for event in events(text)] == names
 
 
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_tracebacks_show_no_values(log_format: str) -> None:
+    """A crash is logged with its traceback, and with no local variable's value: it may be a listing."""
+    crashes = """
+async def main(stop):
+    secret = "".join(["top", "secret"])
+    raise RuntimeError("boom")
+"""
+    with start(crashes, log_format) as process:
+        _, text = process.communicate(timeout=30)
+    assert "boom" in text
+    assert "topsecret" not in text
+
+
 def test_logs_carry_the_trace() -> None:
     """Inside a span, own events and the standard library's records carry its trace id; outside, none."""
     traced = """

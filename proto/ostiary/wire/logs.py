@@ -20,18 +20,14 @@ def configure_logs(service_name: str, log_format: Literal["json", "text"]) -> No
         _add_trace,
         _Service(service_name),
     ]
-    if log_format == "json":
-        rendering: list[Processor] = [
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
-        ]
-    else:
-        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(log_format),
+            ],
         )
     )
     root = logging.getLogger()
@@ -43,6 +39,21 @@ def configure_logs(service_name: str, log_format: Literal["json", "text"]) -> No
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _rendering(log_format: Literal["json", "text"]) -> list[Processor]:
+    # Both formats would print local variables by default: listings, images and keys among them.
+    if log_format == "text":
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [
+        structlog.processors.ExceptionRenderer(tracebacks),
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+    ]
 
 
 class _Service:
