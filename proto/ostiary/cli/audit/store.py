@@ -81,12 +81,13 @@ class StoreCheck:
         """How many entries there are, each with a decision; nothing may be left over."""
         query = (
             "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM decisions), "
-            "(SELECT count(*) FROM nodes), (SELECT max(size) FROM checkpoints)"
+            "(SELECT count(*) FROM nodes), (SELECT max(size) FROM checkpoints), "
+            "(SELECT count(*) FROM checkpoints WHERE size < 1)"
         )
-        entries, decisions, nodes, signed = self._connection.execute(query).fetchone()
+        entries, decisions, nodes, signed, odd = self._connection.execute(query).fetchone()
         if decisions != entries:
             raise Tampered(f"the store has {decisions} decisions for {entries} log entries")
-        if (signed or 0) != entries:
+        if (signed or 0) != entries or odd:
             raise Tampered(f"the store has {entries} log entries, but signed for {signed or 0}")
         if nodes != sum(hashes_at(entries, level) for level in range(1, levels(entries))):
             raise Tampered("the store's tile hashes are not as many as its log has")
