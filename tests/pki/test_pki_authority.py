@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from ostiary.pki import Authority, create_ca
 from ostiary.pki.describe import describe, load_leaf
+from ostiary.pki.files import PUBLIC, Content, replace
 from ostiary.wire.certificates import verify_client_chain
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.deny_list import parse_deny_list
@@ -112,6 +113,28 @@ def test_renew_keeps_names_and_life(authority: Authority, tmp_path: Path) -> Non
     lives = [each.not_valid_after_utc - each.not_valid_before_utc for each in (old, new)]
     assert abs(lives[0] - lives[1]) <= timedelta(seconds=1)
     CredentialSource(files(out, authority)).check()
+
+
+def test_running_endpoints_follow_renewals(authority: Authority, tmp_path: Path) -> None:
+    """Credentials that are re-read during renewals always hold a matching pair, and end at the newest."""
+    out = tmp_path / "gw"
+    authority.issue(out, ID)
+    source = CredentialSource(files(out, authority))
+    source.check()
+    for generation in range(2, 12):
+        authority.renew(out)
+        source.refresh()
+        assert source.generation == generation
+
+
+def test_failed_write_leaves_all_as_it_was(authority: Authority, tmp_path: Path) -> None:
+    """Where not all files can be written, none is replaced, and nothing is left behind."""
+    good, impossible = tmp_path / "good", tmp_path / "absent" / "file"
+    good.write_text("old")
+    with pytest.raises(FileNotFoundError):
+        replace({good: Content(b"new", PUBLIC), impossible: Content(b"new", PUBLIC)})
+    assert good.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good", "pki"]
 
 
 def test_renew_after_renew_does_not_grow(authority: Authority, tmp_path: Path) -> None:

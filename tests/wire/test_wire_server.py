@@ -194,6 +194,22 @@ async def test_denied_upload_gets_the_right_code(site: Site) -> None:
     assert {error.reason for error in errors} == {Reason.PERMISSION_DENIED}
 
 
+async def test_denied_stream_that_sends_its_header_first(site: Site) -> None:
+    """A stream that waits for the server before it sends more always sees PERMISSION_DENIED.
+
+    One that uploads without waiting would mostly see INTERNAL: its client loses the status when the server
+    ends the stream under it.
+    """
+    stranger = site.client(forge.leaf(site.root, "spiffe://wire.test/role/stranger"))
+    async with site.serving() as server, site.channel(server, stranger) as channel:
+        for _ in range(50):
+            call = method(channel, "Chat")()
+            await call.write(text("header"))
+            with pytest.raises(grpc.RpcError) as caught:
+                await call.read()
+            assert from_rpc_error(caught.value).reason is Reason.PERMISSION_DENIED
+
+
 async def test_oversize(site: Site) -> None:
     """A request above the limit becomes TOO_LARGE that names CheckStream; the server stays well."""
     limits = ServerLimits(max_receive_bytes=1000)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ostiary.pki.files import PUBLIC, SECRET, create, write_atomically
+from ostiary.pki.files import PUBLIC, SECRET, Content, create, replace
 from ostiary.pki.templates import BACKDATE, LeafRequest, authority_certificate, leaf_certificate
 from ostiary.wire.deny_list import parse_deny_list
 from ostiary.wire.files import read_file
@@ -106,7 +106,7 @@ class Authority:
         if data and not data.endswith(b"\n"):
             data += b"\n"
         line = f"{serial:x}  # {' '.join(comment.split())}\n"
-        write_atomically(self.deny_list, data + line.encode(), PUBLIC)
+        replace({self.deny_list: Content(data + line.encode(), PUBLIC)})
         return True
 
     def _write(self, out: Path, request: LeafRequest, lifetime: timedelta) -> x509.Certificate:
@@ -121,9 +121,13 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = leaf_certificate(request, key.public_key(), self.certificate, self.key, now, lifetime)
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "key.pem", _private(key), SECRET)
-        write_atomically(out / "cert.pem", certificate.public_bytes(Encoding.PEM), PUBLIC)
-        write_atomically(out / "ca.pem", self.certificate.public_bytes(Encoding.PEM), PUBLIC)
+        replace(
+            {
+                out / "ca.pem": Content(self.certificate.public_bytes(Encoding.PEM), PUBLIC),
+                out / "key.pem": Content(_private(key), SECRET),
+                out / "cert.pem": Content(certificate.public_bytes(Encoding.PEM), PUBLIC),
+            }
+        )
         return certificate
 
 
@@ -148,9 +152,9 @@ def create_ca(
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = authority_certificate(trust_domain, key, clock(), lifetime)
     folder.mkdir(parents=True, exist_ok=True)
-    create(folder / "ca.key", _private(key), SECRET)
-    create(folder / "ca.pem", certificate.public_bytes(Encoding.PEM), PUBLIC)
-    create(folder / "deny.txt", _DENY_HEADER, PUBLIC)
+    create(folder / "ca.key", Content(_private(key), SECRET))
+    create(folder / "ca.pem", Content(certificate.public_bytes(Encoding.PEM), PUBLIC))
+    create(folder / "deny.txt", Content(_DENY_HEADER, PUBLIC))
     return Authority(folder, certificate, key, trust_domain, clock)
 
 
