@@ -1,4 +1,4 @@
-"""A gateway's life: what it refuses to start with, what it takes up while it runs, what a dead store means."""
+"""A gateway from start to stop: what it refuses to start with, what it takes up, and what a dead store means."""
 
 import shutil
 import sqlite3

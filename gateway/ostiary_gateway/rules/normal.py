@@ -5,7 +5,9 @@ Each character of the reading remembers the character it came from, so that evid
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Letters of other scripts that are drawn like Latin ones, and signs that are read like others.
 _LOOK_ALIKES = str.maketrans(
@@ -48,16 +50,17 @@ class Reading:
 
 def read(original: str) -> Reading:
     """The reading of `original`."""
-    characters: list[str] = []
-    origin: list[int] = []
-    for index, character in enumerate(original):
-        for folded in unicodedata.normalize("NFKC", character).casefold():
-            if not _is_invisible(folded):
-                characters.append(folded)
-                origin.append(index)
-    text = "".join(characters).translate(_LOOK_ALIKES)
-    text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), text)
+    folded = [_fold(character) for character in original]
+    origin = [index for index, part in enumerate(folded) for _ in part]
+    text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), "".join(folded))
     return _close_up(text, origin)
+
+
+@lru_cache(maxsize=16_384)
+def _fold(character: str) -> str:
+    """What one character reads as: usually one character, none where it is invisible."""
+    folded = unicodedata.normalize("NFKC", character).casefold()
+    return "".join(part for part in folded if not _is_invisible(part)).translate(_LOOK_ALIKES)
 
 
 def _is_invisible(character: str) -> bool:
@@ -65,11 +68,16 @@ def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in {"Cf", "Mn", "Me"}
 
 
-def _close_up(text: str, origin: list[int]) -> Reading:
-    dropped: set[int] = set()
-    for gap in _SET_APART.finditer(text):
-        dropped.update(range(*gap.span()))
+def _close_up(text: str, origin: Sequence[int]) -> Reading:
+    """Drop what sets letters apart."""
+    gaps = [gap.span() for gap in _SET_APART.finditer(text)]
     for word in _SPACED_WORD.finditer(text):
-        dropped.update(index for index in range(*word.span()) if text[index] == " ")
-    kept = [index for index in range(len(text)) if index not in dropped]
-    return Reading("".join(text[index] for index in kept), tuple(origin[index] for index in kept))
+        gaps += [(index, index + 1) for index in range(*word.span()) if text[index] == " "]
+    kept: list[str] = []
+    kept_origin: list[int] = []
+    position = 0
+    for start, end in [*sorted(gaps), (len(text), len(text))]:
+        kept.append(text[position:start])
+        kept_origin += origin[position:start]
+        position = max(position, end)
+    return Reading("".join(kept), tuple(kept_origin))

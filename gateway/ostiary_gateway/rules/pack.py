@@ -70,12 +70,12 @@ class Rule:
 
     def ranges(self, text: str) -> list[tuple[int, int]]:
         """Where the rule matches in a reading: ranges that no exception touches."""
-        excepted = [found.span() for found in self.exception.finditer(text)] if self.exception else []
+        found = [match.span() for match in self.pattern.finditer(text) if match.end() > match.start()]
+        if not found or not self.exception:
+            return found
+        excepted = [match.span() for match in self.exception.finditer(text)]
         return [
-            found.span()
-            for found in self.pattern.finditer(text)
-            if found.end() > found.start()
-            and not any(start < found.end() and found.start() < end for start, end in excepted)
+            (start, end) for start, end in found if not any(start < e and s < end for s, e in excepted)
         ]
 
 
