@@ -17,7 +17,8 @@ _MAX_CACHED = 4096
 
 @dataclass(frozen=True)
 class _Verified:
-    peer: Peer
+    peer: Peer | str
+    """Or why the leaf names nobody."""
     serials: frozenset[int]
     """Those of the whole chain: denying an intermediate denies all that it issued."""
     since: datetime
@@ -51,9 +52,11 @@ class PeerVerifier:
                 self._verified.clear()
             self._verified[presented] = found
         if not found.serials.isdisjoint(denied):
-            raise _refused(f"the client certificate (serial {found.peer.serial:x}) is on the deny-list")
+            raise _refused("the client certificate, or one of its issuers, is on the deny-list")
         if not found.since <= now <= found.until:
             raise _refused("the client certificate, or one of its issuers, has expired: renew it")
+        if isinstance(found.peer, str):
+            raise _refused(found.peer)
         return found.peer
 
     def _verify_chain(self, presented: Sequence[bytes], now: datetime) -> _Verified:
@@ -62,25 +65,28 @@ class PeerVerifier:
                 certificate for pem in presented for certificate in x509.load_pem_x509_certificates(pem)
             ]
             chain = verify_client_chain(leaf, others, self._roots, now)
-            spiffe_id = spiffe_id_of(leaf)
         except ValueError as error:
             raise _refused(f"the client certificate is refused: {error}") from error
+        return _Verified(
+            self._peer(leaf),
+            serials=frozenset(certificate.serial_number for certificate in chain),
+            since=max(certificate.not_valid_before_utc for certificate in chain),
+            until=min(certificate.not_valid_after_utc for certificate in chain),
+        )
+
+    def _peer(self, leaf: x509.Certificate) -> Peer | str:
+        try:
+            spiffe_id = spiffe_id_of(leaf)
+        except ValueError as error:
+            return f"the client certificate is refused: {error}"
         if spiffe_id.trust_domain != self._trust_domain:
-            raise _refused(
-                f"the client belongs to trust domain {spiffe_id.trust_domain}; this server trusts "
-                f"{self._trust_domain} alone"
-            )
-        peer = Peer(
+            trusted = f"this server trusts {self._trust_domain} alone"
+            return f"the client belongs to trust domain {spiffe_id.trust_domain}; {trusted}"
+        return Peer(
             id=spiffe_id,
             serial=leaf.serial_number,
             not_after=leaf.not_valid_after_utc,
             fingerprint=leaf.fingerprint(SHA256()).hex(),
-        )
-        return _Verified(
-            peer,
-            serials=frozenset(certificate.serial_number for certificate in chain),
-            since=max(certificate.not_valid_before_utc for certificate in chain),
-            until=min(certificate.not_valid_after_utc for certificate in chain),
         )
 
 
