@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import pytest
 from gateway.scripted_pod import Script, serving
 from gateway.site import DOMAIN, People
-
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.inference_pb2 import InferRequest

@@ -1,7 +1,11 @@
-"""A gateway from start to stop: what it refuses to start with, what it takes up, and what a dead store means."""
+"""A gateway from start to stop: what keeps it from starting, what it takes up, what a dead store means."""
 
+import asyncio
+import json
 import shutil
+import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import grpc
@@ -11,14 +15,15 @@ from gateway.scripted_pod import Script
 from gateway.site import Running, Site
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from typer.testing import CliRunner
-
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest
+from ostiary.v1.moderation_pb2_grpc import ModerationServiceStub
+from ostiary.wire.channel import open_channel
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
 from ostiary_gateway.cli import app
+from typer.testing import CliRunner
 
 CHECK = CheckRequest(images=[Image(data=b"image")], listing=Listing(title="lilyshop.com"))
 
@@ -158,3 +163,24 @@ async def test_a_lost_evidence_folder_is_made_again(site: Site, running: Running
     await running.as_("pipeline").Check(CHECK, timeout=10)
     shutil.rmtree(site.folder / "evidence")
     assert (await running.as_("pipeline").Check(CHECK, timeout=10)).receipt.log_index == 1
+
+
+async def test_the_process_serves_until_it_is_told_to_stop(site: Site) -> None:
+    """`ostiary gateway serve` logs one ready line with the real address, and ends in order on SIGTERM."""
+    site.settings()
+    command = [sys.executable, "-m", "ostiary.cli", "gateway", "serve", "--config", "gateway.yaml"]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=site.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    assert process.stdout
+    async for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "ready":
+            break
+    credentials = site.people.credentials("pipeline")
+    async with open_channel(event["address"], credentials, server_name="gateway.ostiary.local") as channel:
+        answer = await ModerationServiceStub(channel).Check(CHECK, timeout=10)
+    assert answer.verdict == Verdict.VERDICT_REVIEW
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+    assert process.returncode == 0

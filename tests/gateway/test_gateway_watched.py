@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from ostiary_gateway.watched import WatchedFile
 
 

@@ -8,7 +8,6 @@ import grpc
 import pytest
 from gateway.scripted_pod import Script, canonical_bytes
 from gateway.site import Running
-
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing

@@ -22,7 +22,12 @@ _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class RuleSource(BaseModel):
-    """One rule, as written."""
+    """One rule, as written.
+
+    `patterns` and `exceptions` are Python regular expressions over the reading of a text (rules/normal.py), in
+    which `<name>` stands for an entry of the pack's `define`; an exception that touches a match takes it away.
+    `matches` and `ignores` are texts that the rule must and must not match.
+    """
 
     model_config = _MODEL
 
@@ -55,7 +60,20 @@ class PackSource(BaseModel):
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, ready to match; the meaning of each field stands in the packs' README."""
+    """One rule, ready to match.
+
+    Attributes:
+        id: unique in its pack: `contact.wechat`.
+        policy: policy that a match speaks for.
+        label: label within the policy.
+        score: 0 to 1; 1 where a match leaves no doubt.
+        fields: where it looks: `image`, `title`, `description`, `barcode`.
+        formats: symbologies that it judges, case-folded; for `barcode` alone.
+        article: statute and article; empty for house rules.
+        pattern: what it looks for.
+        exception: what takes a match away, if anything.
+        seller_reason: what the seller should change.
+    """
 
     id: str
     policy: str
@@ -74,9 +92,7 @@ class Rule:
         if not found or not self.exception:
             return found
         excepted = [match.span() for match in self.exception.finditer(text)]
-        return [
-            (start, end) for start, end in found if not any(start < e and s < end for s, e in excepted)
-        ]
+        return [(start, end) for start, end in found if not any(start < e and s < end for s, e in excepted)]
 
 
 @dataclass(frozen=True)

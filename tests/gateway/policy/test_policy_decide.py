@@ -1,10 +1,8 @@
 """Decisions: what each observation leads to, and what no observation may ever lead to."""
 
 import pytest
-from gateway import sights
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
 from ostiary.v1.decision_pb2 import Action, Verdict
 from ostiary.v1.image_pb2 import ImageFault
 from ostiary.v1.listing_pb2 import Listing
@@ -12,6 +10,8 @@ from ostiary.v1.observation_pb2 import Barcode, Observations, OcrSpan, PolicySta
 from ostiary_gateway.policy import in_force
 from ostiary_gateway.policy.decide import GRAVITY, Decision, Subject, decide
 from ostiary_gateway.rules import pack
+
+from gateway import sights
 
 PACKS = pack.shipped()
 POLICY = in_force.load(

@@ -1,5 +1,6 @@
 """A gateway's folder as `ostiary up` lays it out, decisions to record, and audits of it."""
 
+import asyncio
 import hashlib
 import json
 import sqlite3
@@ -80,6 +81,13 @@ class Home:
             **changes,
         }
         return open_recorder(**arguments)
+
+    async def fill(self, count: int) -> None:
+        """Record so many decisions, two of them with a key; the first three in commits of their own."""
+        async with self.open() as recorder:
+            for i in range(min(3, count)):
+                await recorder.record(new_decision(i, key=f"key-{i}" if i else ""))
+            await asyncio.gather(*(recorder.record(new_decision(i)) for i in range(3, count)))
 
     def audit(self, trusted: Sequence[Checkpoint] = (), *, with_store: bool = True) -> Verified:
         """Audit in this process, without patience. Raises Tampered."""

@@ -3,7 +3,6 @@
 import time
 
 import pytest
-
 from ostiary_gateway.rules import pack
 from ostiary_gateway.rules.document import Document
 from ostiary_gateway.rules.matcher import match_documents

@@ -1,4 +1,4 @@
-"""Whatever is changed in log or store, the audit says so."""
+"""Whatever is changed in a published log, the audit says so."""
 
 import asyncio
 import random
@@ -21,14 +21,6 @@ from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.recorder import NewDecision
 
 Decision = Callable[..., NewDecision]
-
-
-async def fill(home: Any, decision: Decision, count: int) -> None:
-    """Record so many decisions, some with a key; the first three in commits of their own."""
-    async with home.open() as recorder:
-        for i in range(min(3, count)):
-            await recorder.record(decision(i, key=f"key-{i}" if i else ""))
-        await asyncio.gather(*(recorder.record(decision(i)) for i in range(3, count)))
 
 
 def log_files(home: Any) -> list[Path]:
@@ -59,9 +51,9 @@ def published_entries(home: Any) -> list[bytes]:
     return decode_bundle((home.log / Tile(ENTRIES, 0, 20).path).read_bytes())
 
 
-async def test_every_byte_of_a_log_counts(home: Any, decision: Decision) -> None:
+async def test_every_byte_of_a_log_counts(home: Any) -> None:
     """Change any byte of any file of the log in either of two ways: it is seen, with no store at hand."""
-    await fill(home, decision, 3)
+    await home.fill(3)
     checked = 0
     for path in log_files(home):
         whole = path.read_bytes()
@@ -73,12 +65,12 @@ async def test_every_byte_of_a_log_counts(home: Any, decision: Decision) -> None
                 checked += 1
         path.write_bytes(whole)
     assert home.audit().decisions == 3
-    assert checked > 1500
+    assert checked == 2 * sum(path.stat().st_size for path in log_files(home)) > 1000
 
 
-async def test_bytes_of_a_larger_log_count(home: Any, decision: Decision) -> None:
+async def test_bytes_of_a_larger_log_count(home: Any) -> None:
     """The same for full tiles, tiles of the next level and outgrown ones: a seeded choice from every file."""
-    await fill(home, decision, 300)
+    await home.fill(300)
     outgrown = home.log / Tile(0, 1, 20).path
     outgrown.write_bytes((home.log / Tile(0, 1, 44).path).read_bytes()[: 20 * 32])
     assert home.audit().decisions == 300
@@ -114,9 +106,9 @@ async def test_a_log_of_three_levels(home: Any) -> None:
         path.write_bytes(whole)
 
 
-async def test_length_counts(home: Any, decision: Decision) -> None:
+async def test_length_counts(home: Any) -> None:
     """Cut a byte off any file, add one, empty it, or take the file away."""
-    await fill(home, decision, 300)
+    await home.fill(300)
     for name in ("checkpoint", *(tile.path for tile in tiles_since(0, 300))):
         path = home.log / name
         whole = path.read_bytes()
@@ -142,18 +134,18 @@ async def test_length_counts(home: Any, decision: Decision) -> None:
         "tile/0/x000/000",
     ],
 )
-async def test_strays(home: Any, decision: Decision, name: str) -> None:
+async def test_strays(home: Any, name: str) -> None:
     """A file that a log of this size does not have is reported by its name."""
-    await fill(home, decision, 3)
+    await home.fill(3)
     (home.log / name).parent.mkdir(parents=True, exist_ok=True)
     (home.log / name).write_bytes(b"")
     with pytest.raises(Tampered, match=f"{name} does not belong"):
         home.audit()
 
 
-async def test_the_entry_is_named(home: Any, decision: Decision) -> None:
+async def test_the_entry_is_named(home: Any) -> None:
     """Changing one entry is reported with its number."""
-    await fill(home, decision, 300)
+    await home.fill(300)
     path = home.log / "tile/entries/001.p/44"
     entries = decode_bundle(path.read_bytes())
     entries[7] = Entry(Entry.decode(entries[7]).time, b"x" * 32).encode()
@@ -188,10 +180,10 @@ REWRITES = (drop_one, swap_two, forge_one, cut_off, add_one)
 
 @pytest.mark.parametrize("rewrite", REWRITES)
 async def test_rewritten_by_an_outsider(
-    home: Any, decision: Decision, rewrite: Callable[[list[bytes]], list[bytes]]
+    home: Any, rewrite: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     """Without the key, a consistent rewriting of every file fails at the signature."""
-    await fill(home, decision, 20)
+    await home.fill(20)
     rewritten = rewrite(published_entries(home))
     for path in log_files(home):
         if path.name != "checkpoint":
@@ -203,10 +195,10 @@ async def test_rewritten_by_an_outsider(
 
 @pytest.mark.parametrize("rewrite", REWRITES)
 async def test_rewritten_by_the_keeper(
-    home: Any, decision: Decision, rewrite: Callable[[list[bytes]], list[bytes]]
+    home: Any, rewrite: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     """Even with the key, a fork is seen by whoever has the store, or an earlier checkpoint."""
-    await fill(home, decision, 20)
+    await home.fill(20)
     earlier = home.audit().checkpoint
     rewritten = rewrite(published_entries(home))
     for path in log_files(home):
@@ -222,9 +214,9 @@ async def test_rewritten_by_the_keeper(
         home.audit([earlier], with_store=False)
 
 
-async def test_rolled_back(home: Any, decision: Decision) -> None:
+async def test_rolled_back(home: Any) -> None:
     """An old log with its old, honest checkpoint is behind the store, and behind what was trusted."""
-    await fill(home, decision, 5)
+    await home.fill(5)
     old = {path: path.read_bytes() for path in log_files(home)}
     await fill_more(home, decision)
     newer = home.audit().checkpoint
@@ -239,148 +231,8 @@ async def test_rolled_back(home: Any, decision: Decision) -> None:
         home.audit([newer], with_store=False)
 
 
-async def fill_more(home: Any, decision: Decision) -> None:
+async def fill_more(home: Any) -> None:
     async with home.open() as recorder:
         await recorder.record(decision(1000))
 
 
-def cells(home: Any) -> Iterator[tuple[str, str, int, Any]]:
-    """Values of the store: table, column, row and value; of the large tables, rows of every kind."""
-    for table in ("logs", "entries", "nodes", "checkpoints", "decisions"):
-        columns = [row[1] for row in home.sql(f"PRAGMA table_info({table})")]
-        large = table in ("entries", "decisions")
-        for column in columns:
-            for row, value in home.sql(f"SELECT rowid, {column} FROM {table}"):  # noqa: S608 # names from above
-                if not large or row in (0, 1, 2, 259, 260):
-                    yield table, column, row, value
-
-
-def altered(value: Any) -> Iterator[Any]:
-    """Values that are not `value`: one bit away, of another type, and none at all."""
-    if isinstance(value, int):
-        yield from (value + 1, value + 1_000_000, str(value) + "x")
-    elif isinstance(value, bytes):
-        for at in {0, len(value) // 2, len(value) - 1}:
-            yield value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
-        yield from (value[:-1], value + b"\0", b"", value.hex())
-    else:
-        yield from (value + "x", value.swapcase() + "y", value[:-1] + "\u00e9", value.encode())
-
-
-def is_tampered(home: Any) -> bool:
-    try:
-        home.audit()
-    except Tampered:
-        return True
-    return False
-
-
-async def test_every_value_of_the_store_counts(home: Any, decision: Decision) -> None:
-    """Change any value in any table: the database refuses it, or the audit sees it."""
-    await fill(home, decision, 260)
-    whole, checked = home.store.read_bytes(), 0
-    for table, column, row, value in list(cells(home)):
-        for change in altered(value):
-            try:
-                home.sql(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", change, row)  # noqa: S608
-            except sqlite3.IntegrityError:
-                continue
-            assert is_tampered(home), (table, column, row, change)
-            checked += 1
-            home.store.write_bytes(whole)
-    assert home.audit().decisions == 260
-    assert checked > 150
-
-
-@pytest.mark.parametrize(
-    "statements",
-    [
-        ["DELETE FROM decisions WHERE log_index = 4"],
-        ["DELETE FROM entries WHERE log_index = 4"],
-        ["DELETE FROM decisions WHERE log_index = 4", "DELETE FROM entries WHERE log_index = 4"],
-        ["DELETE FROM decisions WHERE log_index = 259", "DELETE FROM entries WHERE log_index = 259"],
-        ["DELETE FROM nodes"],
-        ["DELETE FROM checkpoints WHERE size = 260"],
-        ["INSERT INTO checkpoints SELECT 0, note FROM checkpoints WHERE size = 1"],
-        ["INSERT INTO checkpoints SELECT 2 + size, note FROM checkpoints WHERE size = 2"],
-        ["DELETE FROM logs"],
-        [f"DELETE FROM {table}" for table in ("decisions", "entries", "nodes", "checkpoints")],  # noqa: S608
-        [
-            "UPDATE decisions SET log_index = -1 WHERE log_index = 4",
-            "UPDATE decisions SET log_index = 4 WHERE log_index = 5",
-            "UPDATE decisions SET log_index = 5 WHERE log_index = -1",
-        ],
-        [
-            "UPDATE entries SET log_index = -1 WHERE log_index = 4",
-            "UPDATE entries SET log_index = 4 WHERE log_index = 5",
-            "UPDATE entries SET log_index = 5 WHERE log_index = -1",
-        ],
-        [
-            "INSERT INTO decisions SELECT 'more', tenant, caller, 'more', request_sha256, salt, record, "
-            "created_us, 260 FROM decisions WHERE log_index = 4"
-        ],
-        [
-            "INSERT INTO entries SELECT 260, data, leaf_hash FROM entries WHERE log_index = 4",
-            "INSERT INTO decisions SELECT 'more', tenant, caller, 'more', request_sha256, salt, record, "
-            "created_us, 260 FROM decisions WHERE log_index = 4",
-        ],
-        ["DROP TABLE decisions"],
-    ],
-    ids=[
-        "decision-dropped",
-        "entry-dropped",
-        "both-dropped",
-        "last-dropped",
-        "nodes-dropped",
-        "checkpoint-dropped",
-        "checkpoint-of-nothing",
-        "checkpoint-copied",
-        "log-dropped",
-        "emptied",
-        "decisions-swapped",
-        "entries-swapped",
-        "decision-added",
-        "both-added",
-        "table-dropped",
-    ],
-)
-async def test_rows_of_the_store_count(home: Any, decision: Decision, statements: list[str]) -> None:
-    """Dropping, reordering and adding rows is seen."""
-    await fill(home, decision, 260)
-    for statement in statements:
-        home.sql(statement)
-    with pytest.raises(Tampered):
-        home.audit()
-
-
-async def test_a_forged_decision(home: Any, decision: Decision) -> None:
-    """A record rewritten with columns to match, and even a fresh salt, does not meet its commitment."""
-    await fill(home, decision, 5)
-    [(blob,)] = home.sql("SELECT record FROM decisions WHERE log_index = 2")
-    record = DecisionRecord.FromString(blob)
-    record.response.verdict = VERDICT_ALLOW
-    home.sql("UPDATE decisions SET record = ? WHERE log_index = 2", record.SerializeToString())
-    for salt in (None, b"\0" * 32):
-        if salt:
-            home.sql("UPDATE decisions SET salt = ? WHERE log_index = 2", salt)
-        with pytest.raises(Tampered, match="decision of entry 2 is not the one that was recorded") as caught:
-            home.audit()
-        assert caught.value.entry == 2
-
-
-async def test_a_damaged_database_file(home: Any, decision: Decision) -> None:
-    """Pages overwritten on disk are reported, never a traceback."""
-    await fill(home, decision, 260)
-    whole = home.store.read_bytes()
-    for page in range(1, len(whole) // 4096):
-        home.store.write_bytes(whole[: page * 4096] + b"\xa5" * 4096 + whole[(page + 1) * 4096 :])
-        with pytest.raises(Tampered):
-            home.audit()
-
-
-async def test_the_audit_leaves_the_store_alone(home: Any, decision: Decision) -> None:
-    """Auditing changes no byte and leaves no file beside the database."""
-    await fill(home, decision, 5)
-    before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
-    home.audit()
-    assert {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()} == before
