@@ -20,6 +20,10 @@ class DetectorError(ValueError):
     """A detector that cannot be had; the message says what to change in the bundle or the installation."""
 
 
+class IncompleteError(Exception):
+    """A detector could not look at the whole of an image; the message goes to the caller of the check."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
     """One frame to look at.
@@ -80,7 +84,10 @@ class Detector(Protocol):
         """Policies whose evidence it provides."""
 
     def detect(self, images: Sequence[DecodedImage]) -> Detections:
-        """Look at the images. Called from one thread at a time, never the event loop's."""
+        """Look at the images. Called from one thread at a time, never the event loop's.
+
+        May raise anything; only an IncompleteError's message leaves the pod.
+        """
 
     def examples(self) -> Iterator[Example]:
         """Images with what it must see in them; they feed the tests."""

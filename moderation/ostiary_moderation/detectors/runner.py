@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 from ostiary.v1.observation_pb2 import DetectorInfo
 
-from ostiary_moderation.detector import DecodedImage, Detections, Detector
+from ostiary_moderation.detector import DecodedImage, Detections, Detector, IncompleteError
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +48,8 @@ class DetectorRunner:
         for image in images:
             try:
                 seen += await loop.run_in_executor(self._thread, self.detector.detect, [image])
+            except IncompleteError as incomplete:
+                error = f"image {image.index}: {incomplete}"
             except Exception as failure:  # plug-ins raise what they like
                 _log.exception("detector failed", detector=self.detector.name, image=image.index)
                 error = f"image {image.index}: {type(failure).__name__}"

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from ostiary.v1.image_pb2 import Region
 from ostiary.v1.observation_pb2 import Barcode, OcrSpan
-from ostiary_moderation.detector import DecodedImage, Detections, Detector, Example, load_detectors
+from ostiary_moderation.detector import (
+    DecodedImage,
+    Detections,
+    Detector,
+    Example,
+    IncompleteError,
+    load_detectors,
+)
+from PIL import Image, ImageDraw, ImageFont
 
 NAMES = ("ocr", "barcode")
 
@@ -66,6 +74,19 @@ def test_any_shape_is_looked_at(detectors: dict[str, Detector], name: str, shape
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seen = detectors[name].detect([DecodedImage(0, 0, pixels)])
     assert all(inside(region, Example("noise", pixels)) for region in regions(seen))
+
+
+def test_too_much_text_is_not_read_in_part() -> None:
+    """An image with more pieces of text than may be read fails as a whole, in bounded time."""
+    (reader,) = load_detectors([("ocr", {"max_texts": 3})], threads=1)
+    page = Image.new("RGB", (400, 300), "white")
+    for line in range(4):
+        words = f"line number {line}"
+        ImageDraw.Draw(page).text((20, 20 + 60 * line), words, fill="black", font=ImageFont.load_default(20))
+    with pytest.raises(IncompleteError, match="4 pieces of text; at most 3 are read"):
+        reader.detect([DecodedImage(0, 0, np.asarray(page))])
+    kept = np.asarray(page.crop((0, 0, 400, 180)))
+    assert len(reader.detect([DecodedImage(0, 0, kept)]).ocr) == 3
 
 
 def test_images_keep_their_indices(detectors: dict[str, Detector]) -> None:

@@ -73,17 +73,24 @@ async def test_a_pod_looks_with_the_shipped_bundle(config: Path) -> None:
 @needs_mini
 def test_the_command_serves_until_it_is_told_to_stop(config: Path) -> None:
     """`ostiary pod serve` says when it is ready, drains on SIGTERM, and leaves no process behind."""
-    command = [sys.executable, "-m", "ostiary.cli.main", "pod", "serve", "--config", str(config)]
+    command = [sys.executable, "-c", "from ostiary.cli.main import main; main()"]
+    arguments = ["pod", "serve", "--config", str(config)]
     environment = {**os.environ, "OSTIARY_POD_LOG_FORMAT": "json"}
     with subprocess.Popen(
-        command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, env=environment
+        command + arguments, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
-        ready = next(line for line in process.stdout if '"ready"' in line)
+        log: list[str] = []
+        while not log or '"ready"' not in log[-1]:
+            log.append(next(process.stdout, '"ready" never came'))
+        decoders = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-    assert "127.0.0.1:" in ready
-    assert process.returncode == 0, rest
+        log.extend(process.stdout)
+    assert process.returncode == 0, "".join(log)
+    assert len(decoders) == 2
+    for pid in decoders:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
 
 
 @pytest.mark.parametrize(
