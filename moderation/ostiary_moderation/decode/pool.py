@@ -28,7 +28,7 @@ class DecodePool:
     worker crashed, stalled or was retired with `images_per_worker` images. Use as an async context manager.
     """
 
-    def __init__(self, workers: int = 1, limits: Limits | None = None, images_per_worker: int = 500) -> None:
+    def __init__(self, workers: int = 1, limits: Limits | None = None, images_per_worker: int = 100) -> None:
         if workers < 1:
             raise ValueError("a pool needs at least one worker")
         self.limits = limits or Limits()
@@ -97,6 +97,10 @@ class DecodePool:
             _log.warning("decoder lost", pid=worker.pid, code=lost.fault.code.value, detail=lost.fault.detail)
             self._spawn(self._replace(worker))
             return lost.fault
+        except Exception:
+            # Whatever went wrong, the pool must not run dry.
+            self._spawn(self._replace(worker))
+            raise
         if worker.images < self._images_per_worker:
             self._idle.put_nowait(worker)
         else:

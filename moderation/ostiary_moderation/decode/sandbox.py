@@ -45,7 +45,9 @@ class ResourceSandbox:
             (resource.RLIMIT_FSIZE, 0),
             (resource.RLIMIT_CORE, 0),
         ):
-            resource.setrlimit(what, (bound, bound))
+            _, hard = resource.getrlimit(what)
+            low = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+            resource.setrlimit(what, (low, low))
         return (network, f"memory {self._limits.memory_bytes >> 20} MiB", f"cpu {self._limits.cpu_seconds} s")
 
     def next_image(self) -> None:
