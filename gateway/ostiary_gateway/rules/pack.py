@@ -24,9 +24,9 @@ _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
 class RuleSource(BaseModel):
     """One rule, as written.
 
-    `patterns` and `exceptions` are Python regular expressions over the reading of a text (rules/normal.py), in
-    which `<name>` stands for an entry of the pack's `define`; an exception that touches a match takes it away.
-    `matches` and `ignores` are texts that the rule must and must not match.
+    `patterns` and `exceptions` are Python regular expressions over the reading of a text (rules/normal.py),
+    in which `<name>` stands for an entry of the pack's `define`; an exception that touches a match takes it
+    away. `matches` and `ignores` are texts that the rule must and must not match.
     """
 
     model_config = _MODEL
