@@ -1,9 +1,7 @@
 """Whatever is changed in a published log, the audit says so."""
 
-import asyncio
 import random
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,7 @@ from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
 from ostiary.tlog.keys import load_log_key
 from ostiary.tlog.merkle import leaf_hash
 from ostiary.tlog.tiles import ENTRIES, Tile, decode_bundle, encode_bundle, tiles_since
-from ostiary.v1.decision_pb2 import VERDICT_ALLOW
-from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.recorder import NewDecision
-
-Decision = Callable[..., NewDecision]
 
 
 def log_files(home: Any) -> list[Path]:
@@ -179,9 +173,7 @@ REWRITES = (drop_one, swap_two, forge_one, cut_off, add_one)
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)
-async def test_rewritten_by_an_outsider(
-    home: Any, rewrite: Callable[[list[bytes]], list[bytes]]
-) -> None:
+async def test_rewritten_by_an_outsider(home: Any, rewrite: Callable[[list[bytes]], list[bytes]]) -> None:
     """Without the key, a consistent rewriting of every file fails at the signature."""
     await home.fill(20)
     rewritten = rewrite(published_entries(home))
@@ -194,9 +186,7 @@ async def test_rewritten_by_an_outsider(
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)
-async def test_rewritten_by_the_keeper(
-    home: Any, rewrite: Callable[[list[bytes]], list[bytes]]
-) -> None:
+async def test_rewritten_by_the_keeper(home: Any, rewrite: Callable[[list[bytes]], list[bytes]]) -> None:
     """Even with the key, a fork is seen by whoever has the store, or an earlier checkpoint."""
     await home.fill(20)
     earlier = home.audit().checkpoint
@@ -214,11 +204,12 @@ async def test_rewritten_by_the_keeper(
         home.audit([earlier], with_store=False)
 
 
-async def test_rolled_back(home: Any) -> None:
+async def test_rolled_back(home: Any, decision: Callable[..., NewDecision]) -> None:
     """An old log with its old, honest checkpoint is behind the store, and behind what was trusted."""
     await home.fill(5)
     old = {path: path.read_bytes() for path in log_files(home)}
-    await fill_more(home, decision)
+    async with home.open() as recorder:
+        await recorder.record(decision(1000))
     newer = home.audit().checkpoint
     for path in log_files(home):
         path.unlink()
@@ -229,10 +220,3 @@ async def test_rolled_back(home: Any) -> None:
         home.audit()
     with pytest.raises(Tampered, match="was cut short"):
         home.audit([newer], with_store=False)
-
-
-async def fill_more(home: Any) -> None:
-    async with home.open() as recorder:
-        await recorder.record(decision(1000))
-
-

@@ -1,15 +1,14 @@
 """Whatever is changed in the store, the audit says so."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ostiary.cli.audit.problem import Tampered
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW
 from ostiary.v1.record_pb2 import DecisionRecord
-from ostiary_gateway.recorder import NewDecision
+
 
 def cells(home: Any) -> Iterator[tuple[str, str, int, Any]]:
     """Values of the store: table, column, row and value; of the large tables, rows of every kind."""
