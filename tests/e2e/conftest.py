@@ -7,7 +7,7 @@ from e2e.local_stack import LocalStack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     stack = LocalStack(tmp_path_factory.mktemp("stack") / "ostiary")
     started = stack.up()
     assert started.code == 0, started.err
@@ -15,3 +15,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     stopped = stack.down()
     assert stopped.code == 0, stopped.err
     assert "killed" not in stopped.err
+
+
+@pytest.fixture
+def stack(started: LocalStack) -> LocalStack:
+    """The stack, running: a test before may have stopped it."""
+    if not started.running():
+        again = started.up()
+        assert again.code == 0, again.err
+    return started

@@ -42,6 +42,10 @@ class LocalStack:
         path.write_bytes(next(image for image in demo_images() if image.file == name).read())
         return path
 
+    def running(self) -> bool:
+        """Whether nothing of it has been stopped."""
+        return all((self.root / "run" / f"{name}.pid").exists() for name in ("gateway", "pod-0"))
+
     def kill(self, name: str) -> None:
         """Ends a service as a crash would."""
         pid_file = self.root / "run" / f"{name}.pid"

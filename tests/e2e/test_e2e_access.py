@@ -19,7 +19,7 @@ def profile(stack: LocalStack, folder: Path, **changes: str) -> Path:
 
 def error_of(stack: LocalStack, role: Path) -> dict[str, Any]:
     """The error that a check ends with, its exit code asserted."""
-    code, lines = stack.check(stack.image("coffee.jpg"), role=str(role))
+    code, lines = stack.check("--want", "flags", stack.image("coffee.jpg"), role=str(role))
     assert code == 1
     return dict(lines[0]["error"])
 
@@ -49,7 +49,7 @@ def test_denied_serial(stack: LocalStack, tmp_path: Path) -> None:
     pki = stack.root / "pki"
     assert stack.run("pki", "issue", pki, "--out", tmp_path, "--id", PIPELINE).code == 0
     folder = profile(stack, tmp_path)
-    code, _ = stack.check(stack.image("bomb.png"), role=str(folder))
+    code, _ = stack.check("--want", "flags", stack.image("bomb.png"), role=str(folder))
     assert code == 4
     assert stack.run("pki", "deny", pki, tmp_path / "cert.pem").code == 0
     assert error_of(stack, folder)["reason"] == "UNAUTHENTICATED"

@@ -19,9 +19,9 @@ ATTRIBUTES = {"category", "colour", "pattern", "style", "material", "audience", 
 
 
 @pytest.fixture(scope="module")
-def answers(stack: LocalStack) -> dict[str, dict[str, Any]]:
+def answers(started: LocalStack) -> dict[str, dict[str, Any]]:
     """The answers to all images of the demo, by file name."""
-    _, lines = stack.check(*(stack.image(image.file) for image in IMAGES))
+    _, lines = started.check(*(started.image(image.file) for image in IMAGES))
     assert [Path(line["file"]).name for line in lines] == [image.file for image in IMAGES]
     return {Path(line["file"]).name: line["response"] for line in lines}
 
@@ -92,14 +92,15 @@ def test_receipts(answers: dict[str, dict[str, Any]]) -> None:
 )
 def test_exit_codes(stack: LocalStack, file: str, codes: set[int]) -> None:
     """The exit code tells the verdict."""
-    code, lines = stack.check(stack.image(file))
+    code, lines = stack.check("--want", "flags", stack.image(file))
     assert code in codes
     assert EXIT_CODES[lines[0]["response"]["verdict"].removeprefix("VERDICT_")] == code
 
 
 def test_the_text_of_a_listing_is_judged(stack: LocalStack) -> None:
     """A clean image with a telephone number in its title is blocked as well."""
-    code, lines = stack.check("--title", "Cup, call WhatsApp +44 7700 900123", stack.image("coffee.jpg"))
+    title = "Cup, call WhatsApp +44 7700 900123"
+    code, lines = stack.check("--want", "flags", "--title", title, stack.image("coffee.jpg"))
     assert code == 5
     rules = [finding["evidence"]["rule"] for finding in lines[0]["response"]["findings"]]
     assert {rule["field"] for rule in rules if rule["rule"].startswith("contact.")} == {"title"}
@@ -109,7 +110,7 @@ def test_canonical_image(stack: LocalStack) -> None:
     """The bytes to publish are the ones that were judged: an image, and not the bytes that were sent."""
     sent = stack.image("bag-grey-alpha.png").read_bytes()
     with Client.from_profile(stack.root / "pipeline") as client:
-        result = client.check(sent, timeout=60)
+        result = client.check(sent, wants=["flags"], timeout=60)
         data = client.canonical_image(result)
     assert hashlib.sha256(data).digest() == result.images[0].sha256
     assert result.images[0].raw_sha256 == hashlib.sha256(sent).digest() != result.images[0].sha256
@@ -125,7 +126,7 @@ def test_large_image(stack: LocalStack) -> None:
     Image.fromarray(noise).save(file, "PNG")
     assert len(file.getvalue()) > 4 * 1024 * 1024
     with Client.from_profile(stack.root / "pipeline") as client:
-        result = client.check(file.getvalue(), timeout=90)
+        result = client.check(file.getvalue(), wants=["flags"], timeout=90)
     assert result.verdict in (Verdict.ALLOW, Verdict.REVIEW)
     assert result.images[0].raw_sha256 == hashlib.sha256(file.getvalue()).digest()
 
