@@ -61,7 +61,9 @@ def canonicalise(data: bytes, limits: Limits | None = None) -> Canonical | Fault
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         return Fault(FaultCode.TOO_LARGE, _words(error) or "decoding takes more memory than allowed")
     except UnidentifiedImageError:
-        return Fault(FaultCode.UNREADABLE, f"{image_format}: the header is broken, or of a kind that is not read")
+        return Fault(
+            FaultCode.UNREADABLE, f"{image_format}: a broken header, or one of a kind that is not read"
+        )
     except Exception as error:  # a decoder raises whatever the file makes it raise
         return Fault(FaultCode.UNREADABLE, f"{image_format}: {_words(error) or type(error).__name__}")
 
