@@ -122,6 +122,7 @@ DAMAGES: Mapping[str, Callable[[Observations], object]] = {
     "an image missing": lambda seen: seen.images.pop(0),
     "an image twice": lambda seen: seen.images.append(seen.images[0]),
     "an image too many": lambda seen: seen.images.append(canonical(7)),
+    "an image before the first": lambda seen: seen.images.append(canonical(-1)),
     "an answer missing": lambda seen: seen.scores.pop(0),
     "not a number": lambda seen: seen.scores.append(score(float("nan"))),
     "above one": lambda seen: seen.scores.append(score(1.5)),

@@ -177,6 +177,7 @@ def test_an_image_that_nobody_looked_at_holds() -> None:
     """A pod that forgets an image does not get it published."""
     decision = decide(subject(sights.clean(1), 2), POLICY)
     assert (decision.verdict, codes(decision)) == (HOLD, [("unavailable", 1)])
+    assert states(decision)["prohibited_ads"] == UNAVAILABLE
 
 
 def test_a_detector_that_failed_holds() -> None:
