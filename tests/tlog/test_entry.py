@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ostiary.tlog.entry import Entry, commit
 
@@ -30,6 +30,7 @@ def test_times_are_utc() -> None:
     assert Entry(ENTRY.time.astimezone(zone), ENTRY.commitment).encode() == ENCODED
 
 
+@settings(deadline=None)
 @given(TIMES, st.binary(min_size=32, max_size=32))
 def test_round_trip(time: datetime, commitment: bytes) -> None:
     """What is encoded is decoded to the same."""
@@ -37,6 +38,7 @@ def test_round_trip(time: datetime, commitment: bytes) -> None:
     assert Entry.decode(entry.encode()) == entry
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(ENCODED) - 1), st.integers(1, 255))
 def test_one_spelling(at: int, mask: int) -> None:
     """Altered bytes are no entry, or another entry; never the same one."""

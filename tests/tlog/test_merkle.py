@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ostiary.tlog.merkle import (
     EMPTY_ROOT,
@@ -105,6 +105,7 @@ def test_rfc_6962_examples() -> None:
     assert consistency_proof(tree, 6) == [i, j, k]
 
 
+@settings(deadline=None)
 @given(SIZES, st.data())
 def test_inclusion_proofs_verify(size: int, data: st.DataObject) -> None:
     """Every leaf's proof leads to the root, at its own index and size alone."""
@@ -117,6 +118,7 @@ def test_inclusion_proofs_verify(size: int, data: st.DataObject) -> None:
         verify_inclusion(tree[index], other, size, proof, root)
 
 
+@settings(deadline=None)
 @given(SIZES, st.data())
 def test_consistency_proofs_verify(size: int, data: st.DataObject) -> None:
     """Every earlier tree is shown to be the beginning, and no other tree is."""
@@ -129,6 +131,7 @@ def test_consistency_proofs_verify(size: int, data: st.DataObject) -> None:
         verify_consistency(old, root_hash(forged), size, root, proof)
 
 
+@settings(deadline=None)
 @given(SIZES, st.data())
 def test_an_altered_proof_fails(size: int, data: st.DataObject) -> None:
     """Flipping a bit of a proof, dropping a hash or adding one breaks it."""

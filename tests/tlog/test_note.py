@@ -1,7 +1,7 @@
 """Signed notes, against the vectors of C2SP and of Go's sumdb/note."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ostiary.tlog.note import NoteError, SignerKey, VerifierKey, split_note
 
@@ -46,6 +46,7 @@ def test_text_with_an_empty_line() -> None:
     assert [name for name, _ in signatures] == ["quasimodo.example/salvatore"]
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(NOTE.encode()) - 1), st.integers(1, 255))
 def test_any_altered_byte_fails(at: int, mask: int) -> None:
     """A note has one spelling: changing any byte of it in any way breaks it."""

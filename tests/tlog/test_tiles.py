@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ostiary.tlog.tiles import ENTRIES, Tile, decode_bundle, encode_bundle, index_path, levels, tiles_since
 
@@ -34,6 +34,7 @@ def test_tile_paths(tile: Tile, path: str) -> None:
     assert tile.path == path
 
 
+@settings(deadline=None)
 @given(TILES)
 def test_paths_are_read_back(tile: Tile) -> None:
     """A path names one tile, and the tile has that path."""
@@ -81,6 +82,7 @@ def test_a_full_tile_starts_the_level_above() -> None:
     assert list(tiles_since(0, 0)) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 140_000), st.integers(0, 3_000))
 def test_growing_writes_what_changed(old: int, more: int) -> None:
     """What an earlier tree had, with what is new, is all that the later tree has."""
@@ -89,12 +91,14 @@ def test_growing_writes_what_changed(old: int, more: int) -> None:
     assert not set(tiles_since(0, old)) & set(tiles_since(old, new))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=256))
 def test_bundles(entries: list[bytes]) -> None:
     """What goes into a bundle comes out of it."""
     assert decode_bundle(encode_bundle(entries)) == entries
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=20), st.data())
 def test_cut_bundles(entries: list[bytes], data: st.DataObject) -> None:
     """A bundle cut inside an entry is refused; one cut between entries holds fewer."""

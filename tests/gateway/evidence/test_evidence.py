@@ -51,7 +51,7 @@ async def test_put_again(evidence: DirectoryEvidence) -> None:
     assert only_file(evidence._root).name == "image-0"
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=2000))
 def test_sealing(data: bytes) -> None:
     """Any bytes can be sealed and opened; the same ones never look the same twice."""
