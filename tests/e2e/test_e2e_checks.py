@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from e2e.local_stack import LocalStack
 from ostiary import Client, OstiaryError, Reason, Verdict
+from ostiary.cli.demo_run import Demo
+from ostiary.cli.stack.layout import Layout
 from ostiary.demo import DemoImage, demo_images
 from PIL import Image
 
@@ -159,3 +161,9 @@ def test_verify_and_tamper(stack: LocalStack, answers: dict[str, dict[str, Any]]
     entries.write_bytes(data)
     tampered = stack.run("audit", "verify", copy, "--vkey", key)
     assert tampered.code == 1, tampered.out
+
+
+@pytest.mark.timeout(300)  # ten images, with descriptions
+def test_demo(stack: LocalStack) -> None:
+    """What the demo does with its own stack goes well with this one: nothing is to be told."""
+    assert Demo(Layout(stack.root), stack.root).run() == []

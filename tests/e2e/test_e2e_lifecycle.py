@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from e2e.local_stack import LocalStack
 from ostiary.cli.stack.health import serving
@@ -30,6 +31,7 @@ def test_up_again(stack: LocalStack) -> None:
     assert (stack.root / "run/gateway.pid").read_text() == before
 
 
+@pytest.mark.timeout(300)  # a pod starts
 def test_crash_of_the_pod(stack: LocalStack) -> None:
     """Without its pod the gateway answers HOLD; `up` brings the pod back, and edits of the policy stay."""
     policy = stack.root / "gateway/policy.yaml"
@@ -48,6 +50,7 @@ def test_crash_of_the_pod(stack: LocalStack) -> None:
     assert code in (0, 3)
 
 
+@pytest.mark.timeout(300)  # two stacks start
 def test_down_and_up_in_the_foreground(stack: LocalStack) -> None:
     """Addresses and record outlive a stop; Ctrl-C stops a stack in the foreground, and all of it."""
     _, before = stack.check("--want", "flags", stack.image("coffee.jpg"))

@@ -16,6 +16,7 @@ def demo(
         Path, typer.Option("--dir", file_okay=False, help="Folder of the demo's stack; it stays afterwards.")
     ] = Path(".ostiary/demo"),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
+    bundle: Annotated[str, typer.Option(help="Model bundle: a shipped name, or a folder.")] = "mini",
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until all must serve.")] = 240.0,
 ) -> None:
     """Start two pods and a gateway, check images over mutual TLS, and verify the record.
@@ -34,7 +35,7 @@ def demo(
     session = Session(layout, pods=2)
     try:
         if not session.running():
-            session.start("mini", 0, timeout)
+            session.start(bundle, 0, timeout)
         try:
             failures = [] if session.stopping else Demo(layout, folder).run()
         finally:

@@ -89,10 +89,11 @@ class Demo:
 
 def _summary(judged: list[Judged]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("image", "shows", "verdict", "expected", "ms"):
+    for column in ("image", "shows", "verdict", "as expected", "ms"):
         table.add_column(column, justify="right" if column == "ms" else "left")
     for each in judged:
         verdict = Text(each.result.verdict, style=COLOURS[Verdict(each.result.verdict)])
-        expected = Text(" or ".join(each.image.expected), style="" if each.as_expected else "bold red")
+        wanted = f"no: {' or '.join(each.image.expected)}"
+        expected = Text("yes") if each.as_expected else Text(wanted, style="bold red")
         table.add_row(each.image.file, each.image.why, verdict, expected, f"{each.seconds * 1000:.0f}")
     return table

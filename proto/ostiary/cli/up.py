@@ -38,8 +38,6 @@ def up(
     from ostiary.cli.stack.layout import Layout
     from ostiary.cli.stack.session import Session
 
-    # A folder is meant as seen from here, and a name as it is.
-    chosen = str(Path(bundle).resolve()) if Path(bundle).is_dir() else bundle
     layout = Layout(folder.resolve())
     session = Session(layout, pods)
     try:
@@ -47,7 +45,7 @@ def up(
             typer.echo(f"already running in {folder}")
             _say_what_to_try(layout, folder)
             return
-        session.start(chosen, port, timeout)
+        session.start(bundle, port, timeout)
         if session.stopping:
             session.stop()
             raise typer.Exit(130)

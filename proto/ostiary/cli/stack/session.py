@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -56,7 +57,9 @@ class Session:
             signal.signal(number, self._on_signal)
         console = Console(stderr=True)
         with stack.locked(self._layout), console.status("preparing certificates and settings") as status:
-            stack.prepare(self._layout, self._pods, bundle, port)
+            # A folder is meant as seen from here, a shipped name as it is.
+            chosen = str(Path(bundle).resolve()) if Path(bundle).is_dir() else bundle
+            stack.prepare(self._layout, self._pods, chosen, port)
             self._processes = stack.processes(self._layout, self._pods)
             status.update("starting: " + ", ".join(process.name for process in self._processes))
 
