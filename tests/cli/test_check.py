@@ -6,13 +6,15 @@ import os
 import pty
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from cli.command import Done, ostiary
 from client.scripted_gateway import Script, verdict
 from google.protobuf.json_format import ParseDict
-from ostiary.client import OstiaryError, Profile, Reason
+from ostiary.cli.check_run import Outcome, exit_code
+from ostiary.client import CheckResult, OstiaryError, Profile, Reason
 from ostiary.v1.decision_pb2 import (
     VERDICT_ALLOW,
     VERDICT_BLOCK,
@@ -47,7 +49,7 @@ def files(tmp_path: Path) -> list[Path]:
     return made
 
 
-def lines(done: Done) -> list[dict[str, object]]:
+def lines(done: Done) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.out.splitlines()]
 
 
@@ -63,13 +65,13 @@ def lines(done: Done) -> list[dict[str, object]]:
     ],
     ids=["all ALLOW", "REVIEW", "HOLD", "BLOCK", "error beside BLOCK", "error beside ALLOW"],
 )
-async def test_exit_codes(
-    script: Script, pipeline: Path, files: list[Path], answers: list[CheckResponse | OstiaryError], code: int
-) -> None:
-    """The gravest outcome of all files decides, and an error is graver than any verdict."""
-    script.answers = list(answers)
-    done = await ostiary("check", "--profile", pipeline, "--concurrency", "1", *files[:2])
-    assert done.code == code, done.err
+def test_exit_codes(answers: list[CheckResponse | OstiaryError], code: int) -> None:
+    """The gravest outcome of all files decides, in whatever order, and an error is graver than any verdict."""
+    outcomes = [
+        Outcome(Path("x"), answer if isinstance(answer, OstiaryError) else CheckResult.from_proto(answer))
+        for answer in answers
+    ]
+    assert exit_code(outcomes) == exit_code(reversed(outcomes)) == code
 
 
 async def test_json(script: Script, pipeline: Path, files: list[Path]) -> None:
@@ -86,7 +88,15 @@ async def test_json(script: Script, pipeline: Path, files: list[Path]) -> None:
         "violations": [],
     }
     assert ParseDict(third["response"], CheckResponse()) == ALLOW
-    assert done.err == ""
+    assert (done.code, done.err) == (1, "")
+
+
+async def test_json_is_complete(pipeline: Path, files: list[Path]) -> None:
+    """Lists that are empty and numbers that are zero are printed too: programs need not ask for them."""
+    done = await ostiary("check", "--profile", pipeline, "--json", files[0])
+    response = lines(done)[0]["response"]
+    assert (response["findings"], response["holdReasons"], response["replayed"]) == ([], [], False)
+    assert response["images"][0]["imageIndex"] == 0
 
 
 async def test_listing(script: Script, pipeline: Path, files: list[Path]) -> None:
@@ -125,8 +135,8 @@ async def test_unreadable_file(pipeline: Path, files: list[Path], tmp_path: Path
     """A file that is not there is an error of its own; the others go on."""
     done = await ostiary("check", "--profile", pipeline, "--json", tmp_path / "gone.jpg", files[0])
     gone, there = lines(done)
-    assert gone["error"]["reason"] == "INVALID_FIELD"  # type: ignore[index]
-    assert "No such file" in gone["error"]["message"]  # type: ignore[index]
+    assert gone["error"]["reason"] == "INVALID_FIELD"
+    assert "No such file" in gone["error"]["message"]
     assert "response" in there
     assert done.code == 1
 
@@ -168,6 +178,7 @@ async def test_for_people(script: Script, pipeline: Path, files: list[Path]) -> 
     done = await ostiary("check", "--profile", pipeline, files[0])
     for words in ("BLOCK", "prohibited_ads/qr_code", "3,4 50×60", "stops early", "check 0190-check"):
         assert words in done.out
+    assert done.code == 5
     assert "https://shop.example/\N{REPLACEMENT CHARACTER}[31mred" in done.out
 
 

@@ -41,10 +41,11 @@ def print_json(outcome: Outcome) -> None:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The object that `--json` prints; the response in proto3's JSON mapping."""
+    """The object that `--json` prints; the response in proto3's JSON mapping, empty and zero fields too."""
     answer = outcome.answer
     if isinstance(answer, CheckResult):
-        return {"file": str(outcome.file), "response": MessageToDict(answer.proto)}
+        response = MessageToDict(answer.proto, always_print_fields_with_no_presence=True)
+        return {"file": str(outcome.file), "response": response}
     violations = [{"field": each.field, "description": each.description} for each in answer.violations]
     error = {
         "reason": answer.reason.value,
