@@ -66,7 +66,7 @@ def lines(done: Done) -> list[dict[str, Any]]:
     ids=["all ALLOW", "REVIEW", "HOLD", "BLOCK", "error beside BLOCK", "error beside ALLOW"],
 )
 def test_exit_codes(answers: list[CheckResponse | OstiaryError], code: int) -> None:
-    """The gravest outcome of all files decides, in whatever order, and an error is graver than any verdict."""
+    """The gravest outcome of all files decides, in whatever order; an error is graver than any verdict."""
     outcomes = [
         Outcome(Path("x"), answer if isinstance(answer, OstiaryError) else CheckResult.from_proto(answer))
         for answer in answers
