@@ -1,5 +1,6 @@
 """The settings files of a local stack."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,16 @@ def test_free_ports_differ() -> None:
     """Ports are chosen so that no two services get the same."""
     ports = files.free_ports(20)
     assert len(set(ports)) == 20
-    assert all(1024 <= port <= 65535 for port in ports)
+    assert all(port in files.PORTS for port in ports)
+
+
+def test_ports_in_use_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that somebody listens on is never chosen; without a free one that is said."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(files, "PORTS", range(port, port + 1))
+        with pytest.raises(ValueError, match="no 1 free ports"):
+            files.free_ports(1)
 
 
 def test_ports_stay(layout: Layout) -> None:

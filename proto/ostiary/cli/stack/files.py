@@ -1,9 +1,10 @@
 """The settings files of a local stack. What is there stays, apart from what the command line asks for."""
 
 import os
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,24 @@ import yaml
 from ostiary.cli.stack.layout import GATEWAY_NAME, POD_NAME, ROLES, TRUST_DOMAIN, Layout
 
 HOST = "127.0.0.1"
+PORTS = range(18_000, 30_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on; all held at once, so that they differ."""
+    """Loopback ports that nobody uses; all held at once, so that they differ.
+
+    They lie below those that systems hand out by themselves: none is taken while the stack is down.
+    """
+    found: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in random.sample(PORTS, len(PORTS)):
+            candidate = held.enter_context(socket.socket())
+            with suppress(OSError):
+                candidate.bind((HOST, port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise ValueError(f"there are no {count} free ports from {PORTS[0]} to {PORTS[-1]}")
 
 
 def read(path: Path) -> dict[str, Any]:
