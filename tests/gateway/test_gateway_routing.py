@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ostiary.v1.config_pb2 import TrafficRoute
 from ostiary_gateway import routing
@@ -36,6 +36,7 @@ def splits(parts: int) -> st.SearchStrategy[list[int]]:
     return cuts.map(lambda inner: [b - a for a, b in zip([0, *inner], [*inner, 10_000], strict=True)])
 
 
+@settings(max_examples=25, deadline=None)  # each walks all 10,000 points
 @given(weights=st.integers(1, 5).flatmap(splits))
 def test_each_version_gets_exactly_its_share_of_points(weights: list[int]) -> None:
     """Over all 10,000 points the shares are the weights, so a version of weight 0 gets nothing."""

@@ -152,3 +152,21 @@ def test_regions_are_those_of_the_spans_that_matched(spans: list[OcrSpan]) -> No
     for match in in_images(*spans):
         assert match.regions
         assert {region.SerializeToString() for region in match.regions} <= boxes
+
+
+def test_the_stronger_rule_wins_wherever_it_stands_in_the_pack() -> None:
+    """The order in which rules are written does not decide which one speaks."""
+    rule = """
+  - id: {id}
+    policy: p
+    label: l
+    score: {score}
+    patterns: ['{pattern}']
+    seller_reason: Change it.
+    matches: ['{pattern}']
+    ignores: ['nothing']"""
+    rules = rule.format(id="weak", score=0.5, pattern="word") + rule.format(
+        id="strong", score=0.9, pattern="word 1"
+    )
+    made = pack.load(f'name: p\nversion: "1"\nrules:{rules}')
+    assert ids(match_documents([made], of_listing(Listing(title="word 1")))) == ["strong"]
