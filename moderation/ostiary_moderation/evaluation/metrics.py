@@ -18,7 +18,7 @@ def area_under_curve(margins: Margins, labels: Labels) -> float:
     """Probability that a random positive scores above a random negative; a tie counts half. Raises ValueError
     unless there are both."""
     if labels.all() or not labels.any():
-        raise ValueError("the area needs positives and negatives")
+        raise ValueError("the area needs positives and negatives: measure on more photographs")
     _, inverse, counts = np.unique(margins, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2.0
     positives = int(labels.sum())
@@ -67,7 +67,8 @@ def precision_table(
     for target in wanted:
         reached = np.flatnonzero((precision >= target) & last_of_tie)
         if len(reached):
-            at = int(reached[-1])
+            # Not lower than recall asks for: the highest threshold that finds as much.
+            at = int(reached[recall[reached] == recall[reached[-1]]][0])
             # Downwards, so that the example the threshold was read from still reaches it.
             threshold = float(np.floor(sorted_probabilities[at] * 1e6) / 1e6)
             points.append(

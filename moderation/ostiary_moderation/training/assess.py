@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook
 from ostiary_moderation.engines.qwen3_vl.runner import Runner
 from ostiary_moderation.evaluation.held_out import Examiner, Results
 from ostiary_moderation.evaluation.metrics import area_under_curve, calibrate
-from ostiary_moderation.training.photos import Split
+from ostiary_moderation.training.photos import Photo, Split
 
 PREVALENCE = 0.1  # share of positives that calibrated probabilities are meant for
 TARGET = 0.97
+LEAST_SCENES = 16  # so that few photographs still show every kind of overlay
 
 
 def open_examiner(folder: Path) -> Examiner:
@@ -36,7 +38,7 @@ def calibrate_questions(
     """Calibration by question id, from the calibration senders: three scenes a photograph, and it as it
     is.
     """
-    results = examiner.examine(split.calibration, 3, seed, report)
+    results = examiner.examine(split.calibration, _scenes_each(split.calibration, 3), seed, report)
     return {name: calibrate(*results.arrays(name), PREVALENCE) for name in results.margins}
 
 
@@ -48,7 +50,8 @@ def measure(
     report: Callable[[int], None],
 ) -> dict[str, Any]:
     """Figures on the test senders: one scene a photograph, and it as it is."""
-    results = examiner.examine(split.test, 1, seed + 1, report)
+    scenes_each = _scenes_each(split.test, 1)
+    results = examiner.examine(split.test, scenes_each, seed + 1, report)
     return {
         "questions": {name: _question(results, name, calibrations[name]) for name in results.margins},
         "attributes": {name: _accuracy(pairs) for name, pairs in results.attributes.items()},
@@ -57,8 +60,12 @@ def measure(
         "calibration_photos": len(split.calibration),
         "test_photos": len(split.test),
         "test_senders": len({photo.sender for photo in split.test}),
-        "test_scenes": len(split.test),
+        "test_scenes": len(split.test) * scenes_each,
     }
+
+
+def _scenes_each(photos: Sequence[Photo], usual: int) -> int:
+    return max(usual, math.ceil(LEAST_SCENES / len(photos)))
 
 
 def _question(results: Results, name: str, calibration: Calibration) -> dict[str, Any]:

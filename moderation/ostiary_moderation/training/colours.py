@@ -33,6 +33,7 @@ def classify(rgb: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Index into COLOURS for each of N × 3 sRGB pixels, by hue, saturation and value."""
     hue, saturation, value = _hsv(rgb.astype(np.float32) / 255.0)
     warm = (hue < 50) | (hue >= 345)
+    reddish = (hue < 15) | (hue >= 345)
     rules = [
         ("black", value < 0.22),
         ("white", (saturation < 0.12) & (value > 0.78)),
@@ -41,8 +42,7 @@ def classify(rgb: NDArray[np.uint8]) -> NDArray[np.intp]:
         ("brown", warm & (value < 0.62) & (saturation < 0.75) & (hue >= 10) & (hue < 50)),
         (
             "pink",
-            ((hue >= 310) & (value > 0.6))
-            | (((hue < 15) | (hue >= 345)) & (saturation < 0.55) & (value > 0.65)),
+            ((hue >= 310) & (hue < 345) & (value > 0.6)) | (reddish & (saturation < 0.55) & (value > 0.65)),
         ),
         ("red", (hue < 14) | (hue >= 340)),
         ("orange", hue < 42),

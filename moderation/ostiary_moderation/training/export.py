@@ -61,7 +61,7 @@ def card(figures: Mapping[str, Any]) -> str:
         f"| {name} | {row['accuracy']:.3f} | {row['commonest']:.3f} |"
         for name, row in figures["attributes"].items()
     )
-    return _CARD.format(questions=questions, attributes=attributes, **figures)
+    return _CARD.format_map({**figures, "questions": questions, "attributes": attributes})
 
 
 def _question_row(name: str, row: Mapping[str, Any]) -> str:

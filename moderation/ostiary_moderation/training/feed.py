@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from queue import Full
 
 import numpy as np
@@ -86,13 +87,18 @@ def feeding(seed: int, start: int, photos: Sequence[Photo], size: int) -> Iterat
 
 
 def _draw_forever(
-    queue: Queue[Batch], stop: object, seed: int, index: int, photos: Sequence[Photo], size: int
+    queue: Queue[Batch], stop: Event, seed: int, index: int, photos: Sequence[Photo], size: int
 ) -> None:
+    """Draws until told to stop, or until the trainer is gone without having told."""
+    trainer = multiprocessing.parent_process()
     weights = sampling_weights(photos)
-    while not stop.is_set():  # type: ignore[attr-defined]
+    while True:
         batch = draw_batch(seed, index, photos, weights, size)
         index += 1
-        while not stop.is_set():  # type: ignore[attr-defined]
+        while True:
+            if stop.is_set() or trainer is None or not trainer.is_alive():
+                queue.cancel_join_thread()
+                return
             try:
                 queue.put(batch, timeout=1.0)
                 break

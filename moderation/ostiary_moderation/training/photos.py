@@ -76,4 +76,6 @@ def split_by_sender(photos: tuple[Photo, ...], held_out: float = 0.22) -> Split:
         room = small and len(parts[1]) + len(parts[2]) < held_out * len(photos)
         parts[shortest if room else 0].extend(by_sender[sender])
     train, calibration, test = (tuple(part) for part in parts)
+    if not (train and calibration and test):
+        raise ValueError("too few photos of different senders to hold two groups of senders out")
     return Split(train, calibration, test)

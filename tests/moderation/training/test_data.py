@@ -1,0 +1,186 @@
+"""What is learnt from: the split by sender, the colour labels, the words, and the scenes."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zxingcpp
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from ostiary_moderation.training import drawing, wording
+from ostiary_moderation.training.colours import COLOURS, classify, main_colour
+from ostiary_moderation.training.describing import describe
+from ostiary_moderation.training.feed import GRIDS, draw_batch, sampling_weights
+from ostiary_moderation.training.library import MAX_PIXELS, MIN_PIXELS
+from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES, Photo, read_photos, split_by_sender
+from ostiary_moderation.training.scenes import CLEAN, HELD_OUT, KINDS, Recipe, make_scene
+from PIL import Image
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Photo:
+    """A grey wall with a blue garment on it."""
+    pixels = np.full((400, 300, 3), 190, np.uint8)
+    pixels[80:320, 60:240] = (40, 70, 200)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return Photo(path, "dress", "adults", "7")
+
+
+@given(st.lists(st.integers(0, 30), min_size=3, max_size=300))
+def test_no_sender_is_in_two_parts(senders: list[int]) -> None:
+    """Every photo is in exactly one part, and so is every sender."""
+    photos = tuple(Photo(Path(str(i)), "dress", "adults", str(s)) for i, s in enumerate(senders))
+    try:
+        split = split_by_sender(photos)
+    except ValueError:
+        assume(False)
+    parts = [split.train, split.calibration, split.test]
+    assert sorted(p.path for part in parts for p in part) == sorted(p.path for p in photos)
+    names = [{p.sender for p in part} for part in parts]
+    assert sum(map(len, names)) == len(set().union(*names))
+
+
+def test_the_split_holds_two_groups_out() -> None:
+    """With many senders, both held-out groups get something and training keeps most."""
+    photos = tuple(Photo(Path(str(i)), "dress", "adults", str(i % 40)) for i in range(400))
+    split = split_by_sender(photos)
+    assert len(split.train) > 280
+    assert min(len(split.calibration), len(split.test)) >= 40
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "missing"),
+        ("file,label,kids,sender\na.jpg,sofa,False,1\n", "unknown label 'sofa'"),
+        ("file,label,kids,sender\na.jpg,dress,False,1\n", "three senders"),
+    ],
+)
+def test_odd_labels_are_refused_in_words(tmp_path: Path, text: str | None, words: str) -> None:
+    """Before any time is spent on training."""
+    if text is not None:
+        (tmp_path / "labels.csv").write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=words):
+        read_photos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [
+        ((10, 10, 12), "black"),
+        ((250, 250, 250), "white"),
+        ((128, 128, 130), "grey"),
+        ((200, 20, 30), "red"),
+        ((240, 130, 20), "orange"),
+        ((240, 220, 40), "yellow"),
+        ((40, 140, 60), "green"),
+        ((30, 60, 180), "blue"),
+        ((120, 40, 160), "purple"),
+        ((250, 150, 190), "pink"),
+        ((110, 70, 45), "brown"),
+        ((225, 205, 170), "beige"),
+    ],
+)
+def test_colours_have_their_common_names(rgb: tuple[int, int, int], name: str) -> None:
+    """One everyday example of each."""
+    assert COLOURS[int(classify(np.array([rgb], np.uint8))[0])] == name
+
+
+def test_the_colour_is_that_of_the_middle(photo: Photo) -> None:
+    """The wall around the garment does not count."""
+    with Image.open(photo.path) as image:
+        assert main_colour(np.asarray(image)) == "blue"
+
+
+@given(st.integers(0, 10**6))
+def test_contact_lines_tell_how_to_reach_somebody(seed: int) -> None:
+    """Each holds a number of at least five digits, an address, or a named chat account."""
+    text = "\n".join(wording.contact_lines(random.Random(seed)))
+    digits = sum(character.isdigit() for character in text)
+    assert digits >= 5 or re.search(r"[@./]|[：: ]\S{3,}", text)
+
+
+@given(st.integers(0, 10**6))
+def test_notes_and_prints_tell_nobody_how_to_reach_anybody(seed: int) -> None:
+    """The hard negatives hold no address and no number as long as a telephone's."""
+    rng = random.Random(seed)
+    text = "\n".join([*wording.note_lines(rng), *wording.garment_lines(rng)])
+    assert "@" not in text
+    assert not re.search(r"\d{5,}|www|http|微信|QQ|WhatsApp|电话", text)
+
+
+def test_drawn_qr_codes_scan() -> None:
+    """They are real codes: the reader that serving uses reads nearly all of them before they are pasted."""
+    rng = random.Random(1)
+    read = [zxingcpp.read_barcodes(np.asarray(drawing.qr_code(rng).convert("RGB"))) for _ in range(40)]
+    assert sum(any(code.format == zxingcpp.BarcodeFormat.QRCode for code in codes) for codes in read) >= 36
+
+
+def test_lookalikes_do_not_scan() -> None:
+    """A negative that scanned as a QR code would teach the wrong answer."""
+    rng = random.Random(1)
+    for _ in range(40):
+        codes = zxingcpp.read_barcodes(np.asarray(drawing.lookalike(rng).convert("RGB")))
+        assert not any(code.format == zxingcpp.BarcodeFormat.QRCode for code in codes)
+
+
+@pytest.mark.parametrize("kind", ["qr_code", "contact_details"])
+def test_a_scene_says_what_was_drawn_and_where(photo: Photo, kind: str) -> None:
+    """Where the mask is set the picture differs from the photograph; elsewhere it does not."""
+    recipe = Recipe(
+        **{**dict.fromkeys(("qr_code", "contact_details", "note", "garment", "lookalike"), 0), kind: 1}
+    )
+    scene = make_scene(random.Random(4), photo, Recipe(**{**vars(recipe), "vary": False}))
+    assert [name for name in KINDS if scene.has(name)] == [kind]
+    with Image.open(photo.path) as image:
+        changed = (np.asarray(image) != np.asarray(scene.image)).any(axis=2)
+    mask = scene.coverage[kind]
+    assert mask.any()
+    assert changed[mask].mean() > 0.5
+    assert changed[~mask].mean() < 0.02
+    assert scene.dense(9, 7)[:, KINDS.index(kind)].any()
+
+
+def test_a_clean_scene_is_the_photograph(photo: Photo) -> None:
+    """Nothing is drawn, nothing is varied."""
+    scene = make_scene(random.Random(4), photo, CLEAN)
+    with Image.open(photo.path) as image:
+        np.testing.assert_array_equal(np.asarray(scene.image), np.asarray(image.convert("RGB")))
+    assert not any(scene.has(kind) for kind in KINDS)
+
+
+def test_batches_are_the_same_for_the_same_seed(photo: Photo) -> None:
+    """So that a resumed run goes on where it stopped; another number or seed gives another batch."""
+    weights = sampling_weights([photo])
+    first, again, other = (draw_batch(seed, 3, [photo], weights, 2) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()
+    assert first.pixels.shape[1:3] == (first.grid[0] * 32, first.grid[1] * 32)
+    assert first.dense.shape == (2, first.grid[0] * first.grid[1], len(KINDS))
+
+
+def test_training_grids_lie_inside_the_pixel_budget() -> None:
+    """Training sees the sizes that serving will make."""
+    assert all(MIN_PIXELS <= rows * columns * 1024 <= MAX_PIXELS for rows, columns in GRIDS)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_label_has_its_sentence(language: str) -> None:
+    """All combinations of labels make different sentences."""
+    every = {
+        describe(category, colour, audience, language)
+        for category in CATEGORIES
+        for colour in COLOURS
+        for audience in AUDIENCES
+    }
+    assert len(every) == len(CATEGORIES) * len(COLOURS) * len(AUDIENCES)
+
+
+def test_held_out_scenes_keep_the_photograph_as_it_is(photo: Photo) -> None:
+    """Measuring draws overlays and leaves flips, tilts and crops to training."""
+    assert make_scene(random.Random(1), photo, HELD_OUT).image.size == (300, 400)

@@ -1,0 +1,67 @@
+"""The whole command on a handful of drawn photographs: learns, resumes, and writes a bundle that serves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ostiary_moderation.bundle import Bundle, load_engine
+from ostiary_moderation.cli.model import app
+from ostiary_moderation.engine import LookRequest
+from PIL import Image
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twenty-four small pictures of twelve senders, with labels."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["file", "label", "kids", "sender"])
+        for index in range(24):
+            base = rng.integers(0, 256, (8, 6, 3), dtype=np.uint8)
+            Image.fromarray(base).resize((150, 200)).save(folder / f"{index}.jpg")
+            rows.writerow([f"{index}.jpg", ["dress", "shirt", "hat"][index % 3], index == 4, index % 12])
+    return folder
+
+
+async def test_train_resume_and_serve(photos: Path, tmp_path: Path) -> None:
+    """A run of a moment, the same command for a little longer, and a look with what came out."""
+    out = tmp_path / "bundle"
+
+    def train(minutes: float) -> dict[str, float]:
+        arguments = ["train", "--photos", str(photos), "--out", str(out), "--minutes", f"{minutes:.6f}"]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        state = torch.load(tmp_path / "bundle.training" / "checkpoint.pt", weights_only=True)
+        progress: dict[str, float] = state["progress"]
+        return progress
+
+    first = train(0.001)
+    assert first["step"] == 1
+    weights = Bundle.load(out).weights_digest
+    again = train(first["seconds"] / 60 + 0.001)
+    assert again["step"] == 2
+    bundle = Bundle.load(out)
+    assert bundle.weights_digest != weights
+    figures = json.loads((out / "evaluation.json").read_text("utf-8"))
+    assert set(figures["questions"]) == {"qr_code", "contact_details"}
+    assert figures["command"] in (out / "MODEL_CARD.md").read_text("utf-8")
+    engine = load_engine(bundle, threads=1)
+    look = await engine.look(LookRequest([np.zeros((200, 150, 3), np.uint8)]))
+    await engine.close()
+    assert len(look.scores) == 2
+
+
+def test_a_folder_without_labels_is_an_error_in_words(tmp_path: Path) -> None:
+    """Exit code 1, and what is missing."""
+    result = CliRunner().invoke(app, ["train", "--photos", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "labels.csv" in result.output
