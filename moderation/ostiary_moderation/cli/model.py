@@ -36,8 +36,10 @@ def train(
 
     Example: ostiary model train --photos photos --out build/mini --minutes 33
     """
-    from ostiary_moderation.training.run import TrainingRun, make_bundle
-
+    try:
+        from ostiary_moderation.training.run import TrainingRun, make_bundle
+    except ModuleNotFoundError as error:
+        _fail(f"training needs {error.name}, which serving does not: pip install 'ostiary[moderation,dev]'")
     try:
         make_bundle(TrainingRun(photos, out, minutes, seed, threads), typer.echo)
     except ValueError as error:
@@ -97,6 +99,6 @@ def _print(bundle: Bundle) -> None:
     Console().print(table)
 
 
-def _fail(error: Exception) -> NoReturn:
+def _fail(error: Exception | str) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(1)

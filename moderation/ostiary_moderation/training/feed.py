@@ -9,9 +9,10 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
-from queue import Full
+from queue import Empty, Full
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,10 @@ def sampling_weights(photos: Sequence[Photo]) -> list[float]:
 
 @contextmanager
 def feeding(seed: int, start: int, photos: Sequence[Photo], size: int) -> Iterator[Iterator[Batch]]:
-    """Batches from number `start` on, drawn ahead by one worker process until the block is left."""
+    """Batches from number `start` on, drawn ahead by one worker process until the block is left.
+
+    Asking for a batch raises RuntimeError when that process has died.
+    """
     context = multiprocessing.get_context("spawn")
     queue: Queue[Batch] = context.Queue(maxsize=12)
     stop = context.Event()
@@ -79,11 +83,20 @@ def feeding(seed: int, start: int, photos: Sequence[Photo], size: int) -> Iterat
     )
     worker.start()
     try:
-        yield iter(queue.get, None)
+        yield _received(queue, worker)
     finally:
         stop.set()
         worker.terminate()
         worker.join()
+
+
+def _received(queue: Queue[Batch], worker: BaseProcess) -> Iterator[Batch]:
+    while True:
+        try:
+            yield queue.get(timeout=2.0)
+        except Empty:
+            if not worker.is_alive():
+                raise RuntimeError("the process that draws ended; its error stands above") from None
 
 
 def _draw_forever(

@@ -14,12 +14,12 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def chinese_fonts() -> tuple[str, ...]:
-    """Font files that hold Chinese, from the package of fonts. Raises RuntimeError where it is not
+    """Font files that hold Chinese, from the package of fonts. Raises ValueError where it is not
     installed.
     """
     spec = find_spec("pylopdf_fonts_zh_cn")
     if spec is None or spec.origin is None:
-        raise RuntimeError("training draws Chinese text: pip install pylopdf-fonts-zh-cn")
+        raise ValueError("training draws Chinese text: pip install pylopdf-fonts-zh-cn")
     return tuple(str(path) for path in sorted(Path(spec.origin).parent.glob("*.otf")))
 
 

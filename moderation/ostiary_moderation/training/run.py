@@ -17,6 +17,7 @@ from ostiary_moderation.training.assess import calibrate_questions, measure, ope
 from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.export import write_figures, write_manifest, write_model
 from ostiary_moderation.training.feed import feeding
+from ostiary_moderation.training.lettering import chinese_fonts
 from ostiary_moderation.training.photos import Split, read_photos, split_by_sender
 from ostiary_moderation.training.tokenizer import build_tokenizer
 from ostiary_moderation.training.trainer import Progress, Trainer
@@ -50,9 +51,10 @@ class TrainingRun:
 def make_bundle(run: TrainingRun, report: Report) -> None:
     """Trains, or resumes, until the minutes are spent; then writes, calibrates and measures the bundle.
 
-    Raises ValueError in words for photographs that cannot be used.
+    Raises ValueError in words for photographs that cannot be used, and for missing fonts.
     """
     torch.set_num_threads(run.threads)
+    chinese_fonts()  # missing ones are told now, not by the process that draws
     split = split_by_sender(read_photos(run.photos))
     manifest = Manifest.model_validate(library.manifest("0" * 64, {}))
     tokenizer = build_tokenizer(manifest, run.seed)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ostiary_moderation.training import drawing, wording
 from ostiary_moderation.training.colours import COLOURS, classify, main_colour
 from ostiary_moderation.training.describing import describe
-from ostiary_moderation.training.feed import GRIDS, draw_batch, sampling_weights
+from ostiary_moderation.training.feed import GRIDS, draw_batch, feeding, sampling_weights
 from ostiary_moderation.training.library import MAX_PIXELS, MIN_PIXELS
 from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES, Photo, read_photos, split_by_sender
 from ostiary_moderation.training.scenes import CLEAN, HELD_OUT, KINDS, Recipe, make_scene
@@ -184,3 +184,11 @@ def test_every_label_has_its_sentence(language: str) -> None:
 def test_held_out_scenes_keep_the_photograph_as_it_is(photo: Photo) -> None:
     """Measuring draws overlays and leaves flips, tilts and crops to training."""
     assert make_scene(random.Random(1), photo, HELD_OUT).image.size == (300, 400)
+
+
+def test_a_dead_drawing_process_is_an_error(tmp_path: Path) -> None:
+    """A photograph that cannot be read ends the process that draws; the trainer is told, and does not wait."""
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    broken = Photo(tmp_path / "broken.jpg", "dress", "adults", "1")
+    with feeding(0, 0, [broken], 1) as batches, pytest.raises(RuntimeError, match="ended"):
+        next(batches)
