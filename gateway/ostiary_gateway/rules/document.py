@@ -1,8 +1,9 @@
 """What patterns are matched against: listing texts, and the text of an image put back together."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise, takewhile
 
 from ostiary.v1.image_pb2 import Box, Region
 from ostiary.v1.listing_pb2 import Listing
@@ -39,7 +40,9 @@ class Document:
 
     def regions(self, start: int, end: int) -> list[Region]:
         """The regions that `text[start:end]` touches."""
-        return [piece.region for piece in self.pieces if piece.start < end and start < piece.end]
+        first = bisect_right(self.pieces, start, key=lambda piece: piece.end)
+        touched = takewhile(lambda piece: piece.start < end, islice(self.pieces, first, None))
+        return [piece.region for piece in touched]
 
 
 def of_listing(listing: Listing) -> list[Document]:
@@ -74,13 +77,25 @@ def _join(image_index: int, spans: Sequence[OcrSpan]) -> Document:
 def _reading_order(spans: Sequence[OcrSpan]) -> list[OcrSpan]:
     """Lines from the top, each from the left; spans that overlap by half in height share a line."""
     lines: list[list[OcrSpan]] = []
-    for span in sorted(spans, key=lambda span: span.region.box.y + span.region.box.height / 2):
-        line = next((line for line in lines if _same_line(line[-1].region.box, span.region.box)), None)
+    growing: list[list[OcrSpan]] = []
+    for span in sorted(spans, key=_middle):
+        # Spans come from the top: a line that ends above this one's middle is complete.
+        growing = [line for line in growing if _bottom(line[-1]) > _middle(span)]
+        line = next((line for line in growing if _same_line(line[-1].region.box, span.region.box)), None)
         if line is None:
-            lines.append([span])
-        else:
-            line.append(span)
+            line = []
+            lines.append(line)
+            growing.append(line)
+        line.append(span)
     return [span for line in lines for span in sorted(line, key=lambda span: span.region.box.x)]
+
+
+def _middle(span: OcrSpan) -> float:
+    return span.region.box.y + span.region.box.height / 2
+
+
+def _bottom(span: OcrSpan) -> int:
+    return span.region.box.y + span.region.box.height
 
 
 def _same_line(a: Box, b: Box) -> bool:

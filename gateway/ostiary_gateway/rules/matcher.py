@@ -1,5 +1,6 @@
 """Applies rule packs to texts and barcodes. Pure: the same input gives the same matches."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from ostiary.v1.decision_pb2 import RuleEvidence
 from ostiary.v1.image_pb2 import Region
 from ostiary.v1.observation_pb2 import Barcode
 
+from ostiary_gateway.rules.cover import Cover
 from ostiary_gateway.rules.document import BREAK, Document
 from ostiary_gateway.rules.normal import Reading, read
 from ostiary_gateway.rules.pack import Rule, RulePack
@@ -49,16 +51,12 @@ def _match_document(packs: Sequence[RulePack], document: Document) -> list[Match
     reading = read(document.text)
     rules = [(pack, rule) for pack in packs for rule in pack.rules if document.field in rule.fields]
     rules.sort(key=lambda pair: -pair[1].score)
-    taken: list[tuple[str, int, int]] = []
+    taken: defaultdict[str, Cover] = defaultdict(lambda: Cover(len(reading.text)))
     matches = []
     for pack, rule in rules:
-        ranges = [
-            (start, end)
-            for start, end in rule.ranges(reading.text)
-            if not any(label == rule.label and start < e and s < end for label, s, e in taken)
-        ]
+        ranges = taken[rule.label].without(rule.ranges(reading.text))
         if ranges:
-            taken.extend((rule.label, start, end) for start, end in ranges)
+            taken[rule.label].add(ranges)
             matches.append(_text_match(pack, rule, document, reading, ranges))
     return matches
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary_gateway import strict_yaml
+from ostiary_gateway.rules.cover import Cover
 from ostiary_gateway.rules.normal import read
 
 TextField = Literal["image", "title", "description", "barcode"]
@@ -91,8 +92,8 @@ class Rule:
         found = [match.span() for match in self.pattern.finditer(text) if match.end() > match.start()]
         if not found or not self.exception:
             return found
-        excepted = [match.span() for match in self.exception.finditer(text)]
-        return [(start, end) for start, end in found if not any(start < e and s < end for s, e in excepted)]
+        excepted = Cover(len(text), (match.span() for match in self.exception.finditer(text)))
+        return excepted.without(found)
 
 
 @dataclass(frozen=True)
