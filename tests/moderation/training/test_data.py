@@ -187,7 +187,7 @@ def test_held_out_scenes_keep_the_photograph_as_it_is(photo: Photo) -> None:
 
 
 def test_a_dead_drawing_process_is_an_error(tmp_path: Path) -> None:
-    """A photograph that cannot be read ends the process that draws; the trainer is told, and does not wait."""
+    """A photograph that cannot be read ends the process that draws, and the trainer is told."""
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     broken = Photo(tmp_path / "broken.jpg", "dress", "adults", "1")
     with feeding(0, 0, [broken], 1) as batches, pytest.raises(RuntimeError, match="ended"):
