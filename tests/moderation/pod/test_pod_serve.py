@@ -1,4 +1,4 @@
-"""A whole pod on the shipped bundle, started as the command starts it."""
+"""A whole pod: the real engine, the real detectors, over mutual TLS; started as the command starts it."""
 
 import asyncio
 import os
@@ -17,13 +17,25 @@ from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.identity import SpiffeId
-from ostiary_moderation.bundle import Bundle, shipped
+from ostiary_moderation.bundle import Bundle, Manifest, shipped
 from ostiary_moderation.cli.pod import app
 from ostiary_moderation.serve import pod
 from ostiary_moderation.settings import load_pod_settings
+from ostiary_moderation.training import library
+from ostiary_moderation.training.architecture import build_config, build_model
+from ostiary_moderation.training.export import write_manifest, write_model
+from ostiary_moderation.training.tokenizer import build_tokenizer
 from typer.testing import CliRunner
 
-needs_mini = pytest.mark.skipif("mini" not in shipped(), reason="the bundle mini is not in this checkout")
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle folder of the embedded bundle's making, its architecture 64 wide with random weights."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = build_tokenizer(Manifest.model_validate(library.manifest("0" * 64, {})), seed=1)
+    write_model(folder, build_model(build_config(tokenizer, width=64), seed=1), tokenizer)
+    write_manifest(folder, {})
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +62,26 @@ def gateway(config: Path, address: str) -> grpc.aio.Channel:
     return open_channel(address, CredentialSource(files), server_name="pod.test")
 
 
-@needs_mini
-async def test_a_pod_looks_with_the_shipped_bundle(config: Path) -> None:
+async def test_a_pod_looks(config: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Model and detectors answer together, and the pod names the digests that it measured."""
+    await look_with(str(tiny), config, monkeypatch)
+
+
+@pytest.mark.skipif("mini" not in shipped(), reason="the bundle mini is not in this checkout")
+async def test_a_pod_looks_with_the_shipped_bundle(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundle that comes with the package does the same."""
+    await look_with("mini", config, monkeypatch)
+
+
+async def look_with(name: str, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start a pod on a bundle, send it three images, one of them broken, and hold it to the contract."""
+    monkeypatch.setenv("OSTIARY_POD_BUNDLE", name)
     async with pod(load_pod_settings(config)) as server, gateway(config, server.address) as channel:
         stub = InferenceServiceStub(channel)
         request = check([qr_code("https://example.com/shop"), b"junk", card("navy", (200, 300))])
         response = await stub.Infer(InferRequest(check_request=request.SerializeToString()), timeout=60)
         status = await stub.Status(StatusRequest())
-    bundle, seen = Bundle.load("mini"), response.observations
+    bundle, seen = Bundle.load(name), response.observations
     assert seen.bundle.digest == status.bundle.digest == bundle.digest
     assert seen.bundle.weights_digest == bundle.weights_digest
     assert [code.text for code in seen.barcodes] == ["https://example.com/shop"]
@@ -70,12 +93,11 @@ async def test_a_pod_looks_with_the_shipped_bundle(config: Path) -> None:
     assert all(detector.completed for detector in seen.detectors)
 
 
-@needs_mini
-def test_the_command_serves_until_it_is_told_to_stop(config: Path) -> None:
+def test_the_command_serves_until_it_is_told_to_stop(config: Path, tiny: Path) -> None:
     """`ostiary pod serve` says when it is ready, drains on SIGTERM, and leaves no process behind."""
     command = [sys.executable, "-c", "from ostiary.cli.main import main; main()"]
     arguments = ["pod", "serve", "--config", str(config)]
-    environment = {**os.environ, "OSTIARY_POD_LOG_FORMAT": "json"}
+    environment = {**os.environ, "OSTIARY_POD_LOG_FORMAT": "json", "OSTIARY_POD_BUNDLE": str(tiny)}
     with subprocess.Popen(
         command + arguments, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
