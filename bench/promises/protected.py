@@ -8,6 +8,8 @@ from pathlib import Path
 import grpc
 import yaml
 from google.protobuf.descriptor import MethodDescriptor
+
+from bench.promises.contract import Outcome, Promise
 from ostiary.pki import Authority, create_ca
 from ostiary.v1 import admin_pb2, audit_pb2, inference_pb2, moderation_pb2
 from ostiary.wire.channel import open_channel
@@ -18,8 +20,6 @@ from ostiary.wire.server import Server
 from ostiary_gateway.init import init_gateway
 from ostiary_gateway.serve import gateway
 from ostiary_gateway.settings import GatewaySettings
-
-from bench.promises.contract import Outcome, Promise
 
 DOMAIN = "prove.ostiary.local"
 ORIGIN = f"{DOMAIN}/log"

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from bench.promises.contract import Outcome, Promise
 from ostiary.cli.audit import app
 from ostiary.tlog.keys import create_log_key
 from ostiary.v1.decision_pb2 import Verdict
@@ -16,9 +19,6 @@ from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.opening import open_recorder
-from typer.testing import CliRunner
-
-from bench.promises.contract import Outcome, Promise
 
 ORIGIN = "prove.ostiary.local/log"
 ENTRIES = 600

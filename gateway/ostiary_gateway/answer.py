@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from ostiary.v1.decision_pb2 import Receipt
 from ostiary.v1.listing_pb2 import Wants
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
 from ostiary.v1.observation_pb2 import Attribute, Observations, StageTiming
-
 from ostiary_gateway.policy.decide import Decision
 from ostiary_gateway.policy.in_force import PolicyInForce
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 from google.protobuf.descriptor import ServiceDescriptor
+from pydantic import BaseModel, ConfigDict, Field
+
 from ostiary.v1 import admin_pb2, audit_pb2, inference_pb2, moderation_pb2
 from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer, SpiffeId
-from pydantic import BaseModel, ConfigDict, Field
-
 from ostiary_gateway import strict_yaml
 from ostiary_gateway.watched import WatchedFile
 

@@ -21,7 +21,6 @@ from ostiary.v1.observation_pb2 import Observations, StageTiming
 from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError
 from ostiary.wire.telemetry import trace_id
-
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.idempotency import Idempotency

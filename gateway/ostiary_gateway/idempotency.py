@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.wire.errors import OstiaryError, Reason
-
 from ostiary_gateway.recorder import DuplicateKey, Recorder
 
 

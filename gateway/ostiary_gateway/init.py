@@ -4,7 +4,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from ostiary.tlog.keys import create_log_key
-
 from ostiary_gateway.store.sealing import create_evidence_key
 
 _SHIPPED_DOMAIN = "ostiary.local"

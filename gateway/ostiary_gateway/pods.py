@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import structlog
+
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.v1.inference_pb2 import InferRequest, InferResponse
 from ostiary.v1.inference_pb2_grpc import InferenceServiceStub

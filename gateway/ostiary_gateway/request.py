@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError
+
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckStreamHeader

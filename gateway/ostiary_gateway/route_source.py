@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Protocol
 
 from ostiary.v1.config_pb2 import TrafficRoute
-
 from ostiary_gateway import routing
 from ostiary_gateway.watched import WatchedFile
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.v1.decision_pb2 import Verdict
-
 from ostiary_gateway.json_mapping import parse_message
 
 BASIS_POINTS = 10_000

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
+
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.process import Stop
 from ostiary.wire.server import Server, ServerBuilder
 from ostiary.wire.telemetry import setup
-
 from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
 from ostiary_gateway.authorizer import RolesAuthorizer
 from ostiary_gateway.check import Checker, CheckLimits

@@ -15,7 +15,6 @@ from ostiary.v1.moderation_pb2 import (
 )
 from ostiary.wire.call import Call, Handler, Raw, raw
 from ostiary.wire.errors import OstiaryError, Reason
-
 from ostiary_gateway.admission import Admission
 from ostiary_gateway.check import Caller, Checker, evidence_name
 from ostiary_gateway.evidence import EvidenceStore

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ostiary.wire.credentials import CredentialFiles
 from pydantic import BaseModel, ConfigDict, Field
+
+from ostiary.wire.credentials import CredentialFiles
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _MIB = 1024 * 1024

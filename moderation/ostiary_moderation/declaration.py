@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ostiary.v1.observation_pb2 import BundleInfo, CalibrationPoint, Observations
-
 from ostiary_moderation.bundle import Bundle, Question
 from ostiary_moderation.detector import Detector
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ostiary.v1.observation_pb2 import Barcode, BrandCandidate, OcrSpan, PdqHash, PolicyScore
 
 GROUP = "ostiary.detectors"

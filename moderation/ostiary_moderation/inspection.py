@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
+
 from ostiary.v1.image_pb2 import CanonicalImage, ImageFault
 from ostiary.v1.inference_pb2 import CanonicalBytes, InferResponse
 from ostiary.v1.listing_pb2 import Wants
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import Attribute, Description, Observations, PolicyScore
 from ostiary.wire.errors import OstiaryError, Reason
-
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool, NoDecoderError
 from ostiary_moderation.decode.result import Canonical, Fault

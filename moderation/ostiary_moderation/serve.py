@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.resources import files
 
 import structlog
+
 from ostiary.v1 import inference_pb2
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest
@@ -15,7 +16,6 @@ from ostiary.wire.identity import SpiffeId
 from ostiary.wire.process import Stop
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
 from ostiary.wire.telemetry import setup
-
 from ostiary_moderation.bundle import Bundle, load_engine
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool

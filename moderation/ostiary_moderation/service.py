@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from google.protobuf.message import DecodeError
+
 from ostiary.v1.inference_pb2 import InferRequest, InferResponse, StatusRequest, StatusResponse
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field
-
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.detectors.runner import DetectorRunner
 from ostiary_moderation.gauges import Gauges

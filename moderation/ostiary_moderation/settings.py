@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
 from ostiary.wire.credentials import CredentialFiles
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.settings import load_settings
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _ENVIRONMENT = "OSTIARY_POD_"

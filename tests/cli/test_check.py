@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf.json_format import ParseDict
+
 from cli.command import Done, ostiary
 from client.scripted_gateway import Script, verdict
-from google.protobuf.json_format import ParseDict
 from ostiary.cli.check_run import Outcome, exit_code
 from ostiary.client import CheckResult, OstiaryError, Profile, Reason
 from ostiary.v1.decision_pb2 import (

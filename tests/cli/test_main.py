@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
+
 from cli.command import ostiary
 from ostiary.cli.commands import Listed, all_commands
 from ostiary.cli.main import missing_package

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+
 from ostiary.cli.stack.certificates import LIFETIME, RENEW_BEFORE, fresh, issue_all
 from ostiary.cli.stack.layout import ROLES, Layout
 from ostiary.pki import Authority, create_ca

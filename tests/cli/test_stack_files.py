@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from google.protobuf.json_format import ParseDict
+
 from ostiary.cli.stack import files
 from ostiary.cli.stack.layout import ROLES, Layout
 from ostiary.client import Profile

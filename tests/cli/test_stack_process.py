@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ostiary.cli.stack import health
 from ostiary.cli.stack.health import StartError, serving, wait_until_serving
 from ostiary.cli.stack.process import Process, started, stop_all

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from client.scripted_gateway import Credentials, Script, serving, verdict
 from ostiary.client import Profile
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW

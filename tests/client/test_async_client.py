@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 
 import pytest
+
 from client.scripted_gateway import CANONICAL, Credentials, Script, serving, verdict
 from ostiary.client import AsyncClient, OstiaryError, Profile, Reason, RetryPolicy, Verdict
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD

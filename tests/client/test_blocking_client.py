@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from client.scripted_gateway import CANONICAL, Script
 from ostiary import Client, OstiaryError, Profile, Verdict
 from ostiary.v1.moderation_pb2 import CheckRequest

@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import ostiary
 import pytest
+
+import ostiary
 
 
 def test_import_is_cheap() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from ostiary.client import OstiaryError, Profile, Reason
 
 GOOD = (

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from ostiary.client import Action, CheckResult, Verdict
 from ostiary.client.evidence import Barcode, Brand, ModelScore, Region, Rule
 from ostiary.v1 import decision_pb2, image_pb2, moderation_pb2, observation_pb2

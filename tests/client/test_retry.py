@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary.client.retry import RETRYABLE, RetryPolicy
 from ostiary.wire.errors import OstiaryError, Reason
 

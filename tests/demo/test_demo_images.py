@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ostiary.demo import DemoImage, demo_images
 from PIL import Image
+
+from ostiary.demo import DemoImage, demo_images
 
 GENERATOR = Path(__file__).resolve().parents[2] / "proto/demo_images.py"
 NOT_DECODABLE = {"truncated.jpg", "bomb.png"}

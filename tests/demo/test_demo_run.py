@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from client.scripted_gateway import Credentials, Script, serving, verdict
 from ostiary.cli.demo_run import Demo, Judged
 from ostiary.cli.stack.layout import Layout

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from e2e.local_stack import LocalStack
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from e2e.local_stack import LocalStack
 
 PIPELINE = "spiffe://ostiary.local/tenant/demo/role/pipeline"

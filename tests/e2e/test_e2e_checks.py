@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from e2e.local_stack import LocalStack
 from ostiary import Client, OstiaryError, Reason, Verdict
 from ostiary.cli.demo_run import Demo
 from ostiary.cli.stack.layout import Layout
 from ostiary.demo import DemoImage, demo_images
-from PIL import Image
 
 IMAGES = demo_images()
 EXIT_CODES = {"ALLOW": 0, "REVIEW": 3, "HOLD": 4, "BLOCK": 5}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from e2e.local_stack import LocalStack
 from ostiary.cli.stack.health import serving
 

@@ -32,7 +32,12 @@ def test_every_block_runs(tmp_path: Path) -> None:
     try:
         for language, code in BLOCKS:
             done = subprocess.run(
-                script(language, code), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+                script(language, code),
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == 0, f"{code}\n{done.stdout}{done.stderr}"
     finally:

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from gateway.scripted_pod import Script, serving
 from gateway.site import People, Running, Site
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway import sights
 from ostiary.v1 import inference_pb2
 from ostiary.v1.inference_pb2 import CanonicalBytes, InferRequest, InferResponse
 from ostiary.v1.moderation_pb2 import CheckRequest
@@ -20,8 +21,6 @@ from ostiary.wire.call import Call
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
-
-from gateway import sights
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"]
 GATEWAY = SpiffeId("ostiary.local", "/role/gateway")

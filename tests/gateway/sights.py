@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from hypothesis import strategies as st
+
 from ostiary.v1.image_pb2 import Box, CanonicalImage, ImageFault, Region
 from ostiary.v1.observation_pb2 import (
     Barcode,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import yaml
+
 from ostiary.pki import Authority, create_ca
 from ostiary.v1.moderation_pb2_grpc import ModerationServiceStub
 from ostiary.wire.channel import open_channel

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer, SpiffeId

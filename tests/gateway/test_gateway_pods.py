@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import pytest
+
 from gateway.scripted_pod import Script, serving
 from gateway.site import DOMAIN, People
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute

@@ -4,6 +4,7 @@ import re
 import uuid
 
 import pytest
+
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing, Wants
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckStreamHeader

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ostiary.v1.config_pb2 import TrafficRoute
 from ostiary_gateway import routing
 from ostiary_gateway.route_source import FileRouteSource

@@ -11,10 +11,12 @@ from pathlib import Path
 import grpc
 import pytest
 import yaml
-from gateway.scripted_pod import Script
-from gateway.site import Running, Site
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from typer.testing import CliRunner
+
+from gateway.scripted_pod import Script
+from gateway.site import Running, Site
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
@@ -23,7 +25,6 @@ from ostiary.v1.moderation_pb2_grpc import ModerationServiceStub
 from ostiary.wire.channel import open_channel
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
 from ostiary_gateway.cli import app
-from typer.testing import CliRunner
 
 CHECK = CheckRequest(images=[Image(data=b"image")], listing=Listing(title="lilyshop.com"))
 

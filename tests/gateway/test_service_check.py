@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
+
+from gateway import sights
 from gateway.scripted_pod import Script, canonical_bytes, truthful
 from gateway.site import Running, Site
 from ostiary.v1.audit_pb2 import SearchCasesRequest
@@ -22,8 +24,6 @@ from ostiary.v1.moderation_pb2 import (
 )
 from ostiary.v1.observation_pb2 import Attribute, Description, Observations, OcrSpan
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
-
-from gateway import sights
 
 CONTACT = Observations(ocr=[OcrSpan(text="微信：abc12345", region=sights.region())])
 SAID = Observations(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import grpc
 import pytest
+
 from gateway.scripted_pod import Script, canonical_bytes
 from gateway.site import Running
 from ostiary.v1.decision_pb2 import Verdict

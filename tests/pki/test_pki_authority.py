@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+
 from ostiary.pki import Authority, create_ca
 from ostiary.pki.describe import describe, load_leaf
 from ostiary.pki.files import PUBLIC, Content, replace

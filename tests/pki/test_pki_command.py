@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from ostiary.cli.pki import app
 from ostiary.wire.deny_list import parse_deny_list
-from typer.testing import CliRunner, Result
 
 ID = "spiffe://ostiary.local/tenant/demo/role/pipeline"
 

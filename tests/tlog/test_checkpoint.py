@@ -1,6 +1,7 @@
 """Checkpoints by c2sp.org/tlog-checkpoint."""
 
 import pytest
+
 from ostiary.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ostiary.tlog.note import NoteError, SignerKey, decode_base64
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ostiary.tlog.entry import Entry, commit
 
 TIMES = st.datetimes(timezones=st.just(UTC))

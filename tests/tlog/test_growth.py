@@ -4,6 +4,7 @@ from functools import cache
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
 from ostiary.tlog.merkle import EMPTY_ROOT, leaf_hash, root_hash
 from ostiary.tlog.tiles import hashes_at, levels

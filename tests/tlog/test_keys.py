@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from ostiary.tlog.keys import create_log_key, load_log_key, load_verifier_key
 from ostiary.tlog.note import NoteError
 

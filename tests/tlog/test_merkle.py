@@ -5,6 +5,8 @@ from hashlib import sha256
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymerkle import InmemoryTree
+
 from ostiary.tlog.merkle import (
     EMPTY_ROOT,
     ProofError,
@@ -16,7 +18,6 @@ from ostiary.tlog.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from pymerkle import InmemoryTree
 
 # The tree of the reference implementation's tests (certificate-transparency, merkle_tree_test).
 ENTRIES = [

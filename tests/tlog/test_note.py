@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ostiary.tlog.note import NoteError, SignerKey, VerifierKey, split_note
 
 # The example of golang.org/x/mod/sumdb/note.

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ostiary.tlog.tiles import ENTRIES, Tile, decode_bundle, encode_bundle, index_path, levels, tiles_since
 
 TILES = st.builds(Tile, st.integers(ENTRIES, 63), st.integers(0, 10**12), st.integers(1, 256))

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from ostiary.wire.authorization import AllowedIds, Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer, SpiffeId

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import Reason

@@ -6,8 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ostiary.wire.credentials import CredentialSource
 from structlog.testing import capture_logs
+
+from ostiary.wire.credentials import CredentialSource
 from wire import forge
 from wire.kit import DOMAIN, SERVER_ID, Clock, Site
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary.wire.authorization import Principal
 from ostiary.wire.call import Call
 from ostiary.wire.deadline import trim

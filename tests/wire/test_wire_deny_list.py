@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary.wire.deny_list import parse_deny_list, parse_serial
 
 

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_messages
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_messages
+
 from ostiary.wire.telemetry import setup
 
 PROGRAM = """

@@ -6,6 +6,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary.wire.identity import SpiffeId, check_trust_domain, spiffe_id_of
 from wire import forge
 

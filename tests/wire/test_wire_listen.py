@@ -1,6 +1,7 @@
 """Addresses: refused by name, reported with their real port."""
 
 import pytest
+
 from ostiary.wire.listen import bind
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer
 from ostiary.wire.peers import PeerVerifier

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from google.protobuf.wrappers_pb2 import StringValue
+
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.errors import Reason
 from ostiary.wire.limits import ServerLimits

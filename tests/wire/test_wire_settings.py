@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from ostiary.wire.settings import load_settings
 from pydantic import BaseModel, ConfigDict
+
+from ostiary.wire.settings import load_settings
 
 
 class Tls(BaseModel):

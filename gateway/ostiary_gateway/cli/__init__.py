@@ -36,7 +36,6 @@ def init(
     Keep the two keys safe: without log.key the log cannot grow, without evidence.key no image can be read.
     """
     from ostiary.wire.identity import check_trust_domain
-
     from ostiary_gateway.init import init_gateway
 
     try:
@@ -62,7 +61,6 @@ def serve(
     Roles, route, policy, certificates and the deny-list are taken up while running when their files change.
     """
     from ostiary.wire.process import Stop, load_settings, run
-
     from ostiary_gateway.serve import serve as serve_gateway
     from ostiary_gateway.settings import GatewaySettings
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import HoldReason
 from ostiary.v1.observation_pb2 import Observations, PolicyState
-
 from ostiary_gateway.policy.in_force import PolicyInForce
 
 FAULT_CODES = frozenset({"empty", "unreadable", "unsupported_format", "too_large"})

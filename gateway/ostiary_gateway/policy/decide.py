@@ -12,7 +12,6 @@ from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding, HoldReason, PolicyResult, Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Observations, PolicyState
-
 from ostiary_gateway.policy import coverage
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy.sighting import from_rules, from_scores

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from google.protobuf import json_format
+
 from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule
 from ostiary.v1.decision_pb2 import Action
-
 from ostiary_gateway.json_mapping import parse_message
 from ostiary_gateway.rules.pack import RulePack
 

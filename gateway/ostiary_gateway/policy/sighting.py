@@ -7,7 +7,6 @@ from ostiary.v1.decision_pb2 import Evidence
 from ostiary.v1.image_pb2 import Region
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Observations, PolicyScore
-
 from ostiary_gateway.policy.words import seller_reason
 from ostiary_gateway.rules.document import of_listing, of_spans
 from ostiary_gateway.rules.matcher import Match, match_barcodes, match_documents

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from ostiary.v1.config_pb2 import ActionStep, PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding
 from ostiary.v1.observation_pb2 import CalibrationPoint
-
 from ostiary_gateway.policy.sighting import Sighting
 
 # A model's answer on a label that the policy does not name is worth noting from here on.

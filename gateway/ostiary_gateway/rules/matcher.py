@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ostiary.v1.decision_pb2 import RuleEvidence
 from ostiary.v1.image_pb2 import Region
 from ostiary.v1.observation_pb2 import Barcode
-
 from ostiary_gateway.rules.cover import Cover
 from ostiary_gateway.rules.document import BREAK, Document
 from ostiary_gateway.rules.normal import Reading, read

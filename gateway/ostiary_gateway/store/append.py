@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy import Connection, insert
+
 from ostiary.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ostiary.tlog.growth import GrowingTree
 from ostiary.tlog.note import SignerKey
 from ostiary.v1.moderation_pb2 import CheckResponse
-from sqlalchemy import Connection, insert
-
 from ostiary_gateway.recorder import DuplicateKey, Recorded
 from ostiary_gateway.store import queries
 from ostiary_gateway.store.queries import Key

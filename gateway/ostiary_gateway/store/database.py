@@ -7,10 +7,11 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from ostiary.wire.errors import OstiaryError, Reason
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ostiary.wire.errors import OstiaryError, Reason
 
 # FULL, not NORMAL: in WAL mode NORMAL loses the last commits when the machine loses power.
 _PRAGMAS = (

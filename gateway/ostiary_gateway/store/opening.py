@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from ostiary.tlog.keys import load_log_key
-from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ostiary.tlog.keys import load_log_key
+from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
 from ostiary_gateway.store.database import StoreError, async_engine, migrate, prepare_file, reading_engine
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size

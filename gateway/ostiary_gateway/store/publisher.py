@@ -6,12 +6,12 @@ The database is the truth; the folder follows it. Failing to publish loses nothi
 import asyncio
 
 import structlog
+from sqlalchemy import Connection, Engine
+
 from ostiary.tlog.checkpoint import open_checkpoint
 from ostiary.tlog.growth import TILE_WIDTH
 from ostiary.tlog.note import NoteError, VerifierKey
 from ostiary.tlog.tiles import ENTRIES, Tile, encode_bundle, tiles_since
-from sqlalchemy import Connection, Engine
-
 from ostiary_gateway.store import queries
 from ostiary_gateway.store.database import StoreError
 from ostiary_gateway.store.folder import LogFolder

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
 from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
 from ostiary.tlog.tiles import hashes_at, levels
 from ostiary.v1.record_pb2 import DecisionRecord
-from sqlalchemy import ColumnElement, Connection, Row, func, select
-
 from ostiary_gateway.recorder import Recorded
 from ostiary_gateway.store.rows import with_receipt
 from ostiary_gateway.store.schema import checkpoints, decisions, entries, nodes

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from ostiary.tlog.entry import SALT_BYTES, Entry, commit
 from ostiary.tlog.merkle import leaf_hash
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
-
 from ostiary_gateway.recorder import NewDecision
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

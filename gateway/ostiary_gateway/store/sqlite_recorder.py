@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from ostiary.v1.moderation_pb2 import CheckResponse
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary_gateway.recorder import NewDecision, Recorded
 from ostiary_gateway.store import queries
 from ostiary_gateway.store.database import unavailable

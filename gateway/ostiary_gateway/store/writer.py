@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from ostiary.tlog.growth import GrowingTree
-from ostiary.tlog.note import SignerKey
-from ostiary.v1.moderation_pb2 import CheckResponse
-from ostiary.wire.errors import OstiaryError, Reason
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ostiary.tlog.growth import GrowingTree
+from ostiary.tlog.note import SignerKey
+from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.store import queries
 from ostiary_gateway.store.append import Outcome, append
 from ostiary_gateway.store.database import unavailable

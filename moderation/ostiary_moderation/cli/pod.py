@@ -35,7 +35,6 @@ def serve(
     OSTIARY_POD_LISTEN, OSTIARY_POD_TLS__CERT. Certificates and the deny-list are taken up while running.
     """
     from ostiary.wire.process import Stop, run
-
     from ostiary_moderation.settings import load_pod_settings
 
     try:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
-from ostiary.v1.image_pb2 import Box, Region
-from ostiary.v1.observation_pb2 import Barcode
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from ostiary.v1.image_pb2 import Box, Region
+from ostiary.v1.observation_pb2 import Barcode
 from ostiary_moderation.detector import DecodedImage, Detections, Example
 from ostiary_moderation.detectors.regions import region
 

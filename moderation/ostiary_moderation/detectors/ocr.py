@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ostiary.v1.image_pb2 import Box, Region
-from ostiary.v1.observation_pb2 import OcrSpan
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import BaseModel, ConfigDict, Field
 
+from ostiary.v1.image_pb2 import Box, Region
+from ostiary.v1.observation_pb2 import OcrSpan
 from ostiary_moderation.detector import DecodedImage, Detections, Example, IncompleteError
 from ostiary_moderation.detectors.regions import region
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 
 from ostiary.v1.image_pb2 import Box, Region
-
 from ostiary_moderation.detector import DecodedImage
 
 

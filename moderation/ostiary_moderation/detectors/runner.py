@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
-from ostiary.v1.observation_pb2 import DetectorInfo
 
+from ostiary.v1.observation_pb2 import DetectorInfo
 from ostiary_moderation.detector import DecodedImage, Detections, Detector, IncompleteError
 
 _log = structlog.get_logger(__name__)

@@ -32,7 +32,7 @@ def open_channel(
         ("grpc.keepalive_permit_without_calls", 0),
         # The defaults, 1 s and growing to 2 min, would leave a server unseen long after it is back.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
         # Channels that share a subchannel would share the certificate that was read first.
         ("grpc.use_local_subchannel_pool", 1),
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.evidence import EvidenceError
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence

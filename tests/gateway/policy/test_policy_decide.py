@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from gateway import sights
 from ostiary.v1.decision_pb2 import Action, Verdict
 from ostiary.v1.image_pb2 import ImageFault
 from ostiary.v1.listing_pb2 import Listing
@@ -10,8 +12,6 @@ from ostiary.v1.observation_pb2 import Barcode, Observations, OcrSpan, PolicySta
 from ostiary_gateway.policy import in_force
 from ostiary_gateway.policy.decide import GRAVITY, Decision, Subject, decide
 from ostiary_gateway.rules import pack
-
-from gateway import sights
 
 PACKS = pack.shipped()
 POLICY = in_force.load(

@@ -3,6 +3,7 @@
 from importlib.resources import files
 
 import pytest
+
 from ostiary.v1.config_pb2 import ModerationPolicy
 from ostiary_gateway.policy import in_force
 from ostiary_gateway.rules import pack

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
 from ostiary.cli.audit import app
 from ostiary.cli.audit.locate import locate
 from ostiary.cli.audit.verify import Audit, Verified
@@ -23,7 +25,6 @@ from ostiary.v1.observation_pb2 import Observations, OcrSpan
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
-from typer.testing import CliRunner
 
 ORIGIN = "ostiary.local/log"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ostiary.cli.audit.locate import locate
 from ostiary.cli.audit.verify import Audit
 from ostiary.tlog.keys import create_log_key

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from ostiary.cli.audit.problem import Tampered
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW
 from ostiary.v1.record_pb2 import DecisionRecord

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.recorder import NewDecision
-from structlog.testing import capture_logs
 
 Decision = Callable[..., NewDecision]
 WRITER = Path(__file__).with_name("crashing_writer.py")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
 from ostiary.tlog.keys import create_log_key
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.database import StoreError
 from ostiary_gateway.store.schema import metadata
-from sqlalchemy import create_engine
 
 Decision = Callable[..., NewDecision]
 

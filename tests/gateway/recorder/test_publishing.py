@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.folder import LogFolder
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ostiary.tlog.checkpoint import open_checkpoint
 from ostiary.tlog.entry import Entry, commit
 from ostiary.tlog.keys import load_verifier_key

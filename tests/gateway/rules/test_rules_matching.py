@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary.v1.image_pb2 import Box, Region
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Barcode, OcrSpan

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from ostiary.v1.image_pb2 import Box, Region
 from ostiary.v1.observation_pb2 import OcrSpan
 from ostiary_gateway.rules import pack

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
 from ostiary_moderation.bundle import ATTRIBUTES, Bundle, BundleError, Calibration, Manifest, PrecisionPoint
 from ostiary_moderation.training import library
-from safetensors.numpy import save_file
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -6,6 +6,8 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
 from moderation.decode.pictures import (
     RED,
     animation,
@@ -19,7 +21,6 @@ from moderation.decode.pictures import (
 from ostiary_moderation.decode.canonical import canonicalise
 from ostiary_moderation.decode.limits import Limits
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode
-from PIL import Image, ImageCms
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 ROTATED = Image.Exif()

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from moderation.decode.pictures import noise, plain, png_header, save
 from ostiary_moderation.decode.canonical import canonicalise
 from ostiary_moderation.decode.limits import Limits
 from ostiary_moderation.decode.pool import DecodePool
 from ostiary_moderation.decode.process import DecodeWorker, WorkerLostError
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode
-from PIL import Image
 
 
 @pytest.fixture

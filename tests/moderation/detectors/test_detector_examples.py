@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
+
 from ostiary.v1.image_pb2 import Region
 from ostiary.v1.observation_pb2 import Barcode, OcrSpan
 from ostiary_moderation.detector import (
@@ -14,7 +16,6 @@ from ostiary_moderation.detector import (
     IncompleteError,
     load_detectors,
 )
-from PIL import Image, ImageDraw, ImageFont
 
 NAMES = ("ocr", "barcode")
 

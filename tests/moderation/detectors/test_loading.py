@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+
 from ostiary_moderation.detector import DetectorError, load_detectors
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+
 from ostiary.v1.observation_pb2 import OcrSpan
 from ostiary_moderation.detector import DecodedImage, Detections, Detector, Example, IncompleteError
 from ostiary_moderation.detectors.runner import DetectorRunner

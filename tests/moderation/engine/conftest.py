@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+
 from ostiary_moderation.bundle import Bundle, Manifest
 from ostiary_moderation.engines.qwen3_vl.loading import load_model, load_processor
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
 from ostiary_moderation.bundle import ATTRIBUTES, Bundle, BundleError, load_engine, measure_weights
 from ostiary_moderation.engine import Engine, ListingText, LookRequest
 from ostiary_moderation.engines.qwen3_vl.engine import Qwen3VLEngine
-from safetensors.numpy import load_file, save_file
 
 Pictures = list[NDArray[np.uint8]]
 

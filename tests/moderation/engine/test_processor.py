@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from transformers import Qwen3VLProcessor
+
 from ostiary_moderation.bundle import Bundle, BundleError
 from ostiary_moderation.engine import ListingText
 from ostiary_moderation.engines.qwen3_vl.positions import image_prompt_positions
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.prompts import cut, lettered, messages
 from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook, choose
-from transformers import Qwen3VLProcessor
 
 
 class StockProcessor(Qwen3VLProcessor):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from transformers import Qwen3VLForConditionalGeneration
+
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.engine import ListingText
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor, Prefix
 from ostiary_moderation.engines.qwen3_vl.questions import Branch, QuestionBook
 from ostiary_moderation.engines.qwen3_vl.runner import Runner
-from transformers import Qwen3VLForConditionalGeneration
 
 Pictures = list[NDArray[np.uint8]]
 

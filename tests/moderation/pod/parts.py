@@ -6,12 +6,13 @@ from io import BytesIO
 
 import numpy as np
 import zxingcpp
+from PIL import Image
+
 from ostiary.v1.image_pb2 import Image as SentImage
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import BundleInfo, CalibrationPoint
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.engine import AttributeValue, Look, LookRequest, QuestionScore
-from PIL import Image
 
 DECLARATION = Declaration(
     bundle=BundleInfo(name="redness", version="1", digest=bytes(32), weights_digest=bytes(32), engine="mean"),

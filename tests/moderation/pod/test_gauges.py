@@ -1,6 +1,7 @@
 """What the pod reads of the machine."""
 
 import numpy as np
+
 from ostiary_moderation.gauges import memory_limit, resident_bytes
 
 

@@ -7,6 +7,8 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from moderation.pod.parts import DECLARATION, RednessEngine, blinking, card, check, qr_code
 from ostiary.v1.listing_pb2 import Listing, Wants
 from ostiary.wire.errors import OstiaryError, Reason
@@ -14,7 +16,6 @@ from ostiary_moderation.decode.pool import DecodePool
 from ostiary_moderation.detector import DecodedImage, Detections, Example, load_detectors
 from ostiary_moderation.detectors.runner import DetectorRunner
 from ostiary_moderation.inspection import Inspector
-from PIL import Image
 
 
 class Faulty:

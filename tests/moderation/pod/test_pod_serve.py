@@ -10,6 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 import yaml
+from typer.testing import CliRunner
+
 from moderation.pod.parts import card, check, qr_code
 from ostiary.pki import create_ca
 from ostiary.v1.inference_pb2 import InferRequest, StatusRequest
@@ -25,7 +27,6 @@ from ostiary_moderation.training import library
 from ostiary_moderation.training.architecture import build_config, build_model
 from ostiary_moderation.training.export import write_manifest, write_model
 from ostiary_moderation.training.tokenizer import build_tokenizer
-from typer.testing import CliRunner
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+
 from moderation.pod.parts import DECLARATION, RednessEngine, card, check
 from ostiary.pki import create_ca
 from ostiary.v1 import inference_pb2

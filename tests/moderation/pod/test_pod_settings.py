@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from ostiary_moderation.settings import load_pod_settings
 
 GOOD = """

@@ -11,6 +11,8 @@ import pytest
 import zxingcpp
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from PIL import Image
+
 from ostiary_moderation.training import drawing, wording
 from ostiary_moderation.training.colours import COLOURS, classify, main_colour
 from ostiary_moderation.training.describing import describe
@@ -18,7 +20,6 @@ from ostiary_moderation.training.feed import GRIDS, draw_batch, feeding, samplin
 from ostiary_moderation.training.library import MAX_PIXELS, MIN_PIXELS
 from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES, Photo, read_photos, split_by_sender
 from ostiary_moderation.training.scenes import CLEAN, HELD_OUT, KINDS, Recipe, make_scene
-from PIL import Image
 
 
 @pytest.fixture

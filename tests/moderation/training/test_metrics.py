@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from ostiary_moderation.evaluation.metrics import area_under_curve, calibrate, fit_platt, precision_table
 
 pairs = st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=60)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ostiary_moderation.bundle import Manifest
 from ostiary_moderation.training import library
 from ostiary_moderation.training.architecture import (

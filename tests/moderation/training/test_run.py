@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from typer.testing import CliRunner
+
 from ostiary_moderation.bundle import Bundle, load_engine
 from ostiary_moderation.cli.model import app
 from ostiary_moderation.engine import LookRequest
-from PIL import Image
-from typer.testing import CliRunner
 
 
 @pytest.fixture

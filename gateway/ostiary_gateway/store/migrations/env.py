@@ -1,6 +1,7 @@
 """Runs the migrations over the connection that the store hands in; there is no other way in."""
 
 from alembic import context
+
 from ostiary_gateway.store.schema import metadata
 
 context.configure(
