@@ -25,7 +25,7 @@ async def run(root: Path, script: Script, auditor: str) -> list[str]:
             profile = credentials.profile(server.address, folder).model_dump(mode="json")
             (root / role).mkdir()
             (root / role / "profile.yaml").write_text(yaml.safe_dump(profile))
-        return await asyncio.to_thread(Demo(Layout(root), root).run)
+        return await asyncio.to_thread(Demo(Layout(root), root, IMAGES).run)
 
 
 async def test_wrong_verdicts(tmp_path: Path) -> None:

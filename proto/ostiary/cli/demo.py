@@ -28,6 +28,7 @@ def demo(
     from ostiary.cli.stack.health import StartError
     from ostiary.cli.stack.layout import Layout
     from ostiary.cli.stack.session import Session
+    from ostiary.demo import demo_images
     from ostiary.wire.logs import configure_logs
 
     configure_logs("ostiary-demo", "text")
@@ -37,7 +38,7 @@ def demo(
         if not session.running():
             session.start(bundle, 0, timeout)
         try:
-            failures = [] if session.stopping else Demo(layout, folder).run()
+            failures = [] if session.stopping else Demo(layout, folder, demo_images()).run()
         finally:
             if not keep or session.stopping:
                 session.stop()

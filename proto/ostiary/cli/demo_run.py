@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ostiary.cli.check_report import COLOURS, described
 from ostiary.cli.stack.layout import Layout
 from ostiary.cli.stack.stack import ostiary
 from ostiary.client import AsyncClient, CheckResult, OstiaryError, Reason, Verdict
-from ostiary.demo import DemoImage, demo_images
+from ostiary.demo import DemoImage
 
 CHECK_SECONDS = 60.0
 
@@ -34,9 +35,10 @@ class Judged:
 
 
 class Demo:
-    """Checks the demo's images against a running stack; `shown` is its folder as the user named it."""
+    """Checks images against a running stack; `shown` is its folder as the user named it."""
 
-    def __init__(self, layout: Layout, shown: Path) -> None:
+    def __init__(self, layout: Layout, shown: Path, images: Sequence[DemoImage]) -> None:
+        self._images = images
         self._layout = layout
         self._shown = shown
         self._console = Console()
@@ -57,7 +59,7 @@ class Demo:
         images.mkdir(exist_ok=True)
         self._console.rule("Checks over mutual TLS, as the pipeline")
         async with AsyncClient.from_profile(self._layout.role("pipeline")) as client:
-            judged = [await self._check(client, image, images) for image in demo_images()]
+            judged = [await self._check(client, image, images) for image in self._images]
         return judged, await self._denied(images / judged[0].image.file)
 
     async def _check(self, client: AsyncClient, image: DemoImage, folder: Path) -> Judged:
