@@ -28,7 +28,8 @@ def write_model(
     weights = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
     halves = {name: tensor.detach().to(torch.bfloat16).contiguous() for name, tensor in weights.items()}
     save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # the library keeps it to its owner; a pod runs as somebody else
+    # The library keeps the file to its owner; a pod runs as somebody else.
+    (folder / "model.safetensors").chmod(0o644)
     model.config.architectures = [type(model).__name__]
     model.config.dtype = "bfloat16"
     model.config.save_pretrained(folder)
