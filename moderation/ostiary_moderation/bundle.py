@@ -11,13 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-if TYPE_CHECKING:
-    from ostiary_moderation.engine import Engine
 
 MANIFEST = "bundle.yaml"
 UNKNOWN = "unknown"
@@ -228,15 +225,6 @@ class Bundle:
             if question.id == question_id:
                 return question.calibration.threshold(precision)
         raise KeyError(question_id)
-
-
-def load_engine(bundle: Bundle, threads: int) -> Engine:
-    """Loads the bundle's model, for `threads` CPU threads. Raises BundleError when its files do not fit
-    together.
-    """
-    from ostiary_moderation.engines.qwen3_vl.engine import Qwen3VLEngine
-
-    return Qwen3VLEngine.open(bundle, threads)
 
 
 def shipped() -> tuple[str, ...]:

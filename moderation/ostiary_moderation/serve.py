@@ -16,11 +16,12 @@ from ostiary.wire.identity import SpiffeId
 from ostiary.wire.process import Stop
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
 from ostiary.wire.telemetry import setup
-from ostiary_moderation.bundle import Bundle, load_engine
+from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool
 from ostiary_moderation.detector import load_detectors
 from ostiary_moderation.detectors.runner import DetectorRunner
+from ostiary_moderation.engines import load_engine
 from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
 from ostiary_moderation.service import InferenceService

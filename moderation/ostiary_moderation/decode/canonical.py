@@ -58,8 +58,13 @@ def canonicalise(data: bytes, limits: Limits | None = None) -> Canonical | Fault
         return _decode(data, image_format, limits)
     except ImageFaultError as refused:
         return refused.fault
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        return Fault(FaultCode.TOO_LARGE, _words(error) or "decoding takes more memory than allowed")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # The decoder refuses before our own count of pixels, and in words that name its limit, not ours.
+        return Fault(
+            FaultCode.TOO_LARGE, f"a decompression bomb; at most {limits.max_pixels} pixels are accepted"
+        )
+    except MemoryError:
+        return Fault(FaultCode.TOO_LARGE, "decoding takes more memory than allowed")
     except UnidentifiedImageError:
         return Fault(
             FaultCode.UNREADABLE, f"{image_format}: a broken header, or one of a kind that is not read"

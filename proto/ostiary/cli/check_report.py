@@ -111,14 +111,24 @@ def _facts(result: CheckResult) -> Table:
         table.add_row("on hold", Text(plain(f"{reason.code}: {reason.detail}")))
     if result.description:
         table.add_row("description", Text(plain(result.description.text)))
-    seen = [f"{each.name} {each.value} {each.confidence:.2f}" for each in result.attributes]
-    if seen:
-        table.add_row("attributes", Text(plain(", ".join(seen))))
+    if result.attributes:
+        table.add_row("attributes", Text(plain(attributes(result))))
     undecided = [f"{each.policy} {each.state.lower()}" for each in result.policies if each.state != "JUDGED"]
     if undecided:
         table.add_row("not judged", Text(plain(", ".join(undecided))))
     table.add_row("receipt", Text(plain(receipt(result))))
     return table
+
+
+def attributes(result: CheckResult) -> str:
+    """What was seen with its confidence, then what was not."""
+    seen = [
+        f"{each.name} {each.value} {each.confidence:.2f}"
+        for each in result.attributes
+        if each.value != "unknown"
+    ]
+    unseen = [each.name for each in result.attributes if each.value == "unknown"]
+    return "; ".join([*seen, f"unknown: {', '.join(unseen)}"] if unseen else seen)
 
 
 def receipt(result: CheckResult) -> str:

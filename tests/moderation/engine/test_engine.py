@@ -17,9 +17,9 @@ import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from ostiary_moderation.bundle import ATTRIBUTES, Bundle, BundleError, load_engine, measure_weights
+from ostiary_moderation.bundle import ATTRIBUTES, Bundle, BundleError, measure_weights
 from ostiary_moderation.engine import Engine, ListingText, LookRequest
-from ostiary_moderation.engines.qwen3_vl.engine import Qwen3VLEngine
+from ostiary_moderation.engines import load_engine
 
 Pictures = list[NDArray[np.uint8]]
 
@@ -232,7 +232,7 @@ async def test_a_model_that_answers_no_number_is_an_error(copied: Path, pictures
     weights = ones(copied)
     weights["model.language_model.norm.weight"][:] = np.nan
     rewrite(copied, weights)
-    engine = Qwen3VLEngine.open(Bundle.load(copied), threads=1)
+    engine = load_engine(Bundle.load(copied), threads=1)
     with pytest.raises(ArithmeticError, match="no number"):
         await engine.look(LookRequest(pictures[:1]))
     await engine.close()

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from ostiary_moderation.bundle import Bundle, load_engine
+from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.engine import Engine, ListingText, LookRequest
+from ostiary_moderation.engines import load_engine
 from ostiary_moderation.evaluation.metrics import area_under_curve
 from ostiary_moderation.training.photos import Photo
 from ostiary_moderation.training.scenes import CLEAN, Recipe, make_scene

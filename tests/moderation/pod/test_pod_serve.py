@@ -19,7 +19,7 @@ from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.identity import SpiffeId
-from ostiary_moderation.bundle import Bundle, Manifest, shipped
+from ostiary_moderation.bundle import Bundle, Manifest
 from ostiary_moderation.cli.pod import app
 from ostiary_moderation.serve import pod
 from ostiary_moderation.settings import load_pod_settings
@@ -68,7 +68,6 @@ async def test_a_pod_looks(config: Path, tiny: Path, monkeypatch: pytest.MonkeyP
     await look_with(str(tiny), config, monkeypatch)
 
 
-@pytest.mark.skipif("mini" not in shipped(), reason="the bundle mini is not in this checkout")
 async def test_a_pod_looks_with_the_shipped_bundle(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundle that comes with the package does the same."""
     await look_with("mini", config, monkeypatch)

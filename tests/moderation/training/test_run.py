@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from ostiary_moderation.bundle import Bundle, load_engine
+from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.cli.model import app
 from ostiary_moderation.engine import LookRequest
+from ostiary_moderation.engines import load_engine
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from ostiary_moderation.bundle import Bundle, Manifest
 from ostiary_moderation.engine import AttributeValue, Look, LookRequest, QuestionScore
+from ostiary_moderation.engines.qwen3_vl.loading import load_model, load_processor
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook
 from ostiary_moderation.engines.qwen3_vl.runner import Runner
@@ -33,13 +34,6 @@ class Qwen3VLEngine:
         self._stop = runner.stop_tokens
         self._closed = threading.Event()
         self._thread = ThreadPoolExecutor(1, "engine", initializer=_use_threads, initargs=(threads,))
-
-    @classmethod
-    def open(cls, bundle: Bundle, threads: int) -> Qwen3VLEngine:
-        """Loads a bundle. `threads`: CPU threads for arithmetic, at least 1. Raises BundleError."""
-        from ostiary_moderation.engines.qwen3_vl.loading import load_model, load_processor
-
-        return cls(bundle.manifest, load_processor(bundle), Runner(load_model(bundle)), threads)
 
     async def look(self, request: LookRequest) -> Look:
         """Looks at the images, in the order in which requests came. See `Engine.look`."""
@@ -94,6 +88,11 @@ class Qwen3VLEngine:
         spoken = self._manifest.description.languages if self._manifest.description else ("en",)
         asked = request.listing.language
         return next((language for language in (asked, asked.split("-")[0]) if language in spoken), spoken[0])
+
+
+def open_engine(bundle: Bundle, threads: int) -> Qwen3VLEngine:
+    """Loads a bundle. `threads`: CPU threads for arithmetic, at least 1. Raises BundleError."""
+    return Qwen3VLEngine(bundle.manifest, load_processor(bundle), Runner(load_model(bundle)), threads)
 
 
 def _validate(request: LookRequest) -> None:

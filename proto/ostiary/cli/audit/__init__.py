@@ -13,9 +13,7 @@ from ostiary.cli.audit.verify import Audit
 
 app = typer.Typer(help="Verify the record of decisions.", no_args_is_help=True)
 
-Directory = Annotated[
-    Path, typer.Argument(help="A published log, or a directory made by `ostiary up`.", show_default=False)
-]
+Directory = Annotated[Path, typer.Argument(help="A published log, or a directory made by `ostiary up`.")]
 Vkey = Annotated[
     str | None,
     typer.Option(metavar="FILE|KEY", help="The verifier key that you trust, or a file that holds it."),
@@ -42,7 +40,7 @@ def _audit() -> None:
 
 @app.command()
 def verify(
-    directory: Directory,
+    directory: Directory = Path(".ostiary"),
     vkey: Vkey = None,
     store: Store = None,
     checkpoint: Earlier = None,
