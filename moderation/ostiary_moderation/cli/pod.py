@@ -35,6 +35,7 @@ def serve(
     OSTIARY_POD_LISTEN, OSTIARY_POD_TLS__CERT. Certificates and the deny-list are taken up while running.
     """
     from ostiary.wire.process import Stop, run
+    from ostiary_moderation.serve import serve as serve_pod
     from ostiary_moderation.settings import load_pod_settings
 
     try:
@@ -44,8 +45,6 @@ def serve(
         raise typer.Exit(2) from error
 
     async def main(stop: Stop) -> None:
-        from ostiary_moderation.serve import serve as serve_pod
-
         await serve_pod(settings, stop)
 
     raise typer.Exit(run("ostiary-pod", main, log_format=settings.log_format))
