@@ -37,7 +37,7 @@ def test_foreign_authority(stack: LocalStack, tmp_path: Path) -> None:
     assert stack.run("pki", "init", tmp_path / "pki").code == 0
     assert stack.run("pki", "issue", tmp_path / "pki", "--out", tmp_path, "--id", PIPELINE).code == 0
     distrusts = error_of(stack, profile(stack, tmp_path))
-    assert (distrusts["reason"], distrusts["status"]) == ("SERVER_CERTIFICATE", "UNAVAILABLE")
+    assert (distrusts["reason"], distrusts["status"]) == ("SERVER_CERTIFICATE", "UNAUTHENTICATED")
     both = (tmp_path / "ca.pem").read_text() + (stack.root / "pki/ca.pem").read_text()
     (tmp_path / "both.pem").write_text(both)
     refused = error_of(stack, profile(stack, tmp_path, ca="both.pem"))

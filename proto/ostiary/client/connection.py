@@ -40,7 +40,9 @@ class Connection:
         try:
             return ModerationServiceStub(self._current())
         except (ValueError, OSError) as error:
-            raise OstiaryError(Reason.CLIENT_CERTIFICATE, f"the client's certificate: {error}") from error
+            raise OstiaryError(
+                Reason.CLIENT_CERTIFICATE, f"Authentication failed: the client's certificate: {error}"
+            ) from error
 
     def _current(self) -> grpc.aio.Channel:
         generation = self._source.generation

@@ -68,8 +68,8 @@ STATUS: Mapping[Reason, grpc.StatusCode] = MappingProxyType(
         Reason.UNIMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
         Reason.CANCELLED: grpc.StatusCode.CANCELLED,
         Reason.INTERNAL: grpc.StatusCode.INTERNAL,
-        Reason.SERVER_CERTIFICATE: grpc.StatusCode.UNAVAILABLE,
-        Reason.CLIENT_CERTIFICATE: grpc.StatusCode.UNAVAILABLE,
+        Reason.SERVER_CERTIFICATE: grpc.StatusCode.UNAUTHENTICATED,
+        Reason.CLIENT_CERTIFICATE: grpc.StatusCode.UNAUTHENTICATED,
     }
 )
 
@@ -252,33 +252,41 @@ def _too_large(details: str) -> OstiaryError:
 
 def _handshake_failure(details: str) -> OstiaryError | None:
     if "Hostname Verification Check failed" in details:
-        return OstiaryError(
+        return _unauthenticated(
             Reason.SERVER_CERTIFICATE,
-            "The server's certificate does not carry the name that was asked for: check server_name and the "
-            f"certificate's DNS names ({details})",
+            "the server's certificate does not carry the name that was asked for: check server_name and the "
+            "certificate's DNS names",
+            details,
         )
     # An authority of the right name with another key ends in BAD_SIGNATURE.
     if "CERTIFICATE_VERIFY_FAILED" in details or "BAD_SIGNATURE" in details:
-        return OstiaryError(
+        return _unauthenticated(
             Reason.SERVER_CERTIFICATE,
-            "The server's certificate is not trusted: check that the ca file holds the authority that issued "
-            f"it, and that it has not expired ({details})",
+            "the server's certificate is not trusted: check that the ca file holds the authority that issued "
+            "it, and that it has not expired",
+            details,
         )
     if "handshake failed" in details:
-        return OstiaryError(
+        return _unauthenticated(
             Reason.SERVER_CERTIFICATE,
-            f"The TLS handshake failed: check that the address is an Ostiary endpoint with TLS ({details})",
+            "the TLS handshake failed: check that the address is an Ostiary endpoint with TLS",
+            details,
         )
     # TLS 1.3 tells the client that it is finished before the server has looked at the client's certificate:
     # a refusal shows only as a connection that closes before its first HTTP/2 frame.
     if "failed to connect to all addresses" in details and _closed(details):
-        return OstiaryError(
+        return _unauthenticated(
             Reason.CLIENT_CERTIFICATE,
-            "The server closed the connection during the handshake. Most likely it refused this client's "
+            "the server closed the connection during the handshake. Most likely it refused this client's "
             "certificate: check that cert and key are set, that the certificate has not expired, and that "
-            f"the server trusts its issuer ({details})",
+            "the server trusts its issuer",
+            details,
         )
     return None
+
+
+def _unauthenticated(reason: Reason, words: str, details: str) -> OstiaryError:
+    return OstiaryError(reason, f"Authentication failed: {words} ({details})")
 
 
 def _closed(details: str) -> bool:
