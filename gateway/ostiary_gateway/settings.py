@@ -5,31 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ostiary.wire.credentials import CredentialFiles
+from ostiary.wire.settings import TlsSettings
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _MIB = 1024 * 1024
-
-
-class TlsSettings(BaseModel):
-    """The gateway's certificate, for callers and pods alike, and whom it trusts."""
-
-    model_config = _MODEL
-
-    ca: Path
-    """Certificates of the authorities, PEM."""
-    cert: Path
-    """Certificate chain, PEM."""
-    key: Path
-    """Private key, PEM."""
-    deny_list: Path | None = None
-    """Serial numbers that are refused, one a line."""
-    trust_domain: str = ""
-    """The one SPIFFE trust domain. Empty: the certificate's own."""
-
-    def files(self) -> CredentialFiles:
-        """The same, as credentials are loaded from."""
-        return CredentialFiles(self.ca, self.cert, self.key, self.deny_list, self.trust_domain)
 
 
 class LogSettings(BaseModel):

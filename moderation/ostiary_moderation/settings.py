@@ -5,33 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ostiary.wire.credentials import CredentialFiles
 from ostiary.wire.identity import SpiffeId
-from ostiary.wire.settings import load_settings
+from ostiary.wire.settings import TlsSettings, load_settings
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _ENVIRONMENT = "OSTIARY_POD_"
-
-
-class TlsSettings(BaseModel):
-    """The pod's certificate, and whom it trusts."""
-
-    model_config = _MODEL
-
-    ca: Path
-    """Certificates of the authorities, PEM."""
-    cert: Path
-    """Certificate chain, PEM; carries the DNS name that gateways look for."""
-    key: Path
-    """Private key, PEM."""
-    deny_list: Path | None = None
-    """Serial numbers that are refused, one a line."""
-    trust_domain: str = ""
-    """The one SPIFFE trust domain. Empty: the certificate's own."""
-
-    def files(self) -> CredentialFiles:
-        """The same, as credentials are loaded from."""
-        return CredentialFiles(self.ca, self.cert, self.key, self.deny_list, self.trust_domain)
 
 
 class PodSettings(BaseModel):

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ostiary.wire.credentials import CredentialFiles
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -17,6 +19,27 @@ _SERVICE_LINK = re.compile(
     r"(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT=(?:tcp|udp|sctp)://.*"
     r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)"
 )
+
+
+class TlsSettings(BaseModel):
+    """The `tls` section of a service's settings: its own certificate, and whom it trusts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ca: Path
+    """Certificates of the authorities, PEM."""
+    cert: Path
+    """Certificate chain, PEM; a server's carries the DNS name that its clients look for."""
+    key: Path
+    """Private key, PEM."""
+    deny_list: Path | None = None
+    """Serial numbers that are refused, one a line."""
+    trust_domain: str = ""
+    """The one SPIFFE trust domain. Empty: the certificate's own."""
+
+    def files(self) -> CredentialFiles:
+        """The same, as credentials are loaded from."""
+        return CredentialFiles(self.ca, self.cert, self.key, self.deny_list, self.trust_domain)
 
 
 def load_settings(model: type[M], path: Path, env_prefix: str, environ: Mapping[str, str] | None = None) -> M:
