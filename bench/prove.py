@@ -7,12 +7,14 @@ state of the code has already shown is not run again unless `--fresh` is given.
 import argparse
 import hashlib
 import json
+import logging
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -83,6 +85,8 @@ def main() -> int:
     )
     parser.add_argument("--fresh", action="store_true", help="run again what this code has already shown")
     arguments = parser.parse_args()
+    # Thousands of refusals are what is being shown: their log lines would hide the table.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     wanted = chosen(arguments.promises)
     code = code_digest()
     rows = {} if arguments.fresh else recorded(code)
