@@ -71,7 +71,8 @@ def _walk(image: ImageFile.ImageFile, limits: Limits) -> Iterator[int]:
             raise ImageFaultError(FaultCode.TOO_LARGE, f"more than {limits.max_frames} frames")
         pixels += image.width * image.height
         if pixels > limits.max_pixels:
-            detail = f"more than {limits.max_pixels / 1e6:g} megapixels over {index + 1} frame{'s' if index else ''}"
+            over = f" over {index + 1} frames" if index else ""
+            detail = f"more than {limits.max_pixels / 1e6:g} megapixels{over}"
             raise ImageFaultError(FaultCode.TOO_LARGE, detail)
         image.load()
         yield index
