@@ -113,6 +113,13 @@ async def status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> g
     return grpc.StatusCode.OK
 
 
+def as_ruled(path: str, status: grpc.StatusCode, *, allowed: bool) -> bool:
+    """Whether the answer is what the rules ask for; a method not built yet is refused all the same."""
+    if path.startswith("/ostiary.v1.InferenceService/"):
+        return status is grpc.StatusCode.UNIMPLEMENTED  # pods serve it, gateways do not
+    return (status is grpc.StatusCode.PERMISSION_DENIED) is not allowed
+
+
 async def wrongly_open(folder: Path, server: Server) -> tuple[int, int]:
     """How many (role, method) pairs were tried, and how many got further than the rules say."""
     oracle = named_by_role(folder / "roles.yaml")
@@ -124,10 +131,8 @@ async def wrongly_open(folder: Path, server: Server) -> tuple[int, int]:
             for path, method in our_methods().items():
                 streams = method.client_streaming or method.server_streaming
                 status = await status_of(channel, path, streams=streams)
-                allowed = path in oracle.get(role, set())
-                refused = status in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED)
                 tried += 1
-                wrong += (not refused) if not allowed else status is grpc.StatusCode.PERMISSION_DENIED
+                wrong += not as_ruled(path, status, allowed=path in oracle.get(role, set()))
             for path in FOREIGN:
                 tried += 1
                 wrong += await status_of(channel, path, streams=False) is not grpc.StatusCode.UNIMPLEMENTED
