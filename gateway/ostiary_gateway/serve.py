@@ -9,9 +9,7 @@ import structlog
 
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
-from ostiary.wire.process import Stop
 from ostiary.wire.server import Server, ServerBuilder
-from ostiary.wire.telemetry import setup
 from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
 from ostiary_gateway.authorizer import RolesAuthorizer
 from ostiary_gateway.check import Checker, CheckLimits
@@ -53,21 +51,6 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         stack.push_async_callback(server.drain, settings.drain_seconds)
         server.set_serving(True)
         yield server
-
-
-async def serve(settings: GatewaySettings, stop: Stop) -> None:
-    """Serve until `stop` is set.
-
-    Raises:
-        ValueError: as `gateway`.
-    """
-    telemetry = setup("ostiary-gateway", settings.otlp_endpoint)
-    try:
-        async with gateway(settings) as server:
-            _log.info("ready", address=server.address, health=server.health_address)
-            await stop.wait()
-    finally:
-        telemetry.shutdown()
 
 
 async def _moderation_service(

@@ -13,9 +13,7 @@ from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
-from ostiary.wire.process import Stop
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
-from ostiary.wire.telemetry import setup
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool
@@ -57,21 +55,6 @@ async def pod(settings: PodSettings) -> AsyncIterator[Server]:
         stack.push_async_callback(server.drain, settings.drain_seconds)
         server.set_serving(True)
         yield server
-
-
-async def serve(settings: PodSettings, stop: Stop) -> None:
-    """Serve until `stop` is set.
-
-    Raises:
-        ValueError: as `pod`.
-    """
-    telemetry = setup("ostiary-pod", settings.otlp_endpoint)
-    try:
-        async with pod(settings) as server:
-            _log.info("ready", address=server.address, health=server.health_address)
-            await stop.wait()
-    finally:
-        telemetry.shutdown()
 
 
 def _only(clients: tuple[str, ...]) -> AllowedIds:

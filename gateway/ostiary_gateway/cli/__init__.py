@@ -61,7 +61,8 @@ def serve(
     Roles, route, policy, certificates and the deny-list are taken up while running when their files change.
     """
     from ostiary.wire.process import Stop, load_settings, run
-    from ostiary_gateway.serve import serve as serve_gateway
+    from ostiary.wire.process import serve as serve_until
+    from ostiary_gateway.serve import gateway
     from ostiary_gateway.settings import GatewaySettings
 
     try:
@@ -71,6 +72,6 @@ def serve(
         raise typer.Exit(2) from error
 
     async def main(stop: Stop) -> None:
-        await serve_gateway(settings, stop)
+        await serve_until("ostiary-gateway", gateway(settings), stop, otlp_endpoint=settings.otlp_endpoint)
 
     raise typer.Exit(run("ostiary-gateway", main, log_format=settings.log_format))

@@ -35,7 +35,8 @@ def serve(
     OSTIARY_POD_LISTEN, OSTIARY_POD_TLS__CERT. Certificates and the deny-list are taken up while running.
     """
     from ostiary.wire.process import Stop, run
-    from ostiary_moderation.serve import serve as serve_pod
+    from ostiary.wire.process import serve as serve_until
+    from ostiary_moderation.serve import pod
     from ostiary_moderation.settings import load_pod_settings
 
     try:
@@ -45,6 +46,6 @@ def serve(
         raise typer.Exit(2) from error
 
     async def main(stop: Stop) -> None:
-        await serve_pod(settings, stop)
+        await serve_until("ostiary-pod", pod(settings), stop, otlp_endpoint=settings.otlp_endpoint)
 
     raise typer.Exit(run("ostiary-pod", main, log_format=settings.log_format))

@@ -7,14 +7,17 @@ forked, for the runtime does not survive a fork.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 import structlog
 
 from ostiary.wire.logs import configure_logs
+from ostiary.wire.server import Server
 from ostiary.wire.settings import load_settings
+from ostiary.wire.telemetry import setup
 
-__all__ = ["Stop", "load_settings", "run"]
+__all__ = ["Stop", "load_settings", "run", "serve"]
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -47,6 +50,22 @@ def run(
     except Exception:
         _log.exception("process.failed")
         return EXIT_FAILED
+
+
+async def serve(
+    service_name: str, opened: AbstractAsyncContextManager[Server], stop: Stop, *, otlp_endpoint: str | None
+) -> None:
+    """Serves until `stop` is set: telemetry on, the server `opened` and, in the end, drained and closed.
+
+    Raises what opening raises.
+    """
+    telemetry = setup(service_name, otlp_endpoint)
+    try:
+        async with opened as server:
+            _log.info("ready", address=server.address, health=server.health_address)
+            await stop.wait()
+    finally:
+        telemetry.shutdown()
 
 
 async def _supervise(main: Callable[[Stop], Awaitable[None]]) -> int:
