@@ -5,8 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
-
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.server import Server, ServerBuilder
@@ -22,8 +20,6 @@ from ostiary_gateway.settings import EvidenceSettings, GatewaySettings
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
-
-_log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
