@@ -22,6 +22,7 @@ from ostiary_moderation.decode.protocol import (
 )
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode, Frame
 
+_END_SECONDS = 1.0
 _START_SECONDS = 30.0
 # A canonical file is a JPEG or PNG of at most 4096 × 4096; noise at full quality stays below this.
 _MAX_CANONICAL_FILE = 64 << 20
@@ -139,6 +140,10 @@ class DecodeWorker:
         """Say what the worker's end means for the image that it had."""
         if isinstance(error, ProtocolError):
             return Fault(FaultCode.UNREADABLE, f"the decoder broke its protocol: {error}")
+        # A signal to a process that has just ended would take its exit status from the one that waits for it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                await self._process.wait()
         await self.close()
         status = self._process.returncode
         if status == -signal.SIGXCPU:
