@@ -60,7 +60,8 @@ def _corpus(manifest: Manifest, seed: int) -> Iterator[str]:
     names = visible_attributes(manifest.attributes)
     prompts = [attribute_question(manifest, name, "en") for name in names]
     prompts += [question.wording("general", "en") for question in manifest.questions]
-    prompts += [*manifest.prompts.system.values(), *manifest.prompts.describe.values()]
+    prompts += manifest.prompts.system.values()
+    prompts += [text for texts in manifest.prompts.describe.values() for text in texts.values()]
     prompts += ["Yes", "No", "system\n", "user\n", "assistant\n"]
     for text in prompts:
         yield from itertools.repeat(text, 300)

@@ -108,7 +108,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f, lambda d: d.update(pixels={"min_pixels": 9, "max_pixels": 4})),
         "min_pixels",
     ),
-    "sampling": (lambda f: edit(f, lambda d: d["description"].update(temperature=1)), "temperature"),
+    "too hot": (lambda f: edit(f, lambda d: d["description"].update(temperature=3)), "temperature"),
 }
 
 
