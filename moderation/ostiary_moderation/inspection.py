@@ -20,6 +20,7 @@ from ostiary_moderation.decode.result import Canonical, Fault
 from ostiary_moderation.detector import DecodedImage, Detections
 from ostiary_moderation.detectors.runner import DetectorReport, DetectorRunner
 from ostiary_moderation.engine import Engine, ListingText, Look, LookRequest, QuestionScore
+from ostiary_moderation.views import make_views
 
 _log = structlog.get_logger(__name__)
 _SOURCE = "vlm"
@@ -97,8 +98,9 @@ class Inspector:
 
     async def _ask(self, check: CheckRequest, frames: Sequence[DecodedImage]) -> Look:
         wants, listing = _wants(check), check.listing
+        spec = self._engine.view_spec
         request = LookRequest(
-            images=[frame.pixels for frame in frames],
+            images=[await asyncio.to_thread(make_views, frame.pixels, spec) for frame in frames],
             listing=ListingText(
                 listing.title, listing.description, listing.category, listing.language or "en"
             ),

@@ -16,6 +16,7 @@ from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook
 from ostiary_moderation.engines.qwen3_vl.runner import Runner
 from ostiary_moderation.training.photos import Photo
 from ostiary_moderation.training.scenes import CLEAN, HELD_OUT, Recipe, Scene, make_scene
+from ostiary_moderation.views import make_views
 
 
 @dataclass
@@ -71,7 +72,8 @@ class Examiner:
     def _look(self, scene: Scene, with_attributes: bool) -> tuple[list[QuestionScore], list[AttributeValue]]:
         listing = ListingText()
         frame = self._book.frame(listing)
-        prefilled = self._runner.prefill(self._processor.prefix(np.asarray(scene.image), frame))
+        view = make_views(np.asarray(scene.image), self._processor.view_spec).first
+        prefilled = self._runner.prefill(self._processor.prefix(view, frame))
         logits = self._runner.score(prefilled, self._book.policy_branches(listing, frame), _never)
         scores = self._book.scores(logits, 0)
         if not with_attributes:

@@ -19,6 +19,7 @@ from ostiary_moderation.training import library
 from ostiary_moderation.training.architecture import build_config, build_model
 from ostiary_moderation.training.export import write_manifest, write_model
 from ostiary_moderation.training.tokenizer import build_tokenizer
+from ostiary_moderation.views import ImageViews, make_views
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,3 +75,9 @@ def pictures() -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(5)
     shapes = [(400, 300), (300, 400), (256, 256), (120, 500)]
     return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+
+
+@pytest.fixture(scope="session")
+def views(tiny: Bundle, pictures: list[NDArray[np.uint8]]) -> list[ImageViews]:
+    """What the bundle's model is shown of them."""
+    return [make_views(picture, tiny.view_spec) for picture in pictures]

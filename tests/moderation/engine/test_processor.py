@@ -16,6 +16,7 @@ from ostiary_moderation.engines.qwen3_vl.positions import image_prompt_positions
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.prompts import cut, lettered, messages
 from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook, choose
+from ostiary_moderation.views import make_views
 
 
 class StockProcessor(Qwen3VLProcessor):
@@ -36,9 +37,10 @@ def test_prefix_equals_the_stock_processor(
     """Same tokens, same image mask, same grid, and pixels within one level of 255."""
     frame = QuestionBook(tiny.manifest, processor).frame(ListingText())
     question = frame.question("Is there a QR code?")
-    prefix = processor.prefix(pictures[index], frame)
+    prefix = processor.prefix(make_views(pictures[index], tiny.view_spec).first, frame)
     stock = StockProcessor(processor._image_processor, processor._tokenizer)
-    theirs = stock(text=[frame.before + question], images=[pictures[index]], return_tensors="np")
+    size = {"shortest_edge": tiny.manifest.pixels.min_pixels, "longest_edge": tiny.manifest.pixels.max_pixels}
+    theirs = stock(text=[frame.before + question], images=[pictures[index]], size=size, return_tensors="np")
     ours = [*prefix.ids.tolist(), *processor.encode(question)]
     assert ours == theirs["input_ids"][0].tolist()
     assert prefix.image_mask.tolist() == theirs["mm_token_type_ids"][0][: len(prefix.ids)].tolist()
@@ -60,7 +62,8 @@ def test_positions_equal_the_models_own(model: Any, grid: tuple[int, int]) -> No
 def test_pixels_stay_inside_the_budget(processor: ImageOnlyProcessor, tiny: Bundle) -> None:
     """A large photograph becomes no more visual tokens than the manifest allows."""
     frame = QuestionBook(tiny.manifest, processor).frame(ListingText())
-    prefix = processor.prefix(np.zeros((1600, 1200, 3), np.uint8), frame)
+    view = make_views(np.zeros((1600, 1200, 3), np.uint8), tiny.view_spec).first
+    prefix = processor.prefix(view, frame)
     assert prefix.image_mask.sum() * 1024 <= tiny.manifest.pixels.max_pixels
 
 

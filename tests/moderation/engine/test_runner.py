@@ -15,8 +15,9 @@ from ostiary_moderation.engine import ListingText
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor, Prefix
 from ostiary_moderation.engines.qwen3_vl.questions import Branch, QuestionBook
 from ostiary_moderation.engines.qwen3_vl.runner import Runner
+from ostiary_moderation.views import ImageViews
 
-Pictures = list[NDArray[np.uint8]]
+Views = list[ImageViews]
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +70,11 @@ def test_branches_equal_separate_forward_passes(
     runner: Runner,
     processor: ImageOnlyProcessor,
     book: QuestionBook,
-    pictures: Pictures,
+    views: Views,
     index: int,
 ) -> None:
     """P(yes) and the letters' shares agree within 1e-4, for every question on every grid."""
-    prefix = processor.prefix(pictures[index], book.frame(ListingText()))
+    prefix = processor.prefix(views[index].first, book.frame(ListingText()))
     asked = branches(book)
     together = runner.score(runner.prefill(prefix), asked, nobody_cancels)
     for branch, logits in zip(asked, together, strict=True):
@@ -95,13 +96,13 @@ def test_greedy_description_equals_generate(
     runner: Runner,
     processor: ImageOnlyProcessor,
     book: QuestionBook,
-    pictures: Pictures,
+    views: Views,
     index: int,
     language: str,
 ) -> None:
     """After scoring on the same cache, decoding writes token for token what the stock `generate` writes."""
     frame = book.frame(ListingText())
-    prefix = processor.prefix(pictures[index], frame)
+    prefix = processor.prefix(views[index].first, frame)
     tokens = book.describe_tokens(language, frame)
     prefilled = runner.prefill(prefix)
     runner.score(prefilled, branches(book), nobody_cancels)
@@ -117,11 +118,11 @@ def test_greedy_description_equals_generate(
 
 
 def test_interleaved_images_answer_as_alone(
-    runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, pictures: Pictures
+    runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, views: Views
 ) -> None:
     """Two images of different grids prefilled first and asked in turns give what each gives by itself."""
     frame = book.frame(ListingText())
-    prefixes = [processor.prefix(picture, frame) for picture in pictures[:2]]
+    prefixes = [processor.prefix(view.first, frame) for view in views[:2]]
     assert prefixes[0].grid != prefixes[1].grid
     asked = branches(book)
     single = [runner.score(runner.prefill(prefix), asked, nobody_cancels) for prefix in prefixes]
@@ -136,10 +137,10 @@ def test_interleaved_images_answer_as_alone(
 
 
 def test_the_models_own_position_state_is_not_used(
-    model: Any, runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, pictures: Pictures
+    model: Any, runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, views: Views
 ) -> None:
     """Poisoning `rope_deltas` between prefill and branch changes nothing."""
-    prefix = processor.prefix(pictures[0], book.frame(ListingText()))
+    prefix = processor.prefix(views[0].first, book.frame(ListingText()))
     asked = branches(book)[:1]
     expected = runner.score(runner.prefill(prefix), asked, nobody_cancels)
     prefilled = runner.prefill(prefix)
@@ -154,11 +155,11 @@ class StopError(Exception):
 
 
 def test_stopping_leaves_the_cache_as_it_was(
-    runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, pictures: Pictures
+    runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, views: Views
 ) -> None:
     """A description stopped half-way is cropped off, and the next question is answered as ever."""
     frame = book.frame(ListingText())
-    prefilled = runner.prefill(processor.prefix(pictures[0], frame))
+    prefilled = runner.prefill(processor.prefix(views[0].first, frame))
     asked = branches(book)[:1]
     expected = runner.score(prefilled, asked, nobody_cancels)
     countdown = iter([None, None])
@@ -176,11 +177,11 @@ def test_stopping_leaves_the_cache_as_it_was(
 
 
 def test_a_stop_token_ends_the_description(
-    runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, pictures: Pictures
+    runner: Runner, processor: ImageOnlyProcessor, book: QuestionBook, views: Views
 ) -> None:
     """Declaring the third token of a description a stop token leaves the two before it."""
     frame = book.frame(ListingText())
-    prefilled = runner.prefill(processor.prefix(pictures[0], frame))
+    prefilled = runner.prefill(processor.prefix(views[0].first, frame))
     tokens = book.describe_tokens("en", frame)
     free = runner.decode(prefilled, tokens, 6, frozenset(), nobody_cancels)
     ended = runner.decode(prefilled, tokens, 6, frozenset({free[2]}), nobody_cancels)

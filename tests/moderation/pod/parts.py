@@ -12,7 +12,8 @@ from ostiary.v1.image_pb2 import Image as SentImage
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import BundleInfo, CalibrationPoint
 from ostiary_moderation.declaration import Declaration
-from ostiary_moderation.engine import AttributeValue, Look, LookRequest, QuestionScore
+from ostiary_moderation.engine import AttributeValue, EngineLoad, Look, LookRequest, QuestionScore
+from ostiary_moderation.views import PixelRange, ViewSpec
 
 DECLARATION = Declaration(
     bundle=BundleInfo(name="redness", version="1", digest=bytes(32), weights_digest=bytes(32), engine="mean"),
@@ -37,6 +38,13 @@ class RednessEngine:
         self.cancelled = 0
         self.requests: list[LookRequest] = []
 
+    @property
+    def view_spec(self) -> ViewSpec:
+        return ViewSpec(cell=4, first=PixelRange(16, 1 << 20))
+
+    def load(self) -> EngineLoad:
+        return EngineLoad(waiting=0, running=len(self.requests), memory_splits=0)
+
     async def look(self, request: LookRequest) -> Look:
         self.requests.append(request)
         self.entered.put_nowait(request)
@@ -49,14 +57,14 @@ class RednessEngine:
             raise self.error
         scores = tuple(
             QuestionScore("redness", "red", "is_red", index, red, red - 0.5)
-            for index, red in enumerate(map(redness, request.images))
+            for index, red in enumerate(redness(views.first) for views in request.images)
         )
         return Look(
             scores=scores if request.flags else (),
             attributes=(AttributeValue("colour", "red", 0.5),) if request.attributes else (),
             description=f"{len(request.images)} pictures" if request.description else None,
             language=request.listing.language,
-            timings={"prefill": 0.001, "score": 0.002},
+            timings={"wait": 0.001, "look": 0.002},
         )
 
     async def close(self) -> None:

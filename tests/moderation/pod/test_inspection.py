@@ -79,7 +79,7 @@ async def test_everything_seen_is_reported(inspector: Inspector) -> None:
     assert list(seen.capabilities) == ["prohibited_ads", "redness"]
     assert list(seen.calibration) == list(DECLARATION.calibration)
     stages = {timing.stage for timing in response.timings}
-    assert stages == {"decode", "barcode", "faulty", "prefill", "score"}
+    assert stages == {"decode", "barcode", "faulty", "wait", "look"}
 
 
 async def test_a_faulty_image_does_not_keep_the_others_back(inspector: Inspector) -> None:

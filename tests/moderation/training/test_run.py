@@ -16,6 +16,7 @@ from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.cli.model import app
 from ostiary_moderation.engine import LookRequest
 from ostiary_moderation.engines import load_engine
+from ostiary_moderation.views import make_views
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ async def test_train_resume_and_serve(photos: Path, tmp_path: Path) -> None:
     assert set(figures["questions"]) == {"qr_code", "contact_details"}
     assert figures["command"] in (out / "MODEL_CARD.md").read_text("utf-8")
     engine = load_engine(bundle, threads=1)
-    look = await engine.look(LookRequest([np.zeros((200, 150, 3), np.uint8)]))
+    look = await engine.look(LookRequest([make_views(np.zeros((200, 150, 3), np.uint8), engine.view_spec)]))
     await engine.close()
     assert len(look.scores) == 2
 

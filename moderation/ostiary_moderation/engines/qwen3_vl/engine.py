@@ -10,11 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from ostiary_moderation.bundle import Bundle, Manifest
-from ostiary_moderation.engine import AttributeValue, Look, LookRequest, QuestionScore
+from ostiary_moderation.engine import (
+    AttributeValue,
+    EngineLoad,
+    Look,
+    LookExpiredError,
+    LookFailedError,
+    LookRequest,
+    QuestionScore,
+)
 from ostiary_moderation.engines.qwen3_vl.loading import load_model, load_processor
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook
 from ostiary_moderation.engines.qwen3_vl.runner import Runner
+from ostiary_moderation.views import ViewSpec
 
 
 class LookCancelledError(Exception):
@@ -25,9 +34,15 @@ class Qwen3VLEngine:
     """An Engine over a Qwen3-VL checkpoint of any size."""
 
     def __init__(
-        self, manifest: Manifest, processor: ImageOnlyProcessor, runner: Runner, threads: int
+        self,
+        manifest: Manifest,
+        view_spec: ViewSpec,
+        processor: ImageOnlyProcessor,
+        runner: Runner,
+        threads: int,
     ) -> None:
         self._manifest = manifest
+        self._view_spec = view_spec
         self._processor = processor
         self._runner = runner
         self._book = QuestionBook(manifest, processor)
@@ -35,16 +50,25 @@ class Qwen3VLEngine:
         self._closed = threading.Event()
         self._thread = ThreadPoolExecutor(1, "engine", initializer=_use_threads, initargs=(threads,))
 
+    @property
+    def view_spec(self) -> ViewSpec:
+        """The views that `look` takes."""
+        return self._view_spec
+
+    def load(self) -> EngineLoad:
+        """One look at a time; the others wait in the thread's own queue."""
+        return EngineLoad(0, 0, 0)
+
     async def look(self, request: LookRequest) -> Look:
         """Looks at the images, in the order in which requests came. See `Engine.look`."""
-        _validate(request)
+        _validate(request, self._view_spec)
         if self._closed.is_set():
-            raise RuntimeError("the engine is closed")
+            raise LookFailedError("the engine is closed")
         gone = threading.Event()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, request, gone)
         except LookCancelledError as error:
-            raise RuntimeError("the engine closed while it was looking") from error
+            raise LookFailedError("the engine closed while it was looking") from error
         finally:
             gone.set()
 
@@ -55,20 +79,22 @@ class Qwen3VLEngine:
 
     def _look(self, request: LookRequest, gone: threading.Event) -> Look:
         def checkpoint() -> None:
+            if request.deadline is not None and time.monotonic() > request.deadline:
+                raise LookExpiredError("the deadline passed")
             if gone.is_set() or self._closed.is_set():
                 raise LookCancelledError
 
         language = self._language(request)
         frame = self._book.frame(request.listing)
-        timings = dict.fromkeys(("prefill", "score", "describe"), 0.0)
+        timings = dict.fromkeys(("wait", "look", "closer", "describe"), 0.0)
         scores: list[QuestionScore] = []
         attributes: list[AttributeValue] = []
         description: str | None = None
         for index, image in enumerate(request.images if request.flags else request.images[:1]):
             checkpoint()
-            with _timed(timings, "prefill"):
-                prefilled = self._runner.prefill(self._processor.prefix(image, frame))
-            with _timed(timings, "score"):
+            with _timed(timings, "look"):
+                prefilled = self._runner.prefill(self._processor.prefix(image.first, frame))
+            with _timed(timings, "look"):
                 if request.flags:
                     branches = self._book.policy_branches(request.listing, frame)
                     scores += self._book.scores(self._runner.score(prefilled, branches, checkpoint), index)
@@ -92,15 +118,21 @@ class Qwen3VLEngine:
 
 def open_engine(bundle: Bundle, threads: int) -> Qwen3VLEngine:
     """Loads a bundle. `threads`: CPU threads for arithmetic, at least 1. Raises BundleError."""
-    return Qwen3VLEngine(bundle.manifest, load_processor(bundle), Runner(load_model(bundle)), threads)
+    processor, runner = load_processor(bundle), Runner(load_model(bundle))
+    return Qwen3VLEngine(bundle.manifest, bundle.view_spec, processor, runner, threads)
 
 
-def _validate(request: LookRequest) -> None:
+def _validate(request: LookRequest, spec: ViewSpec) -> None:
     if not request.images:
         raise ValueError("no image to look at")
-    for index, image in enumerate(request.images):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8" or 0 in image.shape:
-            raise ValueError(f"image {index}: {image.shape} {image.dtype}; give H × W × 3 of uint8")
+    for index, views in enumerate(request.images):
+        for view in (views.first, views.closer):
+            if view is None:
+                continue
+            if view.ndim != 3 or view.shape[2] != 3 or view.dtype.name != "uint8" or 0 in view.shape:
+                raise ValueError(f"image {index}: {view.shape} {view.dtype}; give H × W × 3 of uint8")
+            if view.shape[0] % spec.cell or view.shape[1] % spec.cell:
+                raise ValueError(f"image {index}: {view.shape}; make views with the engine's view_spec")
 
 
 def _use_threads(threads: int) -> None:

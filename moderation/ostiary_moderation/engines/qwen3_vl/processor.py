@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ostiary_moderation.bundle import BundleError, PixelBudget
 from ostiary_moderation.engines.qwen3_vl.positions import image_prompt_positions
 from ostiary_moderation.engines.qwen3_vl.prompts import ChatFrame, cut, messages
+from ostiary_moderation.views import PixelRange, ViewSpec
 
 _IMAGE = "<|image_pad|>"
 
@@ -46,9 +47,14 @@ class ImageOnlyProcessor:
     def __init__(self, image_processor: Any, tokenizer: Any, pixels: PixelBudget) -> None:
         self._image_processor = image_processor
         self._tokenizer = tokenizer
-        self._size = {"shortest_edge": pixels.min_pixels, "longest_edge": pixels.max_pixels}
+        self._range = PixelRange(pixels.min_pixels, pixels.max_pixels)
         self._image_token = int(tokenizer.convert_tokens_to_ids(_IMAGE))
         self._merge = int(image_processor.merge_size)
+
+    @property
+    def view_spec(self) -> ViewSpec:
+        """The first look's views."""
+        return ViewSpec(int(self._image_processor.patch_size) * self._merge, self._range)
 
     def frame(self, system: str) -> ChatFrame:
         """The conversation for a system text. Raises BundleError when the chat template does not fit."""
@@ -61,10 +67,8 @@ class ImageOnlyProcessor:
             raise BundleError(f"chat template: {error}") from error
 
     def prefix(self, pixels: NDArray[np.uint8], frame: ChatFrame) -> Prefix:
-        """Resizes, normalises and cuts H × W × 3 pixels into patches. Raises ValueError for sides above 200
-        : 1.
-        """
-        features = self._image_processor(images=[pixels], size=self._size, return_tensors="np")
+        """Normalises a view, H × W × 3, and cuts it into patches."""
+        features = self._image_processor(images=[pixels], do_resize=False, return_tensors="np")
         frames, rows, columns = (int(value) for value in features["image_grid_thw"][0])
         before, _, after = frame.before.partition(_IMAGE)
         head, tail = self.encode(before), self.encode(after)

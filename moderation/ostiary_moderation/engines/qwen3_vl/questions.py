@@ -80,8 +80,9 @@ class QuestionBook:
 def choose(name: str, values: Sequence[str], logits: NDArray[np.float32]) -> AttributeValue:
     """The likeliest value; its confidence is its share among the letters."""
     weights = np.exp(logits.astype(np.float64) - float(logits.max()))
-    best = int(weights.argmax())
-    return AttributeValue(name, values[best], float(weights[best] / weights.sum()))
+    shares = weights / weights.sum()
+    ranking = tuple((values[index], float(shares[index])) for index in np.argsort(-shares, kind="stable"))
+    return AttributeValue(name, *ranking[0], ranking)
 
 
 def _score(question: Question, margin: float, image_index: int) -> QuestionScore:
