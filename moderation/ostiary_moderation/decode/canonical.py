@@ -6,6 +6,8 @@ differently no longer matter.
 """
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 
 # Importing the plug-ins by name keeps Pillow from loading every other format that it knows.
@@ -24,6 +26,7 @@ from ostiary_moderation.decode.container import image_end, sniff
 from ostiary_moderation.decode.frames import ImageFaultError, judged_frames
 from ostiary_moderation.decode.limits import Limits
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode, Frame, canonical
+from ostiary_moderation.views import ViewSpec, resized, view_sizes
 
 PLUGINS = (
     BmpImagePlugin,
@@ -40,7 +43,20 @@ _EXACT_PIXELS = 1_000_000
 _DETAIL_LENGTH = 300
 
 
-def canonicalise(data: bytes, limits: Limits | None = None) -> Canonical | Fault:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of an image beside its canonical file."""
+
+    pixels: bool = True
+    """Full pixels of every frame."""
+
+    views: ViewSpec | None = None
+    """Views of every frame; None for none."""
+
+
+def canonicalise(
+    data: bytes, limits: Limits | None = None, wanted: Wanted | None = None
+) -> Canonical | Fault:
     """Decode a JPEG, PNG, WebP, GIF, BMP or TIFF file into its canonical form, or say why that fails.
 
     Never raises for what the file holds. Files past the limits, decoders that run out of memory and
@@ -55,7 +71,7 @@ def canonicalise(data: bytes, limits: Limits | None = None) -> Canonical | Fault
     if image_format is None:
         return Fault(FaultCode.UNSUPPORTED_FORMAT, "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
     try:
-        return _decode(data, image_format, limits)
+        return _decode(data, image_format, limits, wanted or Wanted())
     except ImageFaultError as refused:
         return refused.fault
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -73,7 +89,7 @@ def canonicalise(data: bytes, limits: Limits | None = None) -> Canonical | Fault
         return Fault(FaultCode.UNREADABLE, f"{image_format}: {_words(error) or type(error).__name__}")
 
 
-def _decode(data: bytes, image_format: str, limits: Limits) -> Canonical:
+def _decode(data: bytes, image_format: str, limits: Limits, wanted: Wanted) -> Canonical:
     notes: list[str] = []
     end = image_end(image_format, data)
     if end < len(data):
@@ -85,14 +101,21 @@ def _decode(data: bytes, image_format: str, limits: Limits) -> Canonical:
     notes.extend(sorted({f"decoder warned: {_words(item.message)}" for item in caught}))
     file, media_type = _encode(frames[0], image_format)
     frames[0] = _as_published(file, media_type, frames[0])
+    sizes = view_sizes(frames[0].height, frames[0].width, wanted.views) if wanted.views else ()
     return canonical(
         data,
         media_type=media_type,
         size=frames[0].size,
         file=file,
-        frames=[Frame(index, frame.tobytes()) for index, frame in frames.items()],
+        frames=[_frame(index, image, sizes, wanted) for index, image in frames.items()],
         notes=notes,
+        view_sizes=sizes,
     )
+
+
+def _frame(index: int, image: Image.Image, sizes: Sequence[tuple[int, int]], wanted: Wanted) -> Frame:
+    pixels = image.tobytes() if wanted.pixels else b""
+    return Frame(index, pixels, tuple(resized(image, size).tobytes() for size in sizes))
 
 
 def _open_and_judge(

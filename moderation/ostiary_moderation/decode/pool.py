@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 import structlog
 
 from ostiary_moderation.decode.limits import Limits
-from ostiary_moderation.decode.process import DecodeWorker, WorkerLostError
+from ostiary_moderation.decode.process import DecodeWorker, Room, WorkerLostError
 from ostiary_moderation.decode.protocol import ProtocolError
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode
+from ostiary_moderation.views import ViewSpec
 
 _log = structlog.get_logger(__name__)
 _START_ERRORS = (OSError, EOFError, TimeoutError, ProtocolError)
@@ -25,13 +26,21 @@ class DecodePool:
     """Decodes up to `workers` images at once, each in a process of its own.
 
     One process more than that is kept warm, so that the next image never waits for one to start after a
-    worker crashed, stalled or was retired with `images_per_worker` images. Use as an async context manager.
+    worker crashed, stalled or was retired with `images_per_worker` images. `views`: what they make of each
+    frame for the model. Use as an async context manager.
     """
 
-    def __init__(self, workers: int = 1, limits: Limits | None = None, images_per_worker: int = 100) -> None:
+    def __init__(
+        self,
+        workers: int = 1,
+        limits: Limits | None = None,
+        images_per_worker: int = 100,
+        views: ViewSpec | None = None,
+    ) -> None:
         if workers < 1:
             raise ValueError("a pool needs at least one worker")
         self.limits = limits or Limits()
+        self._views = views
         self._processes = workers + 1
         self._images_per_worker = images_per_worker
         self._busy = asyncio.Semaphore(workers)
@@ -65,10 +74,15 @@ class DecodePool:
         """Process ids of the workers that are up."""
         return frozenset(worker.pid for worker in self._workers)
 
-    async def decode(self, data: bytes) -> Canonical | Fault:
+    async def decode(
+        self, data: bytes, *, pixels: bool = True, room: Room | None = None
+    ) -> Canonical | Fault:
         """Return the canonical image of an encoded file, or why there is none.
 
-        Never raises for what the file holds. Raises NoDecoderError where no worker comes up in time.
+        `pixels`: whether full pixels are wanted beside file and views. `room`: is told how many bytes the
+        answer has before they are read, and may wait until there is memory for them; images get their worker
+        in the order of the calls. Never raises for what the file holds. Raises NoDecoderError where no worker
+        comes up in time.
         """
         if not data:
             return Fault(FaultCode.EMPTY, "the image has no bytes")
@@ -79,7 +93,7 @@ class DecodePool:
         async with self._busy:
             worker = await self._take()
             # Shielded: a caller that gives up must not cost a process. The worker finishes and goes back.
-            return await asyncio.shield(self._spawn(self._use(worker, data)))
+            return await asyncio.shield(self._spawn(self._use(worker, data, pixels, room)))
 
     async def _take(self) -> DecodeWorker:
         try:
@@ -90,9 +104,11 @@ class DecodePool:
             raise NoDecoderError("no decoder came up in time") from error
         return worker
 
-    async def _use(self, worker: DecodeWorker, data: bytes) -> Canonical | Fault:
+    async def _use(
+        self, worker: DecodeWorker, data: bytes, pixels: bool, room: Room | None
+    ) -> Canonical | Fault:
         try:
-            outcome = await worker.canonicalise(data)
+            outcome = await worker.canonicalise(data, pixels=pixels, room=room)
         except WorkerLostError as lost:
             _log.warning("decoder lost", pid=worker.pid, code=lost.fault.code.value, detail=lost.fault.detail)
             self._spawn(self._replace(worker))
@@ -118,7 +134,7 @@ class DecodePool:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _add(self) -> None:
-        worker = await DecodeWorker.start(self.limits)
+        worker = await DecodeWorker.start(self.limits, self._views)
         self._workers.add(worker)
         self._idle.put_nowait(worker)
 

@@ -1,27 +1,41 @@
-"""The pod's side of one decoding worker."""
+"""The pod's side of one decoding worker.
+
+Megabytes go through the socket in a thread of the worker's own, without the interpreter's lock: on the event
+loop a photograph of 12 megapixels would hold up every other call for some 30 ms.
+"""
 
 import asyncio
 import contextlib
 import hashlib
 import json
+import mmap
 import signal
 import socket
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import TypeVar
 
 from ostiary_moderation.decode.limits import Limits
 from ostiary_moderation.decode.protocol import (
     LENGTH,
     MAX_HEADER,
     MEDIA_TYPES,
+    REQUEST,
     CanonicalHeader,
     ProtocolError,
     parse_header,
     parse_hello,
 )
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode, Frame
+from ostiary_moderation.views import ViewSpec, view_sizes
 
+# Waits until there is room in memory for so many bytes.
+Room = Callable[[int], Awaitable[None]]
+
+_T = TypeVar("_T")
 _END_SECONDS = 1.0
 _START_SECONDS = 30.0
 # A canonical file is a JPEG or PNG of at most 4096 × 4096; noise at full quality stays below this.
@@ -39,24 +53,28 @@ class WorkerLostError(Exception):
 class DecodeWorker:
     """One worker process, spawned (never forked) with an empty environment; one image at a time."""
 
-    def __init__(self, process: Process, channel: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, process: Process, channel: socket.socket, limits: Limits, views: ViewSpec | None = None
+    ) -> None:
         self._process = process
         self._channel = channel
         self._limits = limits
+        self._views = views
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"decoder-{process.pid}")
         self.images = 0
         self.confinement: tuple[str, ...] = ()
 
     @classmethod
-    async def start(cls, limits: Limits) -> "DecodeWorker":
-        """Return a worker that has confined itself and waits for images.
+    async def start(cls, limits: Limits, views: ViewSpec | None = None) -> "DecodeWorker":
+        """Return a worker that has confined itself and waits for images, of which it makes `views`.
 
         Raises OSError, TimeoutError or ProtocolError where it does not come up.
         """
         here, there = socket.socketpair()
-        here.setblocking(False)
+        arguments = [json.dumps(asdict(limits)), json.dumps(views and asdict(views))]
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-m", "ostiary_moderation.decode.worker", json.dumps(asdict(limits)),
+                sys.executable, "-I", "-m", "ostiary_moderation.decode.worker", *arguments,
                 stdin=there.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd="/",
             )  # fmt: skip
         except BaseException:
@@ -64,10 +82,10 @@ class DecodeWorker:
             raise
         finally:
             there.close()
-        worker = cls(process, here, limits)
+        worker = cls(process, here, limits, views)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                worker.confinement = parse_hello(await worker._read_header())
+                worker.confinement = parse_hello(await worker._in_thread(worker._read_text))
         except BaseException:
             await worker.close()
             raise
@@ -83,12 +101,23 @@ class DecodeWorker:
         """Process id."""
         return self._process.pid
 
-    async def canonicalise(self, data: bytes) -> Canonical | Fault:
-        """Have one file decoded. Raises WorkerLostError after which the worker is of no more use."""
+    async def canonicalise(
+        self, data: bytes, *, pixels: bool = True, room: Room | None = None
+    ) -> Canonical | Fault:
+        """Have one file decoded. `room` is asked before the answer's bytes are read into memory.
+
+        Raises WorkerLostError after which the worker is of no more use.
+        """
         self.images += 1
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
-                return await self._exchange(data)
+                header = await self._in_thread(self._ask, data, pixels)
+            if isinstance(header, Fault):
+                return header
+            if room is not None:
+                await room(header.body_bytes)
+            async with asyncio.timeout(self._limits.wall_seconds):
+                return await self._in_thread(self._receive, header, data)
         except TimeoutError as error:
             detail = f"decoding took longer than {self._limits.wall_seconds:g} s"
             raise WorkerLostError(Fault(FaultCode.TOO_LARGE, detail)) from error
@@ -97,44 +126,77 @@ class DecodeWorker:
 
     async def close(self) -> None:
         """End the process and wait until it is gone."""
-        self._channel.close()
+        with contextlib.suppress(OSError):
+            # Wakes the thread where it waits for the worker; a closed descriptor would not.
+            self._channel.shutdown(socket.SHUT_RDWR)
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         await self._process.wait()
+        await asyncio.to_thread(self._thread.shutdown)
+        self._channel.close()
 
-    async def _exchange(self, data: bytes) -> Canonical | Fault:
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._channel, LENGTH.pack(len(data)))
-        await loop.sock_sendall(self._channel, data)
-        text = await self._read_header()
-        header = parse_header(text, self._limits.max_side, _MAX_CANONICAL_FILE)
-        if isinstance(header, Fault):
-            return header
-        file = bytes(await self._read(header.file_size))
+    async def _in_thread(self, work: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _ask(self, data: bytes, pixels: bool) -> CanonicalHeader | Fault:
+        """Send a file; return what the worker announces of it."""
+        self._channel.sendall(REQUEST.pack(len(data), pixels))
+        self._channel.sendall(data)
+        header = parse_header(self._read_text(), self._limits.max_side, _MAX_CANONICAL_FILE)
+        if isinstance(header, CanonicalHeader):
+            self._check(header, pixels)
+        return header
+
+    def _check(self, header: CanonicalHeader, pixels: bool) -> None:
+        """Hold an announcement to what was asked for: a worker does not choose what the model is shown."""
+        try:
+            sizes = view_sizes(header.height, header.width, self._views) if self._views else ()
+        except ValueError as error:
+            raise ProtocolError(f"the canonical image: {error}") from error
+        if header.views != sizes:
+            raise ProtocolError(f"views of {header.views}; {sizes} were asked for")
+        if header.pixels != pixels:
+            raise ProtocolError("pixels where none were asked for" if header.pixels else "no pixels")
+
+    def _receive(self, header: CanonicalHeader, data: bytes) -> Canonical:
+        """Read what was announced."""
+        file = bytes(self._read(header.file_size))
         if not file.startswith(MEDIA_TYPES[header.media_type]):
             raise ProtocolError(f"the canonical file is no {header.media_type}")
-        frames = [Frame(index, await self._read(header.frame_size)) for index in header.frames]
-        # The hashes are computed on this side: a worker's word is not evidence.
-        raw, canonical = await asyncio.to_thread(_digests, data, file)
-        return _assemble(header, raw, canonical, file, frames)
+        views = [tuple(self._read(size) for size in header.view_bytes) for _ in header.frames]
+        pixels = [self._read(header.pixel_bytes) for _ in header.frames]
+        return Canonical(
+            # The hashes are computed on this side: a worker's word is not evidence.
+            raw_sha256=hashlib.sha256(data).digest(),
+            sha256=hashlib.sha256(file).digest(),
+            media_type=header.media_type,
+            width=header.width,
+            height=header.height,
+            file=file,
+            frames=tuple(map(Frame, header.frames, pixels, views)),
+            notes=header.notes,
+            view_sizes=header.views,
+        )
 
-    async def _read_header(self) -> bytes:
-        (size,) = LENGTH.unpack(await self._read(LENGTH.size))
+    def _read_text(self) -> bytes:
+        (size,) = LENGTH.unpack(self._read(LENGTH.size))
         if size > MAX_HEADER:
             raise ProtocolError(f"a header of {size} bytes")
-        return bytes(await self._read(size))
+        return bytes(self._read(size))
 
-    async def _read(self, size: int) -> memoryview:
-        loop = asyncio.get_running_loop()
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        while view:
-            received = await loop.sock_recv_into(self._channel, view)
-            if not received:
+    def _read(self, size: int) -> memoryview:
+        """Read into pages of their own, which go back to the system as soon as nobody holds them."""
+        if not size:
+            return memoryview(b"")
+        buffer = memoryview(mmap.mmap(-1, size))
+        received = 0
+        while received < size:
+            count = self._channel.recv_into(buffer[received:], flags=socket.MSG_WAITALL)
+            if not count:
                 raise EOFError("the worker closed its end")
-            view = view[received:]
-        return memoryview(buffer).toreadonly()
+            received += count
+        return buffer.toreadonly()
 
     async def _post_mortem(self, error: Exception) -> Fault:
         """Say what the worker's end means for the image that it had."""
@@ -150,25 +212,6 @@ class DecodeWorker:
             detail = f"decoding took more than {self._limits.cpu_seconds} s of processor time"
             return Fault(FaultCode.TOO_LARGE, detail)
         return Fault(FaultCode.UNREADABLE, f"the decoder crashed ({_ending(status)})")
-
-
-def _assemble(
-    header: CanonicalHeader, raw: bytes, canonical: bytes, file: bytes, frames: list[Frame]
-) -> Canonical:
-    return Canonical(
-        raw_sha256=raw,
-        sha256=canonical,
-        media_type=header.media_type,
-        width=header.width,
-        height=header.height,
-        file=file,
-        frames=tuple(frames),
-        notes=header.notes,
-    )
-
-
-def _digests(raw: bytes, file: bytes) -> tuple[bytes, bytes]:
-    return hashlib.sha256(raw).digest(), hashlib.sha256(file).digest()
 
 
 def _ending(status: int | None) -> str:

@@ -1,23 +1,28 @@
 """What the pod and a decoding worker say to each other over their socket.
 
-A request is a length and the file. An answer is a length, a JSON header, then the canonical file and the
-pixels, whose sizes follow from the header. JSON and raw bytes, never pickle: a worker that a hostile image
-has taken over must not be able to run code in the pod, so the reader checks every field before it believes
-it.
+A request is a length, whether full pixels are wanted, and the file. An answer is a length, a JSON header,
+then the canonical file, the views of each frame and the pixels of each, whose sizes follow from the header.
+JSON and raw bytes, never pickle: a worker that a hostile image has taken over must not be able to run code in
+the pod, so the reader checks every field before it believes it.
 """
 
 import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode
+from ostiary_moderation.views import PixelRange, ViewSpec
 
 LENGTH = struct.Struct(">I")
+REQUEST = struct.Struct(">I?")
 MAX_HEADER = 16_384
 MAX_NOTES = 32
 MAX_WORDS = 400
 MAX_FRAMES = 4
+MAX_VIEWS = 2
+MAX_VIEW_SIDE = 1 << 16
 MEDIA_TYPES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
 
 
@@ -35,11 +40,23 @@ class CanonicalHeader:
     file_size: int
     frames: tuple[int, ...]
     notes: tuple[str, ...]
+    views: tuple[tuple[int, int], ...] = ()
+    pixels: bool = True
 
     @property
-    def frame_size(self) -> int:
-        """Bytes of one frame."""
-        return self.width * self.height * 3
+    def pixel_bytes(self) -> int:
+        """Bytes of one frame's pixels; 0 where they do not follow."""
+        return self.width * self.height * 3 if self.pixels else 0
+
+    @property
+    def view_bytes(self) -> tuple[int, ...]:
+        """Bytes of each view of one frame."""
+        return tuple(height * width * 3 for height, width in self.views)
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of all that follows."""
+        return self.file_size + len(self.frames) * (sum(self.view_bytes) + self.pixel_bytes)
 
 
 def encode(outcome: Canonical | Fault) -> list[bytes | memoryview]:
@@ -53,8 +70,11 @@ def encode(outcome: Canonical | Fault) -> list[bytes | memoryview]:
         "file_size": len(outcome.file),
         "frames": [frame.index for frame in outcome.frames],
         "notes": [note[:MAX_WORDS] for note in outcome.notes[:MAX_NOTES]],
+        "views": outcome.view_sizes,
+        "pixels": any(frame.rgb for frame in outcome.frames),
     }
-    return [_framed(header), outcome.file, *(frame.rgb for frame in outcome.frames)]
+    views = (view for frame in outcome.frames for view in frame.views)
+    return [_framed(header), outcome.file, *views, *(frame.rgb for frame in outcome.frames if frame.rgb)]
 
 
 def _framed(header: dict[str, object]) -> bytes:
@@ -79,6 +99,8 @@ def parse_header(text: bytes, max_side: int, max_file: int) -> CanonicalHeader |
         file_size=_whole(fields, "file_size", 1, max_file),
         frames=_frames(fields),
         notes=_notes(fields),
+        views=_views(fields),
+        pixels=_flag(fields, "pixels"),
     )
 
 
@@ -119,8 +141,39 @@ def _notes(fields: dict[str, object]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _views(fields: dict[str, object]) -> tuple[tuple[int, int], ...]:
+    value = fields.get("views")
+    if not isinstance(value, list) or len(value) > MAX_VIEWS:
+        raise ProtocolError(f"views is not a list of at most {MAX_VIEWS} sizes")
+    for size in value:
+        if not isinstance(size, list) or len(size) != 2:
+            raise ProtocolError("a view's size is not a height and a width")
+        if not all(type(side) is int and 1 <= side <= MAX_VIEW_SIDE for side in size):
+            raise ProtocolError("a view's side is out of range")
+    return tuple((height, width) for height, width in value)
+
+
+def _flag(fields: dict[str, object], name: str) -> bool:
+    value = fields.get(name)
+    if not isinstance(value, bool):
+        raise ProtocolError(f"{name} is neither true nor false")
+    return value
+
+
 def _is_words(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_WORDS and value.isprintable()
+
+
+def view_spec(fields: dict[str, Any] | None) -> ViewSpec | None:
+    """Return the views that a worker is started for, from what `dataclasses.asdict` made of them."""
+    if fields is None:
+        return None
+    closer = fields["closer"]
+    return ViewSpec(
+        cell=fields["cell"],
+        first=PixelRange(**fields["first"]),
+        closer=PixelRange(**closer) if closer else None,
+    )
 
 
 def hello(confinement: Sequence[str]) -> bytes:

@@ -25,10 +25,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame to be judged: its zero-based index in the file, and height × width × 3 bytes of sRGB."""
+    """One frame to be judged: its zero-based index in the file, and height × width × 3 bytes of sRGB.
+
+    `rgb` is empty where full pixels were not asked for. `views`: the frame in each of the image's
+    `view_sizes`, height × width × 3 bytes.
+    """
 
     index: int
     rgb: bytes | memoryview
+    views: tuple[bytes | memoryview, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Canonical:
     """A decoded image: the file to publish, and the frames to judge.
 
     Every frame has the size `width` × `height`, in pixels; the first one is what `file` decodes to.
+    `view_sizes`: height and width of the views made of each frame.
     """
 
     raw_sha256: bytes
@@ -46,6 +52,7 @@ class Canonical:
     file: bytes
     frames: tuple[Frame, ...]
     notes: tuple[str, ...]
+    view_sizes: tuple[tuple[int, int], ...] = ()
 
 
 def canonical(
@@ -56,6 +63,7 @@ def canonical(
     file: bytes,
     frames: Sequence[Frame],
     notes: Sequence[str],
+    view_sizes: Sequence[tuple[int, int]] = (),
 ) -> Canonical:
     """Return the canonical image of the file `raw`, with both hashes computed here."""
     width, height = size
@@ -68,4 +76,5 @@ def canonical(
         file=file,
         frames=tuple(frames),
         notes=tuple(notes),
+        view_sizes=tuple(view_sizes),
     )

@@ -1,8 +1,10 @@
 """From an untrusted file to a canonical image, in this process."""
 
 import hashlib
+from dataclasses import astuple
 from io import BytesIO
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +20,10 @@ from moderation.decode.pictures import (
     quadrants,
     save,
 )
-from ostiary_moderation.decode.canonical import canonicalise
+from ostiary_moderation.decode.canonical import Wanted, canonicalise
 from ostiary_moderation.decode.limits import Limits
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode
+from ostiary_moderation.views import PixelRange, ViewSpec, make_views
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 ROTATED = Image.Exif()
@@ -111,6 +114,18 @@ def test_odd_images_become_srgb(data: bytes, colour: tuple[int, ...], note: str 
     image = decoded(data)
     assert close(pixel(image, 0, 0), colour)
     assert note is None or note in image.notes
+
+
+@pytest.mark.parametrize("size", [(64, 48), (400, 533), (90, 1000)], ids=str)
+def test_views_are_those_that_the_model_makes(size: tuple[int, int]) -> None:
+    """What the worker resizes equals, to the byte, what the engine's own function makes of the pixels."""
+    spec = ViewSpec(32, PixelRange(64 * 64, 128 * 128), PixelRange(128 * 128, 256 * 256))
+    image = canonicalise(noise("PNG", size), wanted=Wanted(views=spec))
+    assert isinstance(image, Canonical)
+    pixels = np.frombuffer(image.frames[0].rgb, np.uint8).reshape(image.height, image.width, 3)
+    expected = [view for view in astuple(make_views(pixels, spec)) if view is not None]
+    assert [view.shape[:2] for view in expected] == list(image.view_sizes)
+    assert [view.tobytes() for view in expected] == list(image.frames[0].views)
 
 
 def test_wide_gamut_is_converted() -> None:

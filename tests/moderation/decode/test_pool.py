@@ -1,6 +1,7 @@
 """Workers in processes of their own: confined, replaced, and never the end of a check."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from moderation.decode.pictures import noise, plain, png_header, save
-from ostiary_moderation.decode.canonical import canonicalise
+from moderation.decode.pictures import animation, different_frames, noise, plain, png_header, save
+from ostiary_moderation.decode.canonical import Wanted, canonicalise
 from ostiary_moderation.decode.limits import Limits
 from ostiary_moderation.decode.pool import DecodePool
 from ostiary_moderation.decode.process import DecodeWorker, WorkerLostError
 from ostiary_moderation.decode.result import Canonical, Fault, FaultCode
+from ostiary_moderation.views import PixelRange, ViewSpec, view_sizes
+
+SPEC = ViewSpec(32, PixelRange(64 * 64, 128 * 128), PixelRange(128 * 128, 256 * 256))
 
 
 @pytest.fixture
@@ -47,6 +51,37 @@ async def test_a_worker_says_what_the_pure_part_says(pool: DecodePool) -> None:
     """The answer that came through the process boundary equals the one computed here."""
     for data in (noise("JPEG"), plain("PNG"), png_header(60_000, 60_000), b"text", b""):
         assert await pool.decode(data) == canonicalise(data)
+
+
+@pytest.mark.parametrize("pixels", [True, False], ids=["with pixels", "without"])
+async def test_views_are_made_by_the_worker(pixels: bool) -> None:
+    """Each frame comes in the sizes that the model wants, as the pure part makes them; pixels if asked."""
+    files = [noise("JPEG"), plain("PNG", (200, 20)), animation("GIF", different_frames(3))]
+    async with DecodePool(views=SPEC) as pool:
+        for data in files:
+            image = await pool.decode(data, pixels=pixels)
+            assert image == canonicalise(data, wanted=Wanted(pixels=pixels, views=SPEC))
+            assert isinstance(image, Canonical)
+            assert image.view_sizes == view_sizes(image.height, image.width, SPEC)
+            assert all(bool(frame.rgb) is pixels for frame in image.frames)
+
+
+async def test_an_answer_waits_for_room(pool: DecodePool) -> None:
+    """The pod is told how much memory an answer takes, and reads it once there is room, however long."""
+    asked: asyncio.Queue[int] = asyncio.Queue()
+    room = asyncio.Event()
+
+    async def wait(size: int) -> None:
+        asked.put_nowait(size)
+        await room.wait()
+
+    decoding = asyncio.create_task(pool.decode(plain("PNG"), room=wait))
+    size = await asked.get()
+    assert not decoding.done()
+    room.set()
+    image = await decoding
+    assert isinstance(image, Canonical)
+    assert size == len(image.file) + len(image.frames[0].rgb)
 
 
 async def test_images_are_decoded_side_by_side() -> None:
@@ -171,19 +206,54 @@ async def test_a_worker_is_confined() -> None:
         await worker.close()
 
 
-async def test_a_worker_that_lies_is_not_believed() -> None:
+def answer(**changes: object) -> bytes:
+    """Return the header of an image of 64 × 64 with one view of it, with changes."""
+    header = {
+        "media_type": "image/png", "width": 64, "height": 64, "file_size": 100, "frames": [0], "notes": [],
+        "views": [[64, 64]], "pixels": False, **changes,
+    }  # fmt: skip
+    return json.dumps(header).encode()
+
+
+LIES = {
+    "no header": b"{}",
+    "another size of view": answer(views=[[32, 64]]),
+    "no view": answer(views=[]),
+    "one view too many": answer(views=[[64, 64], [96, 96]]),
+    "views of another image": answer(width=128),
+    "a strip": answer(width=4000, height=1),
+    "pixels that nobody asked for": answer(pixels=True),
+    "a file that is none": answer() + bytes(100),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+async def test_a_worker_that_lies_is_not_believed(lie: bytes) -> None:
     """A worker whose answer breaks the protocol is given up, and its image counts as unreadable."""
     here, there = socket.socketpair()
-    here.setblocking(False)
     idle = await asyncio.create_subprocess_exec("sleep", "60")
-    worker = DecodeWorker(idle, here, Limits())
-    there.sendall(b"\x00\x00\x00\x02{}")
+    worker = DecodeWorker(idle, here, Limits(), ViewSpec(32, PixelRange(32 * 32, 64 * 64)))
+    header = lie.partition(bytes(100))[0]
+    there.sendall(len(header).to_bytes(4, "big") + lie)
     with pytest.raises(WorkerLostError) as lost:
-        await worker.canonicalise(plain("PNG"))
+        await worker.canonicalise(plain("PNG"), pixels=False)
     there.close()
     await worker.close()
     assert lost.value.fault.code is FaultCode.UNREADABLE
     assert "broke its protocol" in lost.value.fault.detail
+
+
+async def test_a_worker_that_stops_midway_is_given_up() -> None:
+    """An answer shorter than announced ends with the time allowed, not with a call that hangs."""
+    here, there = socket.socketpair()
+    idle = await asyncio.create_subprocess_exec("sleep", "60")
+    worker = DecodeWorker(idle, here, Limits(wall_seconds=0.2), ViewSpec(32, PixelRange(32 * 32, 64 * 64)))
+    there.sendall(len(answer()).to_bytes(4, "big") + answer() + b"\x89PNG")
+    with pytest.raises(WorkerLostError) as lost:
+        await worker.canonicalise(plain("PNG"), pixels=False)
+    await worker.close()
+    there.close()
+    assert lost.value.fault == Fault(FaultCode.TOO_LARGE, "decoding took longer than 0.2 s")
 
 
 def test_a_pool_without_workers_is_refused() -> None:

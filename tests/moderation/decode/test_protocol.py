@@ -1,6 +1,7 @@
 """What the pod believes of a worker."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +15,14 @@ from ostiary_moderation.decode.protocol import (
     hello,
     parse_header,
     parse_hello,
+    view_spec,
 )
 from ostiary_moderation.decode.result import Fault, FaultCode, Frame, canonical
+from ostiary_moderation.views import PixelRange, ViewSpec
 
 GOOD = {
     "media_type": "image/png", "width": 2, "height": 3, "file_size": 8, "frames": [0, 4], "notes": ["a note"],
+    "views": [[1, 2]], "pixels": True,
 }  # fmt: skip
 
 
@@ -27,16 +31,43 @@ def header(**changes: object) -> bytes:
 
 
 def test_a_canonical_image_survives_the_trip() -> None:
-    """The header announces what follows: the file, then each frame."""
+    """The header announces what follows: the file, then each frame's views, then each frame's pixels."""
+    frames = [Frame(0, bytes(18), (bytes(6), bytes(12))), Frame(4, bytes(18), (bytes(6), bytes(12)))]
     image = canonical(
         b"raw", media_type="image/png", size=(2, 3), file=b"\x89PNG....",
-        frames=[Frame(0, bytes(18)), Frame(4, bytes(18))], notes=["a note"],
+        frames=frames, notes=["a note"], view_sizes=[(1, 2), (2, 2)],
     )  # fmt: skip
-    first, file, *frames = encode(image)
+    first, file, *rest = encode(image)
     parsed = parse_header(bytes(first[LENGTH.size :]), 4096, 100)
-    assert parsed == CanonicalHeader("image/png", 2, 3, 8, (0, 4), ("a note",))
+    assert parsed == CanonicalHeader(
+        "image/png", 2, 3, 8, (0, 4), ("a note",), views=((1, 2), (2, 2)), pixels=True
+    )
     assert file == image.file
-    assert [len(frame) for frame in frames] == [parsed.frame_size] * 2
+    assert [len(part) for part in rest] == [*parsed.view_bytes * 2, *[parsed.pixel_bytes] * 2]
+    assert parsed.body_bytes == len(file) + sum(map(len, rest))
+
+
+def test_pixels_that_nobody_wants_do_not_travel() -> None:
+    """Without them an answer is the file and the views."""
+    image = canonical(
+        b"raw", media_type="image/png", size=(2, 3), file=b"\x89PNG....",
+        frames=[Frame(0, b"", (bytes(6),))], notes=[], view_sizes=[(1, 2)],
+    )  # fmt: skip
+    first, *rest = encode(image)
+    parsed = parse_header(bytes(first[LENGTH.size :]), 4096, 100)
+    assert isinstance(parsed, CanonicalHeader)
+    assert (parsed.pixels, parsed.pixel_bytes, parsed.body_bytes) == (False, 0, 14)
+    assert rest == [image.file, bytes(6)]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [None, ViewSpec(32, PixelRange(1, 2)), ViewSpec(32, PixelRange(1, 2), PixelRange(3, 4))],
+    ids=["none", "one", "with a closer one"],
+)
+def test_a_worker_is_told_which_views_to_make(spec: ViewSpec | None) -> None:
+    """What the pod writes as JSON is what the worker reads."""
+    assert view_spec(json.loads(json.dumps(spec and asdict(spec)))) == spec
 
 
 def test_a_fault_survives_the_trip() -> None:
@@ -55,6 +86,10 @@ def test_a_fault_survives_the_trip() -> None:
         header(height=1.5), header(file_size=101), header(file_size=-1), header(frames=[]),
         header(frames=[1]),
         header(frames=[0] * 5), header(frames=[0, -1]), header(frames="0"), header(notes="x"),
+        header(views=None), header(views=[[1, 2]] * 3), header(views=[1]), header(views=[[1]]),
+        header(views=[[1, 2, 3]]), header(views=[[0, 1]]), header(views=[[1, 65_537]]),
+        header(views=[[True, 1]]), header(views=[[1.0, 1]]), header(views={"1": 2}),
+        header(pixels=1), header(pixels=None), header(pixels="yes"),
         header(notes=["\x1b[2J"]), header(notes=["x" * 401]), header(notes=["x"] * 33), header(notes=[1]),
     ],
 )  # fmt: skip
