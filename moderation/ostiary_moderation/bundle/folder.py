@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from ostiary_moderation.bundle.digest import measure_folder, measure_weights, weight_files
 from ostiary_moderation.bundle.errors import BundleError
+from ostiary_moderation.bundle.files import check_files, refuse_code, visual_cell
 from ostiary_moderation.bundle.manifest import MANIFEST, Manifest
+from ostiary_moderation.views import PixelRange, ViewSpec
 
-if TYPE_CHECKING:
-    from ostiary_moderation.views import ViewSpec
-
-PREPROCESSOR = "preprocessor_config.json"
 _SHIPPED = Path(__file__).resolve().parents[1] / "bundles"
 
 
@@ -38,8 +35,10 @@ class Bundle:
         """Reads and measures a bundle: a shipped name (`mini`) or a folder. Raises BundleError, in words."""
         folder = _folder(name_or_path)
         manifest = _read_manifest(folder / MANIFEST)
-        _refuse_code(folder)
+        refuse_code(folder)
         weights = weight_files(folder)
+        check_files(folder)
+        _check_pixels(folder, manifest)
         weights_digest = measure_weights(weights)
         if weights_digest.hex() != manifest.weights_digest:
             raise BundleError(
@@ -54,12 +53,12 @@ class Bundle:
         """What the model's views of an image look like. Raises BundleError when preprocessor_config.json does
         not say.
         """
-        from ostiary_moderation.views import PixelRange, ViewSpec
-
         pixels = self.manifest.pixels
-        closer = pixels.closer and PixelRange(pixels.closer.min_pixels, pixels.closer.max_pixels)
         first = PixelRange(pixels.min_pixels, pixels.max_pixels)
-        return ViewSpec(_cell(self.folder / PREPROCESSOR), first, closer)
+        spec = ViewSpec(visual_cell(self.folder), first)
+        if pixels.closer is None:
+            return spec
+        return replace(spec, closer=PixelRange(pixels.closer.min_pixels, pixels.closer.max_pixels))
 
     def threshold(self, question_id: str, precision: float) -> float | None:
         """Lowest calibrated probability at which a question reaches a precision; None where none does.
@@ -89,13 +88,14 @@ def _folder(name_or_path: str | Path) -> Path:
     return folder
 
 
-def _cell(path: Path) -> int:
-    """Side of the square that one visual token covers, in pixels."""
-    try:
-        settings = json.loads(path.read_text("utf-8"))
-        return int(settings["patch_size"]) * int(settings["merge_size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path}: patch_size and merge_size are needed: {error!r}") from error
+def _check_pixels(folder: Path, manifest: Manifest) -> None:
+    cell = visual_cell(folder)
+    least = cell * cell
+    if manifest.pixels.max_pixels < least:
+        raise BundleError(
+            f"{folder / MANIFEST}: pixels.max_pixels is {manifest.pixels.max_pixels}: one visual token "
+            f"covers {cell} × {cell} pixels; give at least {least}"
+        )
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -112,18 +112,3 @@ def _read_manifest(path: Path) -> Manifest:
 def _words(item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"])
     return f"{where}: {item['msg']}" if where else str(item["msg"])
-
-
-# What `torch.load` or `trust_remote_code` would execute.
-_CODE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".so", ".msgpack", ".h5")
-
-
-def _refuse_code(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _CODE:
-            raise BundleError(
-                f"{path}: bundles hold data only; convert pickled weights to safetensors, remove code"
-            )
-    for path in folder.glob("*config*.json"):
-        if '"auto_map"' in path.read_text("utf-8"):
-            raise BundleError(f"{path}: asks for remote code (auto_map); a bundle may not bring any")

@@ -89,3 +89,28 @@ def _weights(labels: Labels, prevalence: float) -> Margins:
     positives = max(int(labels.sum()), 1)
     negatives = max(int((~labels).sum()), 1)
     return np.where(labels, prevalence / positives, (1 - prevalence) / negatives)
+
+
+def at_prevalence(probabilities: Margins, made_for: float, wanted: float) -> Margins:
+    """Probabilities for where the share `made_for` is positive, moved by Bayes' rule to where `wanted` is.
+
+    The odds change by the ratio of the prior odds; the order stays.
+    """
+    ratio = wanted / (1 - wanted) * (1 - made_for) / made_for
+    odds = probabilities * ratio
+    return odds / (odds + 1 - probabilities)
+
+
+def calibration_error(probabilities: Margins, labels: Labels, weights: Margins, bins: int = 10) -> float:
+    """Expected calibration error: the mean distance between what was said and what was true, over bins.
+
+    Bins hold about equal weight, not equal width, so that none is empty where probabilities crowd; equal
+    probabilities share one. `weights`: of each example, (N,), not all 0.
+    """
+    weights = weights / weights.sum()
+    _, step = np.unique(probabilities, return_inverse=True)
+    of_step = np.bincount(step, weights)
+    middle = (np.cumsum(of_step) - of_step / 2)[step]
+    edges = np.minimum(middle * bins, bins - 1).astype(np.intp)
+    gap = np.bincount(edges, weights * (probabilities - labels), minlength=bins)
+    return float(np.abs(gap).sum())

@@ -36,6 +36,11 @@ def folder(tmp_path: Path) -> Path:
     manifest = library.manifest(hashlib.sha256(both).hexdigest(), {})
     (tmp_path / "bundle.yaml").write_text(yaml.safe_dump(manifest, allow_unicode=True), "utf-8")
     (tmp_path / "config.json").write_text("{}", "utf-8")
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
+    (tmp_path / "tokenizer_config.json").write_text("{}", "utf-8")
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}", "utf-8")
+    settings = json.dumps({"patch_size": 16, "merge_size": 2})
+    (tmp_path / "preprocessor_config.json").write_text(settings, "utf-8")
     return tmp_path
 
 
@@ -58,20 +63,26 @@ def test_any_file_changes_the_bundle_digest(folder: Path, name: str) -> None:
     assert after.digest != before
 
 
-def _renamed(folder: Path) -> None:
-    (folder / "config.json").rename(folder / "settings.json")
-
-
 def test_renaming_a_file_changes_the_bundle_digest(folder: Path) -> None:
     """Names count, not only contents."""
+    (folder / "a.txt").write_text("notes", "utf-8")
     before = Bundle.load(folder).digest
-    _renamed(folder)
+    (folder / "a.txt").rename(folder / "b.txt")
     assert Bundle.load(folder).digest != before
 
 
 def _drop_weights(folder: Path) -> None:
     for path in folder.glob("*.safetensors"):
         path.unlink()
+
+
+def _index(folder: Path, *shards: str) -> None:
+    names = {f"layer.{number}": shard for number, shard in enumerate(shards)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}), "utf-8")
+
+
+def _closer(**settings: float) -> Callable[[Path], object]:
+    return lambda folder: edit(folder, lambda data: data["pixels"].update(closer=settings))
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -88,6 +99,32 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "remote code": (
         lambda f: (f / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "m.M"}}), "utf-8"),
         "remote code",
+    ),
+    "no config": (lambda f: (f / "config.json").unlink(), "config.json: missing; copy it"),
+    "config not json": (lambda f: (f / "config.json").write_text("{", "utf-8"), "config.json: not JSON"),
+    "config a list": (lambda f: (f / "config.json").write_text("[]", "utf-8"), "holds no JSON object"),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json: missing; copy it"),
+    "no tokenizer config": (
+        lambda f: (f / "tokenizer_config.json").unlink(),
+        "tokenizer_config.json: missing",
+    ),
+    "no processor": (
+        lambda f: (f / "preprocessor_config.json").unlink(),
+        "preprocessor_config.json: missing",
+    ),
+    "no patch size": (
+        lambda f: (f / "preprocessor_config.json").write_text('{"merge_size": 2}', "utf-8"),
+        "preprocessor_config.json: patch_size",
+    ),
+    "no chat template": (lambda f: (f / "chat_template.jinja").unlink(), "chat_template.jinja: missing"),
+    "shard missing": (
+        lambda f: _index(f, "model-1.safetensors", "model-3.safetensors"),
+        "model-3.safetensors",
+    ),
+    "shard too many": (lambda f: _index(f, "model-1.safetensors"), "model-2.safetensors: not named"),
+    "index without map": (
+        lambda f: (f / "model.safetensors.index.json").write_text("{}", "utf-8"),
+        "index.json: no weight_map",
     ),
     "other weights": (lambda f: (f / "model-1.safetensors").write_bytes(b"x"), "SHA-256"),
     "attribute missing": (
@@ -108,6 +145,27 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f, lambda d: d.update(pixels={"min_pixels": 9, "max_pixels": 4})),
         "min_pixels",
     ),
+    "pixels below a token": (
+        lambda f: edit(f, lambda d: d.update(pixels={"min_pixels": 1, "max_pixels": 1023})),
+        "give at least 1024",
+    ),
+    "closer look no closer": (_closer(min_pixels=1, max_pixels=60_000), "closer.max_pixels must be above"),
+    "closer look upside down": (_closer(min_pixels=9e5, max_pixels=8e5), "pixels.closer: "),
+    "closer look never": (_closer(min_pixels=1, max_pixels=9e5, low=0.8, high=0.2), "low is above high"),
+    "language without a prompt": (
+        lambda f: edit(f, lambda d: d["description"].update(languages=["en", "fr"])),
+        "prompts.describe.general has no fr",
+    ),
+    "no description prompt for the rest": (
+        lambda f: edit(f, lambda d: d["prompts"].update(describe={"shoes": {"en": "Describe the shoes."}})),
+        "add 'general'",
+    ),
+    "floor of nothing": (
+        lambda f: edit(f, lambda d: d.update(attribute_floor={"brand": 0.5})),
+        "attribute_floor: brand",
+    ),
+    "empty text": (lambda f: edit(f, lambda d: d["prompts"].update(system={"en": ""})), "prompts.system.en"),
+    "no room to decode": (lambda f: edit(f, lambda d: d.update(batching={"max_sequences": 0})), "batching"),
     "too hot": (lambda f: edit(f, lambda d: d["description"].update(temperature=3)), "temperature"),
 }
 
@@ -179,9 +237,60 @@ def test_wording_falls_back_to_general_and_to_english(category: str, language: s
     assert manifest.questions[0].wording(category, language) == expected
 
 
+CATEGORIES = {
+    "by its own name": ("Shoes", "shoes"),
+    "by a word": ("sneakers", "shoes"),
+    "by the end of a path": ("Women > Shoes > T-Shirts", "apparel"),
+    "in Chinese, inside a longer word": ("男士运动鞋", "shoes"),
+    "by the longer word": ("手机壳", "digital"),
+    "not inside another word": ("showcase", "general"),
+    "unheard of": ("Grand pianos", "general"),
+    "nothing": ("", "general"),
+}
+
+
+@pytest.mark.parametrize("case", CATEGORIES)
+def test_listing_categories_find_their_prompts(case: str) -> None:
+    """Sellers' words for categories become one of the bundle's prompt categories."""
+    listing, expected = CATEGORIES[case]
+    words = {
+        "shoes": ("sneakers", "鞋"),
+        "apparel": ("t-shirts", "壳", "case"),
+        "digital": ("手机壳",),
+    }
+    data = library.manifest("0" * 64, {})
+    manifest = Manifest.model_validate({**data, "prompts": {**data["prompts"], "categories": words}})
+    assert manifest.prompts.category_of(listing) == expected
+
+
+@pytest.mark.parametrize(
+    ("category", "language", "expected"),
+    [("shoes", "en", "shoe"), ("shoes", "zh", "物"), ("shoes", "zh-CN", "物"), ("home", "en", "thing")],
+)
+def test_a_description_is_asked_for_in_its_language_first(
+    category: str, language: str, expected: str
+) -> None:
+    """Where a category lacks a language, the general prompt in that language counts for more."""
+    data = library.manifest("0" * 64, {})
+    describe = {"general": {"en": "thing", "zh": "物"}, "shoes": {"en": "shoe"}}
+    manifest = Manifest.model_validate({**data, "prompts": {**data["prompts"], "describe": describe}})
+    assert manifest.prompts.describe_in(language, category) == expected
+
+
+def test_views_are_cut_as_the_image_processor_says(folder: Path) -> None:
+    """Cells of patch times merge; budgets of the manifest; a closer look where it has one."""
+    data = {"min_pixels": 300_000, "max_pixels": 500_000}
+    edit(folder, lambda manifest: manifest["pixels"].update(closer=data))
+    spec = Bundle.load(folder).view_spec
+    pixels = library.manifest("", {})["pixels"]
+    assert spec.cell == 32
+    assert (spec.first.min_pixels, spec.first.max_pixels) == (pixels["min_pixels"], pixels["max_pixels"])
+    assert spec.closer is not None
+    assert (spec.closer.min_pixels, spec.closer.max_pixels) == (300_000, 500_000)
+
+
 def test_the_embedded_library_names_all_eight_attributes_in_order() -> None:
     """What it cannot see is there too, as `unknown` alone."""
     manifest = Manifest.model_validate(library.manifest("0" * 64, {}))
     assert tuple(manifest.attributes) == ATTRIBUTES
     assert manifest.attributes["material"] == ("unknown",)
-    assert len(manifest.attributes["category"]) == 18
