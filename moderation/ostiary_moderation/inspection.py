@@ -3,27 +3,34 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
 
-from ostiary.v1.image_pb2 import CanonicalImage, ImageFault
-from ostiary.v1.inference_pb2 import CanonicalBytes, InferResponse
+from ostiary.v1.inference_pb2 import InferResponse
 from ostiary.v1.listing_pb2 import Wants
 from ostiary.v1.moderation_pb2 import CheckRequest
-from ostiary.v1.observation_pb2 import Attribute, Description, Observations, PolicyScore
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool, NoDecoderError
-from ostiary_moderation.decode.result import Canonical, Fault
-from ostiary_moderation.detector import DecodedImage, Detections
+from ostiary_moderation.decode.result import Canonical, Fault, Frame
+from ostiary_moderation.detector import DecodedImage
 from ostiary_moderation.detectors.runner import DetectorReport, DetectorRunner
-from ostiary_moderation.engine import Engine, ListingText, Look, LookRequest, QuestionScore
-from ostiary_moderation.views import make_views
+from ostiary_moderation.engine import (
+    Engine,
+    ListingText,
+    Look,
+    LookExpiredError,
+    LookFailedError,
+    LookRequest,
+    OutOfMemoryError,
+)
+from ostiary_moderation.observing import canonical_bytes, observations
+from ostiary_moderation.turns import Turn, Turns
+from ostiary_moderation.views import ImageViews
 
 _log = structlog.get_logger(__name__)
-_SOURCE = "vlm"
 
 
 @dataclass(slots=True)
@@ -37,6 +44,26 @@ class _Stopwatch:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a check asks, without its images."""
+
+    listing: ListingText
+    wants: Wants
+    explicit: bool
+    """The caller has said what it wants, and is not given everything for lack of a word."""
+
+    @classmethod
+    def of(cls, check: CheckRequest) -> "_Asked":
+        words = check.listing
+        listing = ListingText(words.title, words.description, words.category, words.language or "en")
+        wants = Wants(flags=True, description=True, attributes=True)
+        explicit = check.HasField("wants")
+        if explicit:
+            wants.CopyFrom(check.wants)
+        return cls(listing, wants, explicit)
+
+
 class Inspector:
     """Looks at checks. Faulty images are reported and never keep the others from being looked at."""
 
@@ -47,80 +74,136 @@ class Inspector:
         engine: Engine,
         declaration: Declaration,
     ) -> None:
+        """`decoders` make the views that `engine` takes."""
         self._decoders = decoders
         self._runners = runners
         self._engine = engine
         self._declaration = declaration
 
-    async def inspect(self, check: CheckRequest) -> InferResponse:
+    async def inspect(
+        self, check: CheckRequest, turn: Turn | None = None, deadline: float | None = None
+    ) -> InferResponse:
         """Return what is seen of a check with at least one image.
 
-        Raises OstiaryError(UNAVAILABLE) where decoder or model failed through no fault of the images.
+        `turn`: counts the memory that the images take, and lets them wait for it; they are let go of as soon
+        as nothing needs them, so keep no reference to `check`. `deadline`: `time.monotonic()` seconds.
+
+        Raises:
+            OstiaryError: UNAVAILABLE: decoder or model failed through no fault of the images.
+                DEADLINE_EXPIRED: the model had no answer in time.
         """
-        watch = _Stopwatch()
-        outcomes = await self._decode(check, watch)
-        frames = _frames(outcomes)
-        look, reports = await self._look(check, frames, watch) if frames else (None, [])
-        observations = _observations(outcomes, frames, look, reports)
-        self._declaration.declare(observations, flags=_wants(check).flags)
-        if not frames:
-            observations.detectors.extend(runner.info(completed=True) for runner in self._runners)
-        response = InferResponse(observations=observations, canonical=_canonical_bytes(outcomes))
+        turn, watch, asked = turn or Turn(Turns()), _Stopwatch(), _Asked.of(check)
+        files = [image.data for image in check.images]
+        del check
+        outcomes = await self._decode(files, asked, turn, watch)
+        look: Look | None = None
+        reports: list[DetectorReport] = []
+        if any(isinstance(outcome, Canonical) for outcome in outcomes):
+            look, reports = await self._look(asked, outcomes, turn, deadline, watch)
+        observed = observations(outcomes, look, reports)
+        self._declaration.declare(observed, flags=asked.wants.flags)
+        if look is None:
+            observed.detectors.extend(runner.info(completed=True) for runner in self._runners)
+        response = InferResponse(observations=observed, canonical=canonical_bytes(outcomes))
         for stage, seconds in watch.seconds.items():
             response.timings.add(stage=stage).duration.FromNanoseconds(round(seconds * 1e9))
         return response
 
-    async def _decode(self, check: CheckRequest, watch: _Stopwatch) -> list[Canonical | Fault]:
-        started = time.monotonic()
+    async def _decode(
+        self, files: list[bytes], asked: _Asked, turn: Turn, watch: _Stopwatch
+    ) -> list[Canonical | Fault]:
+        """Decode the files, which are forgotten."""
+        started, encoded = time.monotonic(), sum(map(len, files))
+        pixels = asked.wants.flags and bool(self._runners)
+        # Nothing may come between these two: the order of turns is that of images at the decoders.
+        turn.begin(encoded)
+        decoding = [self._decoders.decode(data, pixels=pixels, room=turn.take) for data in files]
+        files.clear()
         try:
-            return await asyncio.gather(*(self._decoders.decode(image.data) for image in check.images))
+            return await asyncio.gather(*decoding)
         except NoDecoderError as error:
             raise OstiaryError(Reason.UNAVAILABLE, "This pod has no image decoder: try another") from error
         finally:
+            turn.give_back(encoded)
             watch.add({"decode": time.monotonic() - started})
 
     async def _look(
-        self, check: CheckRequest, frames: Sequence[DecodedImage], watch: _Stopwatch
+        self,
+        asked: _Asked,
+        outcomes: list[Canonical | Fault],
+        turn: Turn,
+        deadline: float | None,
+        watch: _Stopwatch,
     ) -> tuple[Look, list[DetectorReport]]:
         """Look with the model and, where flags are wanted, with every detector, at the same time."""
-        runners = self._runners if _wants(check).flags else ()
-        asking = asyncio.ensure_future(self._ask(check, frames))
-        detecting = [asyncio.ensure_future(runner.run(frames)) for runner in runners]
+        asking = asyncio.ensure_future(self._ask(asked, _views(outcomes), deadline))
+        detecting = asyncio.ensure_future(self._detect(_pixels(outcomes), turn))
+        # From here on full pixels are the detectors' alone.
+        outcomes[:] = [_without_pixels(outcome) for outcome in outcomes]
         try:
             look = await asking
-            reports = await asyncio.gather(*detecting)
+            reports = await detecting
         finally:
-            for task in (asking, *detecting):
-                task.cancel()
+            asking.cancel()
+            detecting.cancel()
         watch.add({report.info.name: report.seconds for report in reports})
         watch.add(look.timings)
-        return look, list(reports)
+        return look, reports
 
-    async def _ask(self, check: CheckRequest, frames: Sequence[DecodedImage]) -> Look:
-        wants, listing = _wants(check), check.listing
-        spec = self._engine.view_spec
+    async def _detect(self, images: Sequence[DecodedImage], turn: Turn) -> list[DetectorReport]:
+        """Run every detector on the images, then give their memory back; nothing without images."""
+        if not images:
+            return []
+        reports = await asyncio.gather(*(runner.run(images) for runner in self._runners))
+        turn.give_back(sum(image.pixels.nbytes for image in images))
+        return list(reports)
+
+    async def _ask(self, asked: _Asked, images: Sequence[ImageViews], deadline: float | None) -> Look:
         request = LookRequest(
-            images=[await asyncio.to_thread(make_views, frame.pixels, spec) for frame in frames],
-            listing=ListingText(
-                listing.title, listing.description, listing.category, listing.language or "en"
-            ),
-            flags=wants.flags,
-            description=wants.description,
-            attributes=wants.attributes,
+            images=images,
+            listing=asked.listing,
+            flags=asked.wants.flags,
+            description=asked.wants.description,
+            attributes=asked.wants.attributes,
+            deadline=deadline,
+            describe_rejected=asked.explicit and asked.wants.description,
         )
         try:
             return await self._engine.look(request)
+        except LookExpiredError as error:
+            late = "The deadline passed before the model had an answer: allow more time"
+            raise OstiaryError(Reason.DEADLINE_EXPIRED, late) from error
         except Exception as error:  # whatever a model raises, the check is held and not lost
-            _log.exception("model failed", images=[frame.pixels.shape for frame in frames])
-            raise OstiaryError(Reason.UNAVAILABLE, "This pod's model failed: its log says why") from error
+            sizes = [views.first.shape for views in images]
+            _log.error("model failed", views=sizes, exc_info=error)
+            raise OstiaryError(Reason.UNAVAILABLE, _what_failed(error)) from error
 
 
-def _wants(check: CheckRequest) -> Wants:
-    return check.wants if check.HasField("wants") else Wants(flags=True, description=True, attributes=True)
+def _what_failed(error: Exception) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return "An image of the check does not fit into this pod's memory beside its model: try another pod"
+    if isinstance(error, LookFailedError):
+        return "This pod's model gave no answer: its log says why; try another pod"
+    return "This pod's model failed: its log says why"
 
 
-def _frames(outcomes: Sequence[Canonical | Fault]) -> list[DecodedImage]:
-    """Every frame to judge, as pixels, in the order of the images."""
+def _views(outcomes: Sequence[Canonical | Fault]) -> list[ImageViews]:
+    """Every frame to judge, as the model is shown it, in the order of the images."""
+    return [
+        _image_views(outcome, frame)
+        for outcome in outcomes
+        if isinstance(outcome, Canonical)
+        for frame in outcome.frames
+    ]
+
+
+def _image_views(image: Canonical, frame: Frame) -> ImageViews:
+    sizes = zip(frame.views, image.view_sizes, strict=True)
+    return ImageViews(*(np.frombuffer(data, np.uint8).reshape(*size, 3) for data, size in sizes))
+
+
+def _pixels(outcomes: Sequence[Canonical | Fault]) -> list[DecodedImage]:
+    """Every frame to judge, as the detectors are shown it, where pixels were asked for."""
     return [
         DecodedImage(
             index=index,
@@ -130,78 +213,11 @@ def _frames(outcomes: Sequence[Canonical | Fault]) -> list[DecodedImage]:
         for index, outcome in enumerate(outcomes)
         if isinstance(outcome, Canonical)
         for frame in outcome.frames
+        if frame.rgb
     ]
 
 
-def _canonical_bytes(outcomes: Sequence[Canonical | Fault]) -> list[CanonicalBytes]:
-    return [
-        CanonicalBytes(image_index=index, data=outcome.file)
-        for index, outcome in enumerate(outcomes)
-        if isinstance(outcome, Canonical)
-    ]
-
-
-def _observations(
-    outcomes: Sequence[Canonical | Fault],
-    frames: Sequence[DecodedImage],
-    look: Look | None,
-    reports: Sequence[DetectorReport],
-) -> Observations:
-    seen = sum((report.detections for report in reports), Detections())
-    observations = Observations(
-        ocr=seen.ocr,
-        barcodes=seen.barcodes,
-        brands=seen.brands,
-        scores=seen.scores,
-        pdq=seen.pdq,
-        detectors=[report.info for report in reports],
-    )
-    for index, outcome in enumerate(outcomes):
-        if isinstance(outcome, Canonical):
-            observations.images.append(_canonical_image(index, outcome))
-        else:
-            fault = ImageFault(image_index=index, code=outcome.code.value, detail=outcome.detail)
-            observations.faults.append(fault)
-    if look is not None:
-        observations.scores.extend(_scores(look.scores, frames))
-        observations.attributes.extend(
-            Attribute(name=value.name, value=value.value, confidence=value.confidence)
-            for value in look.attributes
-        )
-        if look.description is not None:
-            observations.description.CopyFrom(Description(text=look.description, language=look.language))
-    return observations
-
-
-def _canonical_image(index: int, image: Canonical) -> CanonicalImage:
-    return CanonicalImage(
-        image_index=index,
-        raw_sha256=image.raw_sha256,
-        sha256=image.sha256,
-        media_type=image.media_type,
-        width=image.width,
-        height=image.height,
-        size_bytes=len(image.file),
-        notes=image.notes,
-    )
-
-
-def _scores(scores: Sequence[QuestionScore], frames: Sequence[DecodedImage]) -> list[PolicyScore]:
-    """One score per question and image: that of the frame which speaks most for yes."""
-    highest: dict[tuple[str, str, str, int], QuestionScore] = {}
-    for score in scores:
-        key = (score.policy, score.label, score.question, frames[score.image_index].index)
-        if key not in highest or score.margin > highest[key].margin:
-            highest[key] = score
-    return [
-        PolicyScore(
-            policy=policy,
-            label=label,
-            question=question,
-            image_index=image_index,
-            probability=score.probability,
-            margin=score.margin,
-            source=_SOURCE,
-        )
-        for (policy, label, question, image_index), score in highest.items()
-    ]
+def _without_pixels(outcome: Canonical | Fault) -> Canonical | Fault:
+    if isinstance(outcome, Fault):
+        return outcome
+    return replace(outcome, frames=tuple(replace(frame, rgb=b"", views=()) for frame in outcome.frames))

@@ -9,6 +9,7 @@ import structlog
 
 from ostiary.v1 import inference_pb2
 from ostiary.v1.image_pb2 import Image
+from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.credentials import CredentialSource
@@ -24,11 +25,13 @@ from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
 from ostiary_moderation.service import InferenceService
 from ostiary_moderation.settings import PodSettings
+from ostiary_moderation.turns import TurnLimits, Turns
 
 _log = structlog.get_logger(__name__)
 _SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"]
 # Eight images of 25 MB and the listing; on the way back as many canonical files.
 _MAX_MESSAGE_BYTES = 220_000_000
+_WARM_UP_CHECKS = 3
 
 
 @asynccontextmanager
@@ -71,22 +74,22 @@ async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> In
         stack.callback(runner.close)
     engine = await asyncio.to_thread(load_engine, bundle, settings.threads)
     stack.push_async_callback(engine.close)
-    decoders = await stack.enter_async_context(DecodePool(settings.decode_workers))
+    decoders = await stack.enter_async_context(DecodePool(settings.decode_workers, views=engine.view_spec))
     declaration = Declaration.of(bundle, detectors)
     inspector = Inspector(decoders, runners, engine, declaration)
-    await _warm_up(inspector)
+    await _warm_up(inspector, bundle)
     _log.info("bundle loaded", bundle=bundle.manifest.name, digest=bundle.digest.hex())
-    return InferenceService(
-        inspector,
-        declaration,
-        runners,
-        Gauges(),
-        max_in_flight=settings.max_in_flight,
-        max_queued=settings.max_queued,
-    )
+    limits = TurnLimits(settings.max_in_flight, settings.max_queued, settings.image_memory_mib << 20)
+    return InferenceService(inspector, engine, declaration, runners, Gauges(), Turns(limits))
 
 
-async def _warm_up(inspector: Inspector) -> None:
-    """Send one image all the way: the first caller shall not pay for what is set up on first use."""
+async def _warm_up(inspector: Inspector, bundle: Bundle) -> None:
+    """Send images all the way: the first callers shall not pay for what is set up on first use.
+
+    Several at once in each language: the model takes them as one batch, which is another path than one alone.
+    """
     image = files("ostiary_moderation.detectors").joinpath("examples/contact_zh.png").read_bytes()
-    await inspector.inspect(CheckRequest(images=[Image(data=image)]))
+    description = bundle.manifest.description
+    for language in description.languages if description else ("en",):
+        check = CheckRequest(images=[Image(data=image)], listing=Listing(language=language))
+        await asyncio.gather(*(inspector.inspect(check) for _ in range(_WARM_UP_CHECKS)))

@@ -30,10 +30,14 @@ class PodSettings(BaseModel):
     """Images decoded at once; one process each, and one to spare."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads of the model, and of each detector."""
-    max_in_flight: Annotated[int, Field(ge=1)] = 2
-    """Checks looked at side by side: while one has the model, the next is decoded and read."""
+    max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Checks looked at side by side: the model takes their images together."""
     max_queued: Annotated[int, Field(ge=0)] = 64
     """Checks that may wait; more are refused, with a time to retry after."""
+    image_memory_mib: Annotated[int, Field(ge=1)] = 256
+    """MiB of images that the checks in flight hold together, encoded and decoded; more wait. One check alone
+    may hold more, so that every one is looked at. A photograph of 12 megapixels takes 36 while the detectors
+    look at it, and the views that the model is shown a few."""
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Time that checks in progress get when the pod is told to stop."""
     log_format: Literal["json", "text"] = "json"

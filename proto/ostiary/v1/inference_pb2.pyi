@@ -140,10 +140,13 @@ class StatusResponse(_message.Message):
     MEMORY_USED_BYTES_FIELD_NUMBER: _builtins.int
     MEMORY_TOTAL_BYTES_FIELD_NUMBER: _builtins.int
     GALLERY_DIGEST_FIELD_NUMBER: _builtins.int
+    MEMORY_SPLITS_FIELD_NUMBER: _builtins.int
+    IMAGES_WAITING_FIELD_NUMBER: _builtins.int
+    DESCRIPTIONS_RUNNING_FIELD_NUMBER: _builtins.int
     queued: _builtins.int
-    """Checks waiting for the engine."""
+    """Checks waiting for their turn."""
     in_flight: _builtins.int
-    """Checks being looked at."""
+    """Checks that have it: their images are being decoded and looked at."""
     gpu_utilisation: _builtins.float
     """GPU utilisation, 0 to 1. Unset without a GPU."""
     sm_active: _builtins.float
@@ -154,6 +157,12 @@ class StatusResponse(_message.Message):
     """Memory there is in bytes, of the same kind."""
     gallery_digest: _builtins.bytes
     """Digest of the gallery in use, 32 bytes. Empty: none."""
+    memory_splits: _builtins.int
+    """Batches that the engine split since its start because memory ran out; nothing is lost by it but time."""
+    images_waiting: _builtins.int
+    """Images that wait for the engine."""
+    descriptions_running: _builtins.int
+    """Descriptions that the engine is writing."""
     @_builtins.property
     def bundle(self) -> _observation_pb2.BundleInfo:
         """What is loaded."""
@@ -179,10 +188,13 @@ class StatusResponse(_message.Message):
         memory_used_bytes: _builtins.int = ...,
         memory_total_bytes: _builtins.int = ...,
         gallery_digest: _builtins.bytes = ...,
+        memory_splits: _builtins.int = ...,
+        images_waiting: _builtins.int = ...,
+        descriptions_running: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_gpu_utilisation", b"_gpu_utilisation", "_sm_active", b"_sm_active", "bundle", b"bundle", "gpu_utilisation", b"gpu_utilisation", "sm_active", b"sm_active"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpu_utilisation", b"_gpu_utilisation", "_sm_active", b"_sm_active", "bundle", b"bundle", "capabilities", b"capabilities", "detectors", b"detectors", "gallery_digest", b"gallery_digest", "gpu_utilisation", b"gpu_utilisation", "in_flight", b"in_flight", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "queued", b"queued", "sm_active", b"sm_active"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpu_utilisation", b"_gpu_utilisation", "_sm_active", b"_sm_active", "bundle", b"bundle", "capabilities", b"capabilities", "descriptions_running", b"descriptions_running", "detectors", b"detectors", "gallery_digest", b"gallery_digest", "gpu_utilisation", b"gpu_utilisation", "images_waiting", b"images_waiting", "in_flight", b"in_flight", "memory_splits", b"memory_splits", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "queued", b"queued", "sm_active", b"sm_active"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__gpu_utilisation: _TypeAlias = _typing.Literal["gpu_utilisation"]  # noqa: Y015
     _WhichOneofArgType__gpu_utilisation: _TypeAlias = _typing.Literal["_gpu_utilisation", b"_gpu_utilisation"]  # noqa: Y015

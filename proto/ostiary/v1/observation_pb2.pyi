@@ -354,7 +354,7 @@ class StageTiming(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `prefill`, `score`, `describe`, `infer`, `decide`, `record`."""
+    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Wall-clock time."""

@@ -43,7 +43,7 @@ class RednessEngine:
         return ViewSpec(cell=4, first=PixelRange(16, 1 << 20))
 
     def load(self) -> EngineLoad:
-        return EngineLoad(waiting=0, running=len(self.requests), memory_splits=0)
+        return EngineLoad(waiting=2, running=3, memory_splits=4)
 
     async def look(self, request: LookRequest) -> Look:
         self.requests.append(request)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from io import BytesIO
 
@@ -15,7 +16,9 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_moderation.decode.pool import DecodePool
 from ostiary_moderation.detector import DecodedImage, Detections, Example, load_detectors
 from ostiary_moderation.detectors.runner import DetectorRunner
+from ostiary_moderation.engine import LookExpiredError, LookFailedError, OutOfMemoryError
 from ostiary_moderation.inspection import Inspector
+from ostiary_moderation.turns import Turn, Turns
 
 
 class Faulty:
@@ -33,14 +36,14 @@ class Faulty:
 
 
 @pytest.fixture
-async def decoders() -> AsyncIterator[DecodePool]:
-    async with DecodePool() as pool:
-        yield pool
+def engine() -> RednessEngine:
+    return RednessEngine()
 
 
 @pytest.fixture
-def engine() -> RednessEngine:
-    return RednessEngine()
+async def decoders(engine: RednessEngine) -> AsyncIterator[DecodePool]:
+    async with DecodePool(views=engine.view_spec) as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -147,6 +150,66 @@ async def test_only_what_is_wanted_is_done(
     assert bool(seen.barcodes) is bool(seen.detectors) is bool(seen.calibration) is wants.flags
 
 
+@pytest.mark.parametrize(
+    ("wants", "anyway"),
+    [(None, False), (Wants(flags=True, description=True), True), (Wants(flags=True), False)],
+    ids=["nothing said", "asked for", "not wanted"],
+)
+async def test_a_reject_is_described_for_who_asks(
+    inspector: Inspector, engine: RednessEngine, wants: Wants | None, anyway: bool
+) -> None:
+    """Only a caller that has named the description wants one of what is rejected."""
+    request = check([card("red")])
+    if wants is not None:
+        request.wants.CopyFrom(wants)
+    await inspector.inspect(request)
+    (look,) = engine.requests
+    assert look.describe_rejected is anyway
+
+
+class NotedTurn(Turn):
+    """A turn that keeps what it was asked for and given back, in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(Turns())
+        self.taken: list[int] = []
+        self.returned: asyncio.Queue[int] = asyncio.Queue()
+
+    async def take(self, size: int) -> None:
+        self.taken.append(size)
+        await super().take(size)
+
+    def give_back(self, size: int) -> None:
+        super().give_back(size)
+        self.returned.put_nowait(size)
+
+
+PIXELS = 60 * 40 * 3  # of a card; the model's view of it has as many
+
+
+@pytest.mark.parametrize(
+    ("flags", "decoded"), [(True, 2 * PIXELS), (False, PIXELS)], ids=["flags", "no flags"]
+)
+async def test_pixels_travel_only_for_detectors(inspector: Inspector, flags: bool, decoded: int) -> None:
+    """Without flags the pod takes the canonical file and the model's view alone into memory."""
+    request, turn = check([card("red")]), NotedTurn()
+    request.wants.CopyFrom(Wants(flags=flags, description=True))
+    response = await inspector.inspect(request, turn)
+    assert turn.taken == [len(response.canonical[0].data) + decoded]
+
+
+async def test_memory_is_let_go_of_when_nothing_needs_it(inspector: Inspector, engine: RednessEngine) -> None:
+    """While the model still looks, the encoded file and the detectors' pixels are given back."""
+    engine.hold.clear()
+    turn = NotedTurn()
+    inspecting = asyncio.create_task(inspector.inspect(check([card("red")]), turn))
+    assert [await turn.returned.get() for _ in range(2)] == [len(card("red")), PIXELS]
+    assert not inspecting.done()
+    engine.hold.set()
+    response = await inspecting
+    assert turn.held == len(response.canonical[0].data) + PIXELS
+
+
 async def test_the_listing_reaches_the_model(inspector: Inspector, engine: RednessEngine) -> None:
     """Title, description, category and language go along with the pixels."""
     request = check([card("red")])
@@ -155,17 +218,36 @@ async def test_the_listing_reaches_the_model(inspector: Inspector, engine: Redne
     (look,) = engine.requests
     words = (look.listing.title, look.listing.description, look.listing.category, look.listing.language)
     assert words == ("T", "D", "shoes", "zh")
-    assert look.images[0].shape == (40, 60, 3)
-    assert np.array_equal(look.images[0][0, 0], [255, 0, 0])
+    assert look.images[0].first.shape == (40, 60, 3)
+    assert np.array_equal(look.images[0].first[0, 0], [255, 0, 0])
 
 
-async def test_a_failing_model_makes_the_pod_unavailable(inspector: Inspector, engine: RednessEngine) -> None:
-    """The gateway learns that it was the pod, without what went wrong inside."""
-    engine.error = RuntimeError("a secret")
-    with pytest.raises(OstiaryError, match="model failed") as failure:
+@pytest.mark.parametrize(
+    ("error", "reason", "words"),
+    [
+        (RuntimeError("a secret"), Reason.UNAVAILABLE, "model failed"),
+        (LookFailedError("a secret"), Reason.UNAVAILABLE, "gave no answer"),
+        (OutOfMemoryError("a secret"), Reason.UNAVAILABLE, "does not fit into this pod's memory"),
+        (LookExpiredError("a secret"), Reason.DEADLINE_EXPIRED, "deadline passed"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+async def test_a_failing_model_gives_no_answer(
+    inspector: Inspector, engine: RednessEngine, error: Exception, reason: Reason, words: str
+) -> None:
+    """The gateway learns that it was the pod, or the time, without what went wrong inside."""
+    engine.error = error
+    with pytest.raises(OstiaryError, match=words) as failure:
         await inspector.inspect(check([card("red")]))
-    assert failure.value.reason is Reason.UNAVAILABLE
+    assert failure.value.reason is reason
     assert "secret" not in failure.value.message
+
+
+async def test_the_deadline_reaches_the_model(inspector: Inspector, engine: RednessEngine) -> None:
+    """The model is told until when the answer is waited for; without a deadline, that there is none."""
+    for deadline in (time.monotonic() + 60, None):
+        await inspector.inspect(check([card("red")]), deadline=deadline)
+        assert engine.requests[-1].deadline == deadline
 
 
 async def test_cancelling_a_check_cancels_the_look(inspector: Inspector, engine: RednessEngine) -> None:

@@ -1,6 +1,7 @@
 """InferenceService over mutual TLS: who may call, what is refused, how busy it says it is."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from ostiary_moderation.decode.pool import DecodePool
 from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
 from ostiary_moderation.service import InferenceService
+from ostiary_moderation.turns import TurnLimits, Turns
 
 if TYPE_CHECKING:
     from ostiary.v1.inference_pb2_grpc import InferenceServiceAsyncStub
@@ -70,9 +72,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def running(site: Path) -> AsyncIterator[Running]:
     engine = RednessEngine()
-    async with DecodePool() as decoders:
+    async with DecodePool(views=engine.view_spec) as decoders:
         inspector = Inspector(decoders, [], engine, DECLARATION)
-        service = InferenceService(inspector, DECLARATION, [], Gauges(), max_in_flight=1, max_queued=1)
+        turns = Turns(TurnLimits(max_in_flight=1, max_queued=1))
+        service = InferenceService(inspector, engine, DECLARATION, [], Gauges(), turns)
         builder = ServerBuilder(
             address="localhost:0",
             health_address=None,
@@ -140,8 +143,11 @@ async def test_status_counts_what_waits(running: Running) -> None:
 
 
 async def test_status_says_what_is_loaded(running: Running) -> None:
-    """Bundle, capabilities and memory; nothing about a GPU where there is none."""
+    """Bundle, capabilities, the engine's load, and memory; nothing about a GPU where there is none."""
+    engine_says = running.engine.load()
     status = await running.stub.Status(StatusRequest())
+    assert (status.images_waiting, status.descriptions_running) == (engine_says.waiting, engine_says.running)
+    assert status.memory_splits == engine_says.memory_splits
     assert status.bundle == DECLARATION.bundle
     assert list(status.capabilities) == list(DECLARATION.capabilities)
     assert 0 < status.memory_used_bytes < status.memory_total_bytes
@@ -161,6 +167,28 @@ async def test_a_caller_that_gives_up_frees_the_pod(running: Running) -> None:
     running.engine.hold.set()
     assert (await running.infer()).observations.images
     assert running.engine.cancelled == 2
+
+
+async def test_a_check_whose_time_is_up_in_the_queue_is_not_started(running: Running) -> None:
+    """It is answered DEADLINE_EXPIRED, and the model never hears of it."""
+    running.engine.hold.clear()
+    first = running.infer()
+    await running.engine.entered.get()
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await running.stub.Infer(infer_request(), timeout=0.3)
+    assert from_rpc_error(failure.value).reason is Reason.DEADLINE_EXPIRED
+    running.engine.hold.set()
+    await first
+    assert len(running.engine.requests) == 1
+    assert (await running.stub.Status(StatusRequest())).queued == 0
+
+
+async def test_the_callers_deadline_is_the_models(running: Running) -> None:
+    """What is left of the call's time is what the model is given."""
+    await running.stub.Infer(infer_request(), timeout=50)
+    deadline = running.engine.requests[-1].deadline
+    assert deadline is not None
+    assert 30 < deadline - time.monotonic() < 50
 
 
 async def test_galleries_are_not_served_yet(running: Running) -> None:
