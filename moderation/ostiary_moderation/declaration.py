@@ -20,7 +20,7 @@ class Declaration:
     def of(cls, bundle: Bundle, detectors: Sequence[Detector]) -> "Declaration":
         """Declare a bundle and its detectors: what either can judge, the pod can."""
         manifest = bundle.manifest
-        policies = {*manifest.capabilities, *(name for detector in detectors for name in detector.policies)}
+        policies = {*manifest.judged, *(name for detector in detectors for name in detector.policies)}
         return cls(
             bundle=BundleInfo(
                 name=manifest.name,

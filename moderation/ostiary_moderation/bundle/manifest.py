@@ -86,6 +86,33 @@ class Batching(Strict):
     prefill_tokens: int = Field(default=16_384, ge=1)
 
 
+class LoadPoint(Strict):
+    """Measured with so many checks in the engine's hands at once."""
+
+    concurrency: int = Field(ge=1)
+    describe: bool
+    checks_per_second: float = Field(ge=0.0)
+    p50_ms: float = Field(ge=0.0)
+    p95_ms: float = Field(ge=0.0)
+
+
+class CapacityProfile(Strict):
+    """What a machine does with this bundle, as `ostiary model profile --write` measured it.
+
+    `pixels`: of the images looked at. `rss_mb`, `gpu_mb`: memory of the process at its peak, in 2^20 bytes.
+    """
+
+    machine: str
+    versions: dict[str, str]
+    measured: str = Field(description="Date, ISO 8601.")
+    threads: int = Field(ge=1)
+    pixels: tuple[int, int] = Field(description="Height and width of the first look.")
+    load_seconds: float = Field(ge=0.0)
+    rss_mb: float = Field(ge=0.0)
+    gpu_mb: float = Field(default=0.0, ge=0.0)
+    points: tuple[LoadPoint, ...]
+
+
 class Manifest(Strict):
     """What `bundle.yaml` holds."""
 
@@ -103,6 +130,16 @@ class Manifest(Strict):
     pixels: PixelBudget
     description: DescriptionSettings | None = None
     batching: Batching = Batching()
+    capacity: CapacityProfile | None = None
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Capabilities but for policies none of whose questions is calibrated: no target precision could ever
+        make these fire, and silence is no judgement.
+        """
+        asked = {question.policy for question in self.questions}
+        calibrated = {question.policy for question in self.questions if question.calibration.table}
+        return tuple(policy for policy in self.capabilities if policy in calibrated or policy not in asked)
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
@@ -115,6 +152,7 @@ class Manifest(Strict):
             raise ValueError(f"capabilities: add {sorted(unlisted)}, which questions judge")
         if unknown := sorted(set(self.attribute_floor) - set(self.attributes)):
             raise ValueError(f"attribute_floor: {', '.join(unknown)}: no such attribute")
+        _check_attribute_prompts(self.attributes, self.prompts)
         if self.description:
             _check_languages(self.description.languages, self.prompts)
         return self
@@ -130,6 +168,16 @@ def _check_attributes(attributes: Mapping[str, Sequence[str]]) -> None:
             raise ValueError(
                 f"attributes.{name}: at most {MAX_OPTIONS} different values, `unknown` among them"
             )
+
+
+def _check_attribute_prompts(attributes: Mapping[str, Sequence[str]], prompts: Prompts) -> None:
+    if FALLBACK_CATEGORY in prompts.attribute:
+        return
+    seen = [name for name, values in attributes.items() if len(values) > 1]
+    if missing := [name for name in seen if name not in prompts.attribute]:
+        raise ValueError(
+            f"prompts.attribute: has no {', '.join(missing)}; add it, or {FALLBACK_CATEGORY!r} for the rest"
+        )
 
 
 def _check_languages(languages: Sequence[str], prompts: Prompts) -> None:

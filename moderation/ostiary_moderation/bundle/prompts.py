@@ -58,20 +58,21 @@ class Answers(Strict):
 class Prompts(Strict):
     """Texts by language. `system` is the rulebook; `describe` goes by prompt category, then by language.
 
-    `attribute` holds the placeholder `{name}`; lettered options follow it. `categories`: words that listing
-    categories are called by, for each prompt category.
+    `attribute` goes by attribute, then by language; `general` is for the rest and may hold the placeholder
+    `{name}`. Lettered options follow it. `categories`: words that listing categories are called by, for each
+    prompt category.
     """
 
     system: Texts
     describe: Annotated[dict[str, Texts], Field(min_length=1)]
-    attribute: Texts
+    attribute: Annotated[dict[str, Texts], Field(min_length=1)]
     answers: Answers = Answers()
     categories: dict[str, tuple[Text, ...]] = Field(default_factory=dict)
 
-    @field_validator("describe", mode="before")
+    @field_validator("describe", "attribute", mode="before")
     @classmethod
-    def _of_every_category(cls, value: Any) -> Any:
-        """Plain texts by language are meant for every category."""
+    def _for_all(cls, value: Any) -> Any:
+        """Plain texts by language are meant for every category, or attribute."""
         plain = isinstance(value, dict) and value and all(isinstance(text, str) for text in value.values())
         return {FALLBACK_CATEGORY: value} if plain else value
 
@@ -114,7 +115,8 @@ class Prompts(Strict):
 
     def attribute_in(self, language: str, name: str) -> str:
         """Question for one attribute in a language, without its options."""
-        return localised(self.attribute, language).replace("{name}", name)
+        texts = self.attribute.get(name) or self.attribute.get(FALLBACK_CATEGORY) or {}
+        return localised(texts, language).replace("{name}", name)
 
 
 def _last_place(word: str, text: str) -> int | None:

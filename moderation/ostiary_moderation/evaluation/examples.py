@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostiary_moderation.bundle import Manifest
 from ostiary_moderation.evaluation.overlays import Overlays
-from ostiary_moderation.evaluation.photos import LabelledPhoto
+from ostiary_moderation.evaluation.photos import LabelledPhoto, open_upright, read_rows
+
+_ANSWERS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,28 @@ def make_examples(
         flags = {label: label == kind for label in labels}
         yield Example(photo.file, False, flags, _drawn(overlays, photo, kind, draw.random()))
         yield Example(photo.file, False, none, _drawn(overlays, photo, None, draw.random()))
+
+
+def read_answers(path: Path, manifest: Manifest) -> list[Example]:
+    """Examples from a CSV of file (relative to it), question and label (yes or no).
+
+    Raises ValueError, in words, for a row that names no image, question or answer.
+    """
+    labels = {question.id: question.label for question in manifest.questions}
+    known: dict[Path, dict[str, bool]] = {}
+    for row in read_rows(path, {"file", "question", "label"}):
+        image, answer = path.parent / row["file"], _ANSWERS.get(row["label"].strip().lower())
+        if row["question"] not in labels or answer is None or not image.is_file():
+            raise ValueError(
+                f"{path}: {row['file']}, {row['question']}, {row['label']}: give an image that is there, one "
+                f"of the questions {', '.join(labels)}, and yes or no"
+            )
+        known.setdefault(image, {})[labels[row["question"]]] = answer
+    return [Example(str(image), False, flags, _opened(image)) for image, flags in known.items()]
+
+
+def _opened(path: Path) -> Callable[[], NDArray[np.uint8]]:
+    return lambda: open_upright(path)
 
 
 def _untouched(overlays: Overlays, photo: LabelledPhoto) -> Callable[[], NDArray[np.uint8]]:

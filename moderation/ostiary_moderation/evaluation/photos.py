@@ -8,6 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
 # Column of labels.csv → the attribute that it is the truth of. `kids` is True or False.
 _COLUMNS = {"label": "category", "colour": "colour", "pattern": "pattern", "kids": "audience"}
 _AUDIENCE = {"true": "kids", "false": "adults"}
@@ -30,7 +34,7 @@ def read_labelled(folder: Path, colours: Path | None = None) -> tuple[LabelledPh
     in words, for an index that is missing or names files that are not there.
     """
     index = folder / "labels.csv"
-    more = {row["file"]: _labels(row) for row in _rows(colours, {"file", "colour"})} if colours else {}
+    more = {row["file"]: _labels(row) for row in read_rows(colours, {"file", "colour"})} if colours else {}
     photos = tuple(
         LabelledPhoto(
             folder / row["file"],
@@ -38,7 +42,7 @@ def read_labelled(folder: Path, colours: Path | None = None) -> tuple[LabelledPh
             row.get("sender") or row["file"],
             {**_labels(row), **more.pop(row["file"], {})},
         )
-        for row in _rows(index, {"file"})
+        for row in read_rows(index, {"file"})
     )
     if missing := next((photo.path for photo in photos if not photo.path.is_file()), None):
         raise ValueError(f"{index}: names {missing.name}, but {missing} is not there")
@@ -71,7 +75,14 @@ def of_senders(photos: Collection[LabelledPhoto], senders: Collection[str]) -> t
     return chosen
 
 
-def _rows(path: Path, needed: Collection[str]) -> Iterator[dict[str, str]]:
+def open_upright(path: Path) -> NDArray[np.uint8]:
+    """A photograph's pixels as a pod would see them: H × W × 3, sRGB, turned as its camera says."""
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def read_rows(path: Path, needed: Collection[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file. Raises ValueError, in words, when it is missing or lacks a column."""
     if not path.is_file():
         raise ValueError(f"{path}: missing; give a CSV file with the columns {', '.join(sorted(needed))}")
     with path.open(newline="", encoding="utf-8-sig") as stream:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ostiary_moderation.evaluation.photos import LabelledPhoto
+from ostiary_moderation.evaluation.photos import LabelledPhoto, open_upright
 from ostiary_moderation.training.lettering import chinese_fonts
 from ostiary_moderation.training.photos import Photo
 from ostiary_moderation.training.scenes import Recipe, make_scene
@@ -31,8 +30,7 @@ class RenderedOverlays:
 
     def untouched(self, photo: LabelledPhoto) -> NDArray[np.uint8]:
         """The photograph itself."""
-        with Image.open(photo.path) as image:
-            return np.asarray(image.convert("RGB"))
+        return open_upright(photo.path)
 
     def draw(self, rng: random.Random, photo: LabelledPhoto, kind: str | None) -> NDArray[np.uint8]:
         """One overlay of the kind, or one benign overlay; now and then a benign one beside it."""

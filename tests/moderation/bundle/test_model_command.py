@@ -38,8 +38,10 @@ def test_inspect_of_nothing_is_an_error_in_words(tmp_path: Path) -> None:
     assert "no such bundle folder" in result.output
 
 
-@pytest.mark.parametrize("command", ["train", "inspect"])
+@pytest.mark.parametrize("command", ["train", "inspect", "init", "eval", "calibrate", "profile"])
 def test_help_shows_an_example(command: str) -> None:
     """Every command can be copied from its help."""
     result = CliRunner().invoke(app, [command, "--help"])
-    assert f"Example: ostiary model {command}" in " ".join(result.output.split())
+    words = " ".join(result.output.split())
+    assert "Example" in words
+    assert f"ostiary model {command} " in words

@@ -81,7 +81,7 @@ def _spoken(manifest: Manifest) -> tuple[list[str], list[str]]:
         *prompts.describe.values(),
         *(text for each in manifest.questions for text in each.text.values()),
     ]
-    texts += [prompts.system, prompts.attribute]
+    texts += [prompts.system, *prompts.attribute.values()]
     categories = {*prompts.describe, *(name for question in manifest.questions for name in question.text)}
     return sorted({language for text in texts for language in text}), sorted(categories)
 
