@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove clean
+.PHONY: help setup demo test lint proto prove bench-engine bench-gpu clean
 help:  ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Ostiary needs Python 3.11 or newer with venv: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -39,6 +39,12 @@ proto: $(READY)  ## Regenerate the stubs beside the .proto files.
 
 prove: $(READY)  ## Show the promises: make prove PROMISES=2,3
 	$(BIN)/python -m bench.prove --promises '$(PROMISES)'
+
+bench-engine: $(READY)  ## The pod beside its peers, on this CPU: make bench-engine QUICK=1 RESUME=1
+	$(BIN)/python -m bench.engine $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))
+
+bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA.
+	$(BIN)/python -m bench.gpu
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist .ostiary .mypy_cache .ruff_cache .pytest_cache .hypothesis
