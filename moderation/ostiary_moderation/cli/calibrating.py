@@ -25,6 +25,7 @@ from ostiary_moderation.cli.shared import (
 
 if TYPE_CHECKING:
     from ostiary_moderation.bundle import Bundle, Calibration
+    from ostiary_moderation.evaluation import LabelledPhoto
     from ostiary_moderation.evaluation.examples import Example
 
 
@@ -43,6 +44,9 @@ def calibrate(
         float, typer.Option(min=0.001, max=0.999, help="Share of positives that probabilities are meant for.")
     ] = 0.1,
     limit: Annotated[int, typer.Option(min=0, help=LIMIT)] = 0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often something is drawn over each photograph.")
+    ] = 2,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn; another than eval's.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help=THREADS)] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print, and write nothing.")] = False,
@@ -62,7 +66,7 @@ def calibrate(
     loaded = load(bundle)
     try:
         if photos is not None:
-            examples = _drawn(loaded, photos, senders, limit, seed)
+            examples = _drawn(loaded, choose_photos(photos, None, loaded, senders, limit), rounds, seed)
         else:
             examples = _given(loaded, answers)
     except ValueError as error:
@@ -77,7 +81,7 @@ def calibrate(
     _tell(loaded, fitted, after, as_json)
 
 
-def _drawn(bundle: Bundle, photos: Path, senders: Senders, limit: int, seed: int) -> Sequence[Example]:
+def _drawn(bundle: Bundle, photos: Sequence[LabelledPhoto], rounds: int, seed: int) -> Sequence[Example]:
     """Overlays drawn over photographs. Raises ValueError in words."""
     from ostiary_moderation.evaluation.examples import judged_labels, make_examples
 
@@ -85,8 +89,8 @@ def _drawn(bundle: Bundle, photos: Path, senders: Senders, limit: int, seed: int
     labels = judged_labels(bundle.manifest, rendered)
     if not labels:
         raise ValueError(f"nothing that {bundle.manifest.name} asks can be drawn: give --answers")
-    chosen = choose_photos(photos, None, bundle, senders, limit)
-    return list(make_examples(chosen, labels, rendered, seed))
+    turns = range(seed, seed + rounds)
+    return [example for turn in turns for example in make_examples(photos, labels, rendered, turn)]
 
 
 def _given(bundle: Bundle, answers: Path | None) -> Sequence[Example]:

@@ -44,7 +44,8 @@ def wilson(successes: int, n: int) -> Figure:
     share, z2 = successes / n, _Z * _Z
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Figure(share, max(0.0, centre - half), min(1.0, centre + half), n)
+    # The interval holds the share; only rounding could say otherwise.
+    return Figure(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)
 
 
 def bootstrap(

@@ -18,7 +18,7 @@ id: torn_packaging
 policy: damaged_goods
 label: torn_packaging
 text:
-  general: {en: Is the packaging torn?, zh: 包装是否破损？}
+  general: {en: "Is the packaging torn?", zh: "包装是否破损？"}
 calibration:
   slope: 0.5
   intercept: -1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from itertools import product
 from string import ascii_uppercase
 from typing import Any
@@ -88,7 +87,7 @@ def _spoken(manifest: Manifest) -> tuple[list[str], list[str]]:
 
 def _tokens(
     manifest: Manifest, processor: ImageOnlyProcessor, language: str, category: str
-) -> Mapping[str, int]:
+) -> dict[str, int]:
     """How many tokens each part of a check takes."""
     frame = processor.frame(manifest.prompts.system_in(language))
 
