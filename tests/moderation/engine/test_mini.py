@@ -19,7 +19,7 @@ from ostiary_moderation.engines import load_engine
 from ostiary_moderation.evaluation.metrics import area_under_curve
 from ostiary_moderation.training.photos import Photo
 from ostiary_moderation.training.scenes import CLEAN, Recipe, make_scene
-from ostiary_moderation.views import ImageViews
+from ostiary_moderation.views import ImageViews, make_views
 
 QR_ONLY = Recipe(qr_code=1, contact_details=0, note=0, garment=0, lookalike=0, vary=False)
 
@@ -40,7 +40,7 @@ async def engine(mini: Bundle) -> AsyncIterator[Engine]:
 
 def seen(pixels: NDArray[np.uint8], engine: Engine) -> list[ImageViews]:
     """One image as the engine is shown it."""
-    return seen(pixels, engine)
+    return [make_views(pixels, engine.view_spec)]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     paths = [folder / f"{index}.png" for index in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
-    return [Photo(path, "dress", "adults", "0") for path in paths]
+    return [Photo(path, "dress", "red", "plain", "adults", "0") for path in paths]
 
 
 def test_it_is_small(mini: Bundle) -> None:

@@ -1,4 +1,4 @@
-"""The image-only processor gives what the stock one gives, and positions are the model's own."""
+"""Prompts are what the stock processor makes, and answers are read as they are meant."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from transformers import Qwen3VLProcessor
 
-from ostiary_moderation.bundle import Bundle, BundleError
-from ostiary_moderation.engine import ListingText
-from ostiary_moderation.engines.qwen3_vl.positions import image_prompt_positions
-from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
+from moderation.engine.checkpoints import Parts
+from ostiary_moderation.bundle import BundleError
 from ostiary_moderation.engines.qwen3_vl.prompts import cut, lettered, messages
-from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook, choose
-from ostiary_moderation.views import make_views
+from ostiary_moderation.engines.qwen3_vl.questions import choose
+from ostiary_moderation.views import ImageViews
 
 
 class StockProcessor(Qwen3VLProcessor):
@@ -31,46 +28,27 @@ class StockProcessor(Qwen3VLProcessor):
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_prefix_equals_the_stock_processor(
-    processor: ImageOnlyProcessor, tiny: Bundle, pictures: list[NDArray[np.uint8]], index: int
+def test_prompts_equal_the_stock_processor(
+    parts: Parts, pictures: list[NDArray[np.uint8]], views: list[ImageViews], index: int
 ) -> None:
     """Same tokens, same image mask, same grid, and pixels within one level of 255."""
-    frame = QuestionBook(tiny.manifest, processor).frame(ListingText())
-    question = frame.question("Is there a QR code?")
-    prefix = processor.prefix(make_views(pictures[index], tiny.view_spec).first, frame)
-    stock = StockProcessor(processor._image_processor, processor._tokenizer)
-    size = {"shortest_edge": tiny.manifest.pixels.min_pixels, "longest_edge": tiny.manifest.pixels.max_pixels}
+    pack, budget = parts.pack(), parts.bundle.manifest.pixels
+    frame = parts.book.frame("en")
+    question = frame.question("Describe the product in English.")
+    stock = StockProcessor(parts.processor._image_processor, parts.processor._tokenizer)
+    size = {"shortest_edge": budget.min_pixels, "longest_edge": budget.max_pixels}
     theirs = stock(text=[frame.before + question], images=[pictures[index]], size=size, return_tensors="np")
-    ours = [*prefix.ids.tolist(), *processor.encode(question)]
-    assert ours == theirs["input_ids"][0].tolist()
-    assert prefix.image_mask.tolist() == theirs["mm_token_type_ids"][0][: len(prefix.ids)].tolist()
-    assert prefix.grid == tuple(theirs["image_grid_thw"][0])
-    assert np.abs(prefix.patches - theirs["pixel_values"]).max() <= 2 / 255
+    assert pack.describe is not None
+    ours = parts.prompt(views[index].first, pack, pack.describe)
+    for name in ("input_ids", "mm_token_type_ids", "image_grid_thw"):
+        assert ours[name].tolist() == theirs[name].tolist()
+    assert np.abs(ours["pixel_values"].numpy() - theirs["pixel_values"]).max() <= 2 / 255
 
 
-@pytest.mark.parametrize("grid", [(1, 1), (9, 7), (7, 9), (3, 20)])
-def test_positions_equal_the_models_own(model: Any, grid: tuple[int, int]) -> None:
-    """Computed from the grid alone, they are what the model computes from the whole prompt."""
-    before, after = 5, 4
-    types = torch.tensor([[0] * before + [1] * (grid[0] * grid[1]) + [0] * after])
-    expected, _ = model.model.get_rope_index(
-        torch.zeros_like(types), types, image_grid_thw=torch.tensor([[1, 2 * grid[0], 2 * grid[1]]])
-    )
-    np.testing.assert_array_equal(image_prompt_positions(before, *grid, after), expected[:, 0].numpy())
-
-
-def test_pixels_stay_inside_the_budget(processor: ImageOnlyProcessor, tiny: Bundle) -> None:
-    """A large photograph becomes no more visual tokens than the manifest allows."""
-    frame = QuestionBook(tiny.manifest, processor).frame(ListingText())
-    view = make_views(np.zeros((1600, 1200, 3), np.uint8), tiny.view_spec).first
-    prefix = processor.prefix(view, frame)
-    assert prefix.image_mask.sum() * 1024 <= tiny.manifest.pixels.max_pixels
-
-
-def test_an_answer_of_two_tokens_is_refused(processor: ImageOnlyProcessor) -> None:
+def test_an_answer_of_two_tokens_is_refused(parts: Parts) -> None:
     """Its probability could not be read from one logit."""
     with pytest.raises(BundleError, match="must be one"):
-        processor.single("Yes, certainly")
+        parts.processor.single("Yes, certainly")
 
 
 def test_a_template_that_moves_the_question_is_refused() -> None:
@@ -90,3 +68,19 @@ def test_the_likeliest_letter_wins_with_its_share() -> None:
     value = choose("colour", ("red", "blue", "unknown"), np.array([0.0, 2.0, 0.0], np.float32))
     assert value.value == "blue"
     assert value.confidence == pytest.approx(np.exp(2) / (np.exp(2) + 2))
+
+
+def test_below_the_floor_a_value_is_unknown() -> None:
+    """Its confidence is kept, and so is the ranking."""
+    logits = np.array([0.0, 2.0, 0.0], np.float32)
+    sure = choose("colour", ("red", "blue", "unknown"), logits, floor=0.7)
+    unsure = choose("colour", ("red", "blue", "unknown"), logits, floor=0.9)
+    assert (sure.value, unsure.value) == ("blue", "unknown")
+    assert (unsure.confidence, unsure.ranking) == (sure.confidence, sure.ranking)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_letter_that_is_no_number_is_an_error(bad: float) -> None:
+    """NaN must not become a value."""
+    with pytest.raises(ArithmeticError, match="colour"):
+        choose("colour", ("red", "unknown"), np.array([0.0, bad], np.float32))

@@ -1,37 +1,32 @@
-"""The engine: one dedicated thread owns the model; requests wait for it without holding up the event loop."""
+"""The engine as callers see it: asynchronous, with the model in a thread of its own behind a queue."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from queue import SimpleQueue
+
+import torch
 
 from ostiary_moderation.bundle import Bundle, Manifest
-from ostiary_moderation.engine import (
-    AttributeValue,
-    EngineLoad,
-    Look,
-    LookExpiredError,
-    LookFailedError,
-    LookRequest,
-    QuestionScore,
-)
+from ostiary_moderation.engine import EngineLoad, Look, LookFailedError, LookRequest
+from ostiary_moderation.engines.qwen3_vl.answering import Answering
 from ostiary_moderation.engines.qwen3_vl.loading import load_model, load_processor
+from ostiary_moderation.engines.qwen3_vl.loop import EngineLoop, Inbox
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.questions import QuestionBook
-from ostiary_moderation.engines.qwen3_vl.runner import Runner
+from ostiary_moderation.engines.qwen3_vl.request import LookWork
+from ostiary_moderation.engines.qwen3_vl.runner import Runner, Sizes
+from ostiary_moderation.engines.qwen3_vl.scheduler import Scheduler
 from ostiary_moderation.views import ViewSpec
 
 
-class LookCancelledError(Exception):
-    """The caller went away, or the engine closed, before the look was finished."""
-
-
 class Qwen3VLEngine:
-    """An Engine over a Qwen3-VL checkpoint of any size."""
+    """An Engine over a Qwen3-VL checkpoint of any size. `threads`: CPU threads for arithmetic."""
 
     def __init__(
         self,
@@ -41,14 +36,18 @@ class Qwen3VLEngine:
         runner: Runner,
         threads: int,
     ) -> None:
-        self._manifest = manifest
         self._view_spec = view_spec
-        self._processor = processor
-        self._runner = runner
         self._book = QuestionBook(manifest, processor)
-        self._stop = runner.stop_tokens
-        self._closed = threading.Event()
-        self._thread = ThreadPoolExecutor(1, "engine", initializer=_use_threads, initargs=(threads,))
+        answering = Answering(manifest, self._book, view_spec.cell, runner.stop_tokens, processor.decode)
+        batching = manifest.batching
+        self._inbox: Inbox = SimpleQueue()
+        self._loop = EngineLoop(
+            self._inbox, Scheduler(batching.max_sequences, batching.prefill_tokens), runner, answering
+        )
+        self._door = threading.Lock()  # nothing may be put into the inbox after it was closed
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, args=(threads,), name="engine", daemon=True)
+        self._thread.start()
 
     @property
     def view_spec(self) -> ViewSpec:
@@ -56,70 +55,62 @@ class Qwen3VLEngine:
         return self._view_spec
 
     def load(self) -> EngineLoad:
-        """One look at a time; the others wait in the thread's own queue."""
-        return EngineLoad(0, 0, 0)
+        """What there is to do now. Any thread may ask."""
+        load = self._loop.load()
+        return replace(load, waiting=load.waiting + self._inbox.qsize())
 
     async def look(self, request: LookRequest) -> Look:
-        """Looks at the images, in the order in which requests came. See `Engine.look`."""
+        """Looks at the images. See `Engine.look`."""
         _validate(request, self._view_spec)
-        if self._closed.is_set():
-            raise LookFailedError("the engine is closed")
-        gone = threading.Event()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Look] = loop.create_future()
+        language = self._book.language(request.listing.language)
+        work = LookWork(request, language, time.monotonic(), partial(_tell, loop, answer))
+        with self._door:
+            if self._closed:
+                raise LookFailedError("the engine is closed")
+            self._inbox.put(work)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, request, gone)
-        except LookCancelledError as error:
-            raise LookFailedError("the engine closed while it was looking") from error
+            return await answer
         finally:
-            gone.set()
+            work.cancelled = True
 
     async def close(self) -> None:
         """Stops the work in hand between two forward passes and ends the thread. Idempotent."""
-        self._closed.set()
-        await asyncio.to_thread(self._thread.shutdown, wait=True)
+        with self._door:
+            if not self._closed:
+                self._closed = True
+                self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
 
-    def _look(self, request: LookRequest, gone: threading.Event) -> Look:
-        def checkpoint() -> None:
-            if request.deadline is not None and time.monotonic() > request.deadline:
-                raise LookExpiredError("the deadline passed")
-            if gone.is_set() or self._closed.is_set():
-                raise LookCancelledError
-
-        language = self._language(request)
-        frame = self._book.frame(request.listing)
-        timings = dict.fromkeys(("wait", "look", "closer", "describe"), 0.0)
-        scores: list[QuestionScore] = []
-        attributes: list[AttributeValue] = []
-        description: str | None = None
-        for index, image in enumerate(request.images if request.flags else request.images[:1]):
-            checkpoint()
-            with _timed(timings, "look"):
-                prefilled = self._runner.prefill(self._processor.prefix(image.first, frame))
-            with _timed(timings, "look"):
-                if request.flags:
-                    branches = self._book.policy_branches(request.listing, frame)
-                    scores += self._book.scores(self._runner.score(prefilled, branches, checkpoint), index)
-                if request.attributes and index == 0:
-                    branches = self._book.attribute_branches(request.listing, frame)
-                    attributes = self._book.attributes(self._runner.score(prefilled, branches, checkpoint))
-            if request.description and index == 0 and self._manifest.description:
-                with _timed(timings, "describe"):
-                    tokens = self._book.describe_tokens(language, frame)
-                    limit = self._manifest.description.max_new_tokens
-                    written = self._runner.decode(prefilled, tokens, limit, self._stop, checkpoint)
-                    description = self._processor.decode(written)
-        return Look(tuple(scores), tuple(attributes), description, language, timings)
-
-    def _language(self, request: LookRequest) -> str:
-        """The language to describe in: the one asked for where the bundle has it, else the bundle's first."""
-        spoken = self._manifest.description.languages if self._manifest.description else ("en",)
-        asked = request.listing.language
-        return next((language for language in (asked, asked.split("-")[0]) if language in spoken), spoken[0])
+    def _run(self, threads: int) -> None:
+        torch.set_num_threads(threads)  # torch counts them for each calling thread
+        try:
+            self._loop.run()
+        finally:
+            with self._door:
+                self._closed = True
+            self._loop.abandon()
 
 
 def open_engine(bundle: Bundle, threads: int) -> Qwen3VLEngine:
     """Loads a bundle. `threads`: CPU threads for arithmetic, at least 1. Raises BundleError."""
-    processor, runner = load_processor(bundle), Runner(load_model(bundle))
-    return Qwen3VLEngine(bundle.manifest, bundle.view_spec, processor, runner, threads)
+    manifest, spec = bundle.manifest, bundle.view_spec
+    processor = load_processor(bundle)
+    memory = sizes(bundle, QuestionBook(manifest, processor))
+    runner = Runner(load_model(bundle), *processor.statistics, memory)
+    return Qwen3VLEngine(manifest, spec, processor, runner, threads)
+
+
+def sizes(bundle: Bundle, book: QuestionBook) -> Sizes:
+    """What a runner sets memory aside for."""
+    settings, spec = bundle.manifest.description, bundle.view_spec
+    pixels = (spec.closer or spec.first).max_pixels
+    longest = book.longest_prompt(-(-pixels // spec.cell**2))
+    if settings is None:
+        return Sizes(0, longest)
+    rows = bundle.manifest.batching.max_sequences
+    return Sizes(rows, longest + settings.max_new_tokens, settings.temperature)
 
 
 def _validate(request: LookRequest, spec: ViewSpec) -> None:
@@ -135,17 +126,16 @@ def _validate(request: LookRequest, spec: ViewSpec) -> None:
                 raise ValueError(f"image {index}: {view.shape}; make views with the engine's view_spec")
 
 
-def _use_threads(threads: int) -> None:
-    """Runs in the engine's thread: torch counts threads per calling thread."""
-    import torch
+def _tell(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Look], outcome: Look | Exception) -> None:
+    """Hands an outcome from the engine's thread to the caller, who may be gone."""
+    with suppress(RuntimeError):  # the caller's loop has closed
+        loop.call_soon_threadsafe(_settle, answer, outcome)
 
-    torch.set_num_threads(threads)
 
-
-@contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        timings[stage] += time.perf_counter() - start
+def _settle(answer: asyncio.Future[Look], outcome: Look | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)

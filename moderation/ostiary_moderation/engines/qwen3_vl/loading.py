@@ -48,7 +48,7 @@ def load_processor(bundle: Bundle) -> ImageOnlyProcessor:
         tokenizer = AutoTokenizer.from_pretrained(bundle.folder, **_LOCAL)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise BundleError(f"{bundle.folder}: processor files do not load: {error}") from error
-    processor = ImageOnlyProcessor(image_processor, tokenizer, bundle.manifest.pixels)
+    processor = ImageOnlyProcessor(image_processor, tokenizer)
     with _located(bundle.folder):
         check_marks(processor, config)
         check_answers(bundle.manifest, processor)
@@ -111,10 +111,10 @@ def _precision(bundle: Bundle, config: Any, device: torch.device) -> dict[str, A
             "pip install 'ostiary[nf4]'"
         )
     text = config.get_text_config()
-    for name, size in (("hidden_size", text.hidden_size), ("intermediate_size", text.intermediate_size)):
-        if size % _BLOCK:
+    for field in ("hidden_size", "intermediate_size"):
+        if (size := int(getattr(text, field))) % _BLOCK:
             raise BundleError(
-                f"{bundle.folder}/config.json: text_config.{name} is {size}; nf4 needs a multiple of "
+                f"{bundle.folder}/config.json: text_config.{field} is {size}; nf4 needs a multiple of "
                 f"{_BLOCK}: choose another dtype in {MANIFEST}"
             )
     compute = torch.bfloat16 if device.type == "cuda" else torch.float32

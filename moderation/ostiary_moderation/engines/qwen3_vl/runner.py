@@ -1,122 +1,283 @@
-"""Forward passes over one image: prefill once, then every question as a branch on the same cache.
+"""Forward passes: a batch of images with all their questions, and one more token for every description.
 
-The one place that computes with torch. Not thread-safe: one thread owns a runner.
+Not thread-safe: one thread owns a runner. The model's own position state is never used: other requests would
+change it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
+from torch.nn.functional import linear
 
-from ostiary_moderation.engines.qwen3_vl.positions import text_positions
-from ostiary_moderation.engines.qwen3_vl.processor import Prefix
-from ostiary_moderation.engines.qwen3_vl.questions import Branch
+from ostiary_moderation.engines.qwen3_vl.attention import group_mask
+from ostiary_moderation.engines.qwen3_vl.cache import RowCache, Rows
+from ostiary_moderation.engines.qwen3_vl.graphs import StepGraphs
+from ostiary_moderation.engines.qwen3_vl.packs import Pack, lay_out
+from ostiary_moderation.engines.qwen3_vl.text_tower import TextTower
+from ostiary_moderation.engines.qwen3_vl.vision_tower import VisionTower
 
-Checkpoint = Callable[[], None]  # raises to stop the work between two forward passes
+_PLANS_KEPT = 128
+# A layer's intermediate results of so many tokens stay in a CPU core's cache.
+_CPU_TOKENS = 512
+_CPU_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
+
+KeysValues = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass
-class Prefilled:
-    """Keys and values of a prefix. The cache grows while a branch runs and is cropped back after it."""
+@dataclass(frozen=True)
+class Sizes:
+    """What a runner sets memory aside for. `rows`: descriptions written at once; `max_length`: tokens of the
+    longest, prompt and image included. `temperature`: 0 is greedy.
+    """
 
-    cache: Any
-    length: int  # tokens
+    rows: int
+    max_length: int
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a prefill found. `logits`: for each image, for each question, those of its answers. `first`: for
+    each image the first token of its description, -1 where it has no row or where the model's answer is not
+    a number.
+    """
+
+    logits: list[list[NDArray[np.float32]]]
+    first: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Constants of a forward pass over one grid with one pack, on the device."""
+
+    tail: torch.Tensor  # embeddings (tokens, width)
+    angles: tuple[torch.Tensor, torch.Tensor]
+    mask: torch.Tensor
+    ends: torch.Tensor
+    answer_rows: torch.Tensor  # of the head, (answers, width)
+    columns: list[NDArray[np.intp]]
+    rulebook: list[KeysValues]
+    prompt: int  # tokens that a description continues
     next_position: int
 
 
 class Runner:
-    """Runs a loaded model. Positions are always given: the model's own come from state that other requests
-    change.
-    """
+    """Runs a loaded model. `mean`, `deviation`: what its image processor normalises channels with."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, mean: list[float], deviation: list[float], sizes: Sizes) -> None:
         self._device = model.device
-
-    @torch.inference_mode()
-    def prefill(self, prefix: Prefix) -> Prefilled:
-        """Computes the keys and values of a prefix."""
-        cache = DynamicCache(config=self._model.config.text_config)
-        self._model.model(
-            input_ids=self._tensor(prefix.ids)[None],
-            position_ids=self._tensor(prefix.positions)[:, None],
-            pixel_values=self._tensor(prefix.patches),
-            image_grid_thw=torch.tensor([prefix.grid], device=self._device),
-            mm_token_type_ids=self._tensor(prefix.image_mask)[None],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return Prefilled(cache, len(prefix.ids), prefix.next_position)
-
-    @torch.inference_mode()
-    def score(
-        self, prefilled: Prefilled, branches: Sequence[Branch], checkpoint: Checkpoint
-    ) -> list[NDArray[np.float32]]:
-        """Logits of each branch's answers at its end. The cache is left as it was."""
-        results = []
-        for branch in branches:
-            checkpoint()
-            try:
-                logits = self._extend(prefilled, branch.tokens, 0)
-            finally:
-                self._crop(prefilled)
-            results.append(logits[list(branch.answers)].float().cpu().numpy())
-        return results
-
-    @torch.inference_mode()
-    def decode(
-        self,
-        prefilled: Prefilled,
-        tokens: Sequence[int],
-        limit: int,
-        stop: frozenset[int],
-        checkpoint: Checkpoint,
-    ) -> list[int]:
-        """Greedy continuation of a branch: at most `limit` tokens, without the stop token that ended it."""
-        written: list[int] = []
-        try:
-            logits = self._extend(prefilled, tokens, 0)
-            while (token := int(logits.argmax())) not in stop:
-                written.append(token)
-                if len(written) == limit:
-                    break
-                checkpoint()
-                logits = self._extend(prefilled, [token], len(tokens) + len(written) - 1)
-        finally:
-            self._crop(prefilled)
-        return written
+        self._stop = _stop_tokens(model)
+        with torch.inference_mode():
+            self._vision = VisionTower(model.model.visual, mean, deviation)
+            self._text = TextTower(model.model.language_model)
+            self._head = model.lm_head.weight
+            text, shape = self._text, (sizes.rows, self._text.kv_heads, sizes.max_length, self._text.head_dim)
+            self._cache = RowCache(text.layers, shape, text.dtype, self._device)
+            self._angles = text.angles(torch.arange(sizes.max_length, device=self._device).expand(3, -1))
+        self._temperature = sizes.temperature
+        self._merge = model.config.vision_config.spatial_merge_size * model.config.vision_config.patch_size
+        self._rulebooks: dict[tuple[int, ...], list[KeysValues]] = {}
+        self._plans: dict[tuple[int, int, Pack], _Plan] = {}
+        self._graphs = StepGraphs(self._step, self._device, sizes.rows, sizes.max_length)
 
     @property
     def stop_tokens(self) -> frozenset[int]:
         """Tokens that end a description."""
-        generation = self._model.generation_config.eos_token_id
-        ids = generation if generation is not None else self._model.config.text_config.eos_token_id
-        return frozenset([ids] if isinstance(ids, int) else ids or [])
+        return self._stop
 
-    def _extend(self, prefilled: Prefilled, tokens: Sequence[int], offset: int) -> torch.Tensor:
-        """Feeds tokens that stand `offset` tokens behind the prefix; logits (vocabulary,) after the last."""
-        positions = text_positions(prefilled.next_position + offset, len(tokens))
-        output = self._model(
-            input_ids=torch.tensor([list(tokens)], device=self._device),
-            position_ids=self._tensor(positions)[:, None],
-            past_key_values=prefilled.cache,
-            use_cache=True,
-            logits_to_keep=1,
+    @torch.inference_mode()
+    def prefill(
+        self,
+        views: Sequence[NDArray[np.uint8]],
+        pack: Pack,
+        rows: Sequence[int | None],
+        dice: Sequence[NDArray[np.float32] | None] | None = None,
+    ) -> Answers:
+        """Asks a pack about images of one size, H × W × 3 each.
+
+        Where an image has a row, keys and values of its prompt are kept there for `decode`, with `dice`, the
+        numbers that its description is drawn with (max_new_tokens,).
+        """
+        height, width = views[0].shape[:2]
+        plan = self._plan(height // self._merge, width // self._merge, pack)
+        each = len(views)
+        if self._device.type == "cpu":
+            each = max(1, _CPU_TOKENS // plan.mask.shape[-1])
+        logits: list[list[NDArray[np.float32]]] = []
+        first: list[int] = []
+        for start in range(0, len(views), each):
+            part = slice(start, start + each)
+            some = self._some(views[part], plan, rows[part], dice[part] if dice else None)
+            logits += some.logits
+            first += some.first
+        return Answers(logits, first)
+
+    @torch.inference_mode()
+    def decode(self, first: int, count: int, longest: int) -> list[int]:
+        """One more token for each of the rows from `first`, the longest of which holds `longest` tokens.
+
+        Returns the tokens; they are also the next to be fed.
+        """
+        self._graphs.run(first, count, longest + 1)
+        tokens: list[int] = self._cache.tokens[first : first + count].tolist()
+        return tokens
+
+    @torch.inference_mode()
+    def move(self, source: int, target: int) -> None:
+        """Copies a row over another."""
+        self._cache.move(source, target)
+
+    def ran_out_of_memory(self, error: Exception) -> bool:
+        """Whether an error says so; cached blocks are handed back, so that a smaller batch finds room."""
+        if not isinstance(error, torch.OutOfMemoryError) and _CPU_ALLOCATOR not in str(error):
+            return False
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return True
+
+    def _some(
+        self,
+        views: Sequence[NDArray[np.uint8]],
+        plan: _Plan,
+        rows: Sequence[int | None],
+        dice: Sequence[NDArray[np.float32] | None] | None,
+    ) -> Answers:
+        pixels = torch.from_numpy(np.stack(views)).to(self._device)
+        features = self._vision.forward(pixels)
+        tail = plan.tail.expand(len(views), -1, -1)
+        states = torch.cat([features.tokens.to(tail.dtype), tail], 1)
+        kept = [index for index, row in enumerate(rows) if row is not None]
+        images = slice(None) if len(kept) == len(rows) else torch.tensor(kept, device=self._device)
+        taken = self._taken([row for row in rows if row is not None])
+
+        def remember(layer: int, keys: torch.Tensor, values: torch.Tensor) -> KeysValues:
+            known_keys, known_values = plan.rulebook[layer]
+            batch = len(keys)
+            keys = torch.cat([known_keys.expand(batch, -1, -1, -1), keys], 2)
+            values = torch.cat([known_values.expand(batch, -1, -1, -1), values], 2)
+            if kept:
+                prompt = slice(0, plan.prompt)
+                self._cache.fill(layer, taken, keys[images, :, prompt], values[images, :, prompt])
+            return keys, values
+
+        ends = self._text.forward(
+            states, plan.angles, plan.mask, remember, ends=plan.ends, deepstack=features.deepstack
         )
-        logits: torch.Tensor = output.logits[0, -1]
-        return logits
+        first = [-1] * len(views)
+        if kept:
+            thrown = [dice[index] for index in kept] if dice else []
+            written = self._begin(ends[images, 0], taken, plan, thrown)
+            for index, token in zip(kept, written, strict=True):
+                first[index] = token
+        asked = ends[:, len(ends[0]) - len(plan.columns) :]
+        logits = linear(asked, plan.answer_rows).float().cpu().numpy()
+        picked = [[image[i, columns] for i, columns in enumerate(plan.columns)] for image in logits]
+        return Answers(picked, first)
 
-    def _crop(self, prefilled: Prefilled) -> None:
-        """Back to the prefix alone. `crop` counts the tokens to drop as a negative number."""
-        surplus = prefilled.cache.get_seq_length() - prefilled.length
-        if surplus:
-            prefilled.cache.crop(-surplus)
+    def _begin(
+        self, states: torch.Tensor, rows: Rows, plan: _Plan, dice: Sequence[NDArray[np.float32] | None]
+    ) -> list[int]:
+        """Starts the descriptions of some rows from the states (rows, width) at the ends of their prompts."""
+        if drawn := [numbers for numbers in dice if numbers is not None]:
+            numbers = torch.from_numpy(np.stack(drawn)).to(self._device)
+            self._cache.dice[rows, plan.prompt - 1 : plan.prompt - 1 + numbers.shape[1]] = numbers
+        logits = linear(states, self._head)
+        tokens = self._choose(logits, self._cache.dice[rows, plan.prompt - 1])
+        self._cache.start(rows, plan.prompt, tokens, plan.next_position)
+        fine = torch.isfinite(logits.sum(-1))
+        written: list[int] = torch.where(fine, tokens, -1).tolist()
+        return written
 
-    def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
+    def _step(self, first: int, count: int, longest: int) -> None:
+        """One token for rows `first … first + count - 1`, in place: everything that it reads and writes stays
+        where it is, so that it can be captured and replayed.
+        """
+        cache, rows = self._cache, slice(first, first + count)
+        lengths, positions = cache.lengths[rows], cache.positions[rows]
+        cache.mask[rows].scatter_(1, lengths[:, None], 0.0)
+        cos, sin = self._angles
+        states = self._text.forward(
+            self._text.embed(cache.tokens[rows])[:, None],
+            (cos[positions, None], sin[positions, None]),
+            cache.mask[rows, None, None, :longest],
+            partial(cache.append, first=first, longest=longest),
+        )
+        dice = cache.dice[rows].gather(1, lengths[:, None])[:, 0]
+        cache.tokens[rows] = self._choose(linear(states[:, 0], self._head), dice)
+        cache.advance(first, count)
+
+    def _choose(self, logits: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:
+        """The likeliest tokens, or tokens drawn with `dice`, (rows,)."""
+        if self._temperature == 0.0:
+            if logits.device.type == "cpu":  # torch's own takes ten times as long there
+                return torch.from_numpy(logits.float().numpy().argmax(-1))
+            return logits.argmax(-1)
+        shares = torch.softmax(logits.float() / self._temperature, -1).cumsum(-1)
+        return (shares < dice[:, None] * shares[:, -1:]).sum(-1)
+
+    def _taken(self, rows: Sequence[int]) -> Rows:
+        """Rows as an index; of consecutive ones as a slice, which copies faster."""
+        if rows and list(rows) == list(range(rows[0], rows[0] + len(rows))):
+            return slice(rows[0], rows[0] + len(rows))
+        return torch.tensor(rows, device=self._device)
+
+    def _plan(self, rows: int, columns: int, pack: Pack) -> _Plan:
+        """The constants of a grid and a pack, kept for those of late."""
+        key = (rows, columns, pack)
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            plan = self._work_out(rows, columns, pack)
+            if len(self._plans) == _PLANS_KEPT:
+                del self._plans[next(iter(self._plans))]
+        self._plans[key] = plan  # the last in the order of use
+        return plan
+
+    def _work_out(self, rows: int, columns: int, pack: Pack) -> _Plan:
+        layout, text, device = lay_out(pack, rows, columns), self._text, self._device
+        tail = torch.tensor(pack.tail, dtype=torch.long, device=device)
+        seen = torch.from_numpy(layout.mask).to(device)
+        answers = torch.tensor(pack.answers, dtype=torch.long, device=device)
+        return _Plan(
+            tail=text.embed(tail),
+            angles=text.angles(torch.from_numpy(layout.positions).to(device)),
+            mask=group_mask(seen, text.group, text.dtype),
+            ends=torch.from_numpy(layout.ends).to(device),
+            answer_rows=self._head[answers],
+            columns=pack.columns(),
+            rulebook=self._rulebook(pack.rulebook),
+            prompt=pack.prompt(rows * columns),
+            next_position=layout.next_position,
+        )
+
+    def _rulebook(self, tokens: tuple[int, ...]) -> list[KeysValues]:
+        """Keys and values of the text before every image, for each layer; computed once."""
+        if tokens not in self._rulebooks:
+            known: list[KeysValues] = []
+
+            def remember(layer: int, keys: torch.Tensor, values: torch.Tensor) -> KeysValues:
+                known.append((keys, values))
+                return keys, values
+
+            text, length = self._text, len(tokens)
+            causal = torch.ones(length, length, dtype=torch.bool, device=self._device).tril()
+            text.forward(
+                text.embed(torch.tensor(tokens, device=self._device))[None],
+                text.angles(torch.arange(length, device=self._device).expand(3, -1)),
+                group_mask(causal, text.group, text.dtype),
+                remember,
+            )
+            self._rulebooks[tokens] = known
+        return self._rulebooks[tokens]
+
+
+def _stop_tokens(model: Any) -> frozenset[int]:
+    generation = model.generation_config.eos_token_id
+    ids = generation if generation is not None else model.config.text_config.eos_token_id
+    return frozenset([ids] if isinstance(ids, int) else ids or [])
