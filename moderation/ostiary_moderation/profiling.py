@@ -45,6 +45,7 @@ class Limits:
 async def profile(bundle: Bundle, limits: Limits, report: Report) -> CapacityProfile:
     """The profile of a bundle with its own batching, at each concurrency, without and with descriptions."""
     started = time.perf_counter()
+    Bundle.load(bundle.folder)  # measuring the files is a part of loading
     engine = await asyncio.to_thread(load_engine, bundle, limits.threads)
     load_seconds = time.perf_counter() - started
     try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostiary_moderation.cli.shared import THREADS, fail, load, say, to_the_end
+from ostiary_moderation.cli.shared import THREADS, apart, fail, load, say, to_the_end
 
 if TYPE_CHECKING:
-    from ostiary_moderation.bundle import Bundle
+    from ostiary_moderation.bundle import Batching, Bundle
+    from ostiary_moderation.profiling import Limits
 
 
 def profile(
@@ -28,16 +30,16 @@ def profile(
 
     At 1, 8 and 32 checks at once, without and with descriptions. With --write the bundle's digest changes.
     """
-    from ostiary_moderation.profiling import Limits, best_batching
+    from ostiary_moderation.profiling import Limits
     from ostiary_moderation.profiling import profile as run
 
     loaded = load(bundle)
     limits = Limits(seconds, threads, p95_ms or None, memory_mb or None)
     batching = loaded.manifest.batching
     if tune:
-        batching = to_the_end(lambda: best_batching(loaded, limits, say))
+        batching = to_the_end(lambda: apart(_tune, loaded, limits))
     tuned = replace(loaded, manifest=loaded.manifest.model_copy(update={"batching": batching}))
-    found = to_the_end(lambda: run(tuned, limits, say))
+    found = to_the_end(lambda: asyncio.run(run(tuned, limits, say)))
     facts: dict[str, Any] = {"batching": batching.model_dump(), "capacity": found.model_dump(mode="json")}
     digest = _write(loaded, facts) if write else None
     if as_json:
@@ -49,6 +51,12 @@ def profile(
     )
     typer.echo(f"batching: {batching.max_sequences} rows, {batching.prefill_tokens} tokens")
     typer.echo(f"written; the digest is now {digest}" if digest else "not written: --write stores it")
+
+
+def _tune(bundle: Bundle, limits: Limits) -> Batching:
+    from ostiary_moderation.profiling import best_batching
+
+    return asyncio.run(best_batching(bundle, limits, say))
 
 
 def _write(bundle: Bundle, facts: dict[str, Any]) -> str:

@@ -5,11 +5,13 @@ wrong.
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sys
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ProcessPoolExecutor
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ostiary_moderation.evaluation import LabelledPhoto
     from ostiary_moderation.evaluation.rendering import RenderedOverlays
 
+P = ParamSpec("P")
 T = TypeVar("T")
 PHOTOS = "Folder with labels.csv (file, label, kids, sender; colour and pattern where known) and the photos."
 THREADS = "CPU threads for the model's arithmetic."
@@ -78,17 +81,23 @@ def with_engine(bundle: Bundle, threads: int, work: Callable[[Engine], Coroutine
         finally:
             await engine.close()
 
-    return to_the_end(main)
+    return to_the_end(lambda: asyncio.run(main()))
 
 
-def to_the_end(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Runs a coroutine; what a bundle, a file or the model fails for ends the command with one line."""
+def to_the_end(work: Callable[[], T]) -> T:
+    """Does the work; what a bundle, a file or the model fails for ends the command with one line."""
     try:
-        return asyncio.run(main())
+        return work()
     except (ValueError, OSError) as error:
         fail(error)
     except (RuntimeError, ArithmeticError) as error:
         fail(f"the model failed: {error}")
+
+
+def apart(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """Calls in a process of its own, so that what it loads counts towards nobody else's memory."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **options).result()
 
 
 def overlays() -> RenderedOverlays:
