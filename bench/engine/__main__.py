@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -147,6 +148,8 @@ def _options() -> argparse.Namespace:
 
 def main() -> int:
     """Run; the exit status is 0 where every bar is met."""
+    # As Ctrl-C does: servers are stopped on the way out, and finished arms are kept.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     options = _options()
     arms = named([name for name in options.arms.split(",") if name])
     for arm in arms:

@@ -15,7 +15,7 @@ from bench.engine.plan import SLO_SECONDS, Cell, Plan
 from bench.engine.process import ServerProcess
 from bench.engine.statistics import steady_rate
 
-_GIVE_UP = 5.0  # times the SLO
+_GIVE_UP = 3.0  # times the SLO
 
 
 @dataclass(frozen=True)

@@ -61,27 +61,29 @@ class Plan:
 
 def full() -> Plan:
     """At most 40 minutes on two quiet cores. Cells whose figures are held to a bar run in every repeat."""
-    both, loads = (True, False), (0.5, 0.8, 1.2, 2.0)
-    closed = [Cell("closed", wanted, 8.0, 3, clients=clients) for wanted in both for clients in (1, 8, 32)]
-    opened = [
-        Cell("open", wanted, 8.0, 3 if load == 0.8 else 1, load=load) for wanted in both for load in loads
-    ]
+    both = (True, False)
+    closed = [Cell("closed", wanted, 7.0, 3, clients=clients) for wanted in both for clients in (1, 8, 32)]
+    loaded = [Cell("open", wanted, 7.0, 3, load=0.8) for wanted in both]
+    once = [Cell("open", wanted, 6.0, 1, load=load) for wanted in both for load in (0.5, 1.2, 2.0)]
     copies = [
-        Cell("closed", True, 8.0, 1, clients=8, duplicates=0.3),
-        Cell("open", True, 8.0, 1, load=0.8, duplicates=0.3),
+        Cell("closed", True, 7.0, 1, clients=8, duplicates=0.3),
+        Cell("open", True, 6.0, 1, load=0.8, duplicates=0.3),
     ]
-    cells = (*closed, *copies, *opened)
-    return Plan("full", cells, 3, 160, warm_up=2.0, run_up=20.0, drain=4.0, agreement=16)
+    cells = (*closed, *loaded, *copies, *once)
+    return Plan("full", cells, 3, 160, warm_up=2.0, run_up=15.0, drain=4.0, agreement=16)
 
 
 def quick() -> Plan:
     """Six to eight minutes: enough to see that every arm works and about where it stands."""
-    both = (True, False)
-    closed = [Cell("closed", wanted, 3.0, 2, clients=clients) for wanted in both for clients in (1, 8, 32)]
-    opened = [Cell("open", True, 4.0, 2, load=0.8), Cell("open", True, 4.0, 1, load=2.0)]
-    copies = [Cell("closed", True, 3.0, 1, clients=8, duplicates=0.3)]
-    cells = (*closed, *copies, *opened)
-    return Plan("quick", cells, 2, 40, warm_up=1.0, run_up=8.0, drain=2.0, agreement=8)
+    held = [
+        Cell("closed", wanted, 3.0, 2, clients=clients) for wanted in (True, False) for clients in (8, 32)
+    ]
+    once = [
+        Cell("closed", True, 2.0, 1, clients=1),
+        Cell("closed", True, 3.0, 1, clients=8, duplicates=0.3),
+        Cell("open", True, 5.0, 1, load=0.8),
+    ]
+    return Plan("quick", (*held, *once), 2, 40, warm_up=1.0, run_up=6.0, drain=2.0, agreement=8)
 
 
 def smoke() -> Plan:
