@@ -79,7 +79,11 @@ def _ray(site: Site) -> Launch:
     port = free_port()
     script = str(PEERS / "ray_server.py")
     # It writes into the home folder; the run's own will do. Usage statistics would be sent over the network.
-    env = {"HOME": str(site.folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    env = {
+        "HOME": str(site.folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # its five seconds are short for a small machine
+    }
     command = [str(environments.python("ray")), script, str(site.task), str(port)]
     return Launch(command, http(raw), port, env)
 

@@ -27,6 +27,7 @@ class Answered:
     detail: str = ""
 
 
+_POLL = 0.05
 Send = Callable[[], Awaitable[Answered]]
 
 
@@ -73,11 +74,19 @@ def poisson(rate: float, seconds: float, seed: int) -> list[float]:
 
 
 async def closed_loop(
-    send: Send, clients: int, seconds: float, *, run_up: float, drain: float, clock: Clock
+    send: Send,
+    clients: int,
+    seconds: float,
+    *,
+    run_up: float,
+    drain: float,
+    clock: Clock,
+    enough: int = 0,
 ) -> LoadRun:
     """Ask with `clients` at once; measure `seconds`, from when every client has had one answer.
 
-    The run-up lasts at most `run_up` seconds. Requests under way at the end get `drain` seconds.
+    The run-up lasts at most `run_up` seconds. With fewer than `enough` answers, it is measured for longer, at
+    most three times as long. Requests under way at the end get `drain` seconds.
     """
     run = LoadRun()
     served: set[int] = set()
@@ -94,12 +103,15 @@ async def closed_loop(
                 all_served.set()
             if answer.outcome != "answered":
                 # A refusal comes at once: without a pause the client would ask thousands of times a second.
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_POLL)
 
     tasks = [asyncio.create_task(client(number)) for number in range(clients)]
     await _at_most(run_up, all_served.wait())
     run.start = run.samples[-1].done if run.samples else clock()
+    before = len(run.samples)
     await _at_most(max(0.0, run.start + seconds - clock()), _failure(tasks))
+    while len(run.samples) - before < enough and clock() < run.start + 3 * seconds:
+        await asyncio.sleep(_POLL)
     run.end = clock()
     over.set()
     _, pending = await asyncio.wait(tasks, timeout=drain)

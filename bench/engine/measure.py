@@ -16,6 +16,7 @@ from bench.engine.process import ServerProcess
 from bench.engine.statistics import steady_rate
 
 _GIVE_UP = 3.0  # times the SLO
+_ENOUGH = 20  # answers, so that a rate is over several batches
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,13 @@ async def measure(
 
     if cell.kind == "closed":
         run = await closed_loop(
-            send, cell.clients, cell.seconds, run_up=plan.run_up, drain=plan.drain, clock=time.monotonic
+            send,
+            cell.clients,
+            cell.seconds,
+            run_up=plan.run_up,
+            drain=plan.drain,
+            clock=time.monotonic,
+            enough=_ENOUGH,
         )
     else:
         due = poisson(cell.load * capacity, cell.seconds, seed)
@@ -90,7 +97,7 @@ def summarise(cell: Cell, run: LoadRun, cpu_seconds: float) -> CellResult:
     return CellResult(
         cell=cell.name,
         rate=_rate(cell, run, answered),
-        good=good / cell.seconds if samples else None,
+        good=good / (run.end - run.start if cell.kind == "closed" else cell.seconds) if samples else None,
         offered=offered,
         shed=_share(outcomes["shed"], offered),
         late=_share(outcomes["late"], offered),
@@ -104,7 +111,7 @@ def summarise(cell: Cell, run: LoadRun, cpu_seconds: float) -> CellResult:
 
 def _rate(cell: Cell, run: LoadRun, answered: Sequence[Sample]) -> float | None:
     if cell.kind == "closed":
-        return steady_rate(sorted(sample.done for sample in answered), run.start, run.end)
+        return steady_rate([sample.done for sample in answered], run.start, run.end)
     return len(answered) / (run.end - run.start) if answered else None
 
 

@@ -50,9 +50,10 @@ def steady_rate(completions: Sequence[float], start: float, end: float) -> float
     """Completions a second within (start, end], from one completion to another.
 
     Batches complete in bursts: a window that is cut by the clock would count one burst too many or too few.
-    `start` should be the time of a completion; the window ends with the last one at or before `end`.
+    `start` should be the time of a completion; the window ends with the last one at or before `end`. None
+    where they span less than half of the window: one burst alone says nothing of a rate.
     """
     inside = [time for time in completions if start < time <= end]
-    if not inside or inside[-1] <= start:
+    if not inside or max(inside) - start < (end - start) / 2:
         return None
     return len(inside) / (max(inside) - start)

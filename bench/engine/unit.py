@@ -89,7 +89,7 @@ class Unit:
                 cell, client, server, images, self._plan, capacity=capacity, seed=seed
             )
             results.append(result)
-            if cell.kind == "closed" and result.rate:
+            if cell.kind == "closed" and not cell.duplicates and result.rate:
                 self._capacity[cell.description] = max(self._capacity.get(cell.description, 0.0), result.rate)
             rate = "no answer" if result.rate is None else f"{result.rate:.2f} checks/s"
             self._tell(f"{self._arm.name} #{self._repeat + 1} {cell.name}: {rate} {result.trouble}".rstrip())

@@ -133,6 +133,19 @@ async def test_a_closed_loop_asks_with_so_many_at_once() -> None:
     assert 0 < len(run.measured) < len(run.samples)
 
 
+async def test_a_closed_loop_is_measured_until_there_is_enough() -> None:
+    """A window in which too little was answered is drawn out; to three times its length and no more."""
+
+    async def send() -> Answered:
+        await asyncio.sleep(0)
+        return Answered("answered")
+
+    short = await closed_loop(send, 1, 0.01, run_up=1.0, drain=1.0, clock=time.monotonic)
+    drawn_out = await closed_loop(send, 1, 0.01, run_up=1.0, drain=1.0, clock=time.monotonic, enough=10**9)
+    assert short.end - short.start < drawn_out.end - drawn_out.start
+    assert drawn_out.end - drawn_out.start >= 0.03
+
+
 async def test_a_closed_loop_does_not_wait_for_ever() -> None:
     """Requests that never end are cut off after the drain, and counted."""
 

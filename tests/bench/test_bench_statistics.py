@@ -42,8 +42,9 @@ def test_bursts_do_not_bend_a_rate(size: int, interval: float, cut: float) -> No
 
 
 def test_an_empty_window_has_no_rate() -> None:
-    """No completion after the first: no figure."""
+    """No completion after the first, or a single burst: no figure."""
     assert steady_rate([1.0], 1.0, 5.0) is None
+    assert steady_rate([1.0, 1.01, 1.02], 1.0, 5.0) is None
 
 
 def test_a_spread_is_over_the_repeats_that_have_a_figure() -> None:
