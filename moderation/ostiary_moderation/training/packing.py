@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ostiary_moderation.engines.qwen3_vl.packs import branch_mask
 from ostiary_moderation.engines.qwen3_vl.positions import image_prompt_positions, text_positions
 
 IGNORE = -100
@@ -52,15 +53,6 @@ def pack(
     lengths = [block[0].shape[1] for block in blocks]
     tail = [text_positions(start, length) for length in lengths]
     return Pack(ids, targets, np.concatenate([positions, *tail], axis=1), branch_mask(len(prefix), lengths))
-
-
-def branch_mask(prefix: int, branches: Sequence[int]) -> NDArray[np.bool_]:
-    """Causal within the prefix and within each branch; branches see the prefix and not one another."""
-    owner = np.concatenate([np.zeros(prefix, np.int64), *(np.full(n, i + 1) for i, n in enumerate(branches))])
-    same = owner[:, None] == owner[None, :]
-    causal = np.tril(np.ones((len(owner), len(owner)), np.bool_))
-    seen: NDArray[np.bool_] = causal & (same | (owner[None, :] == 0))
-    return seen
 
 
 def _block(

@@ -263,10 +263,10 @@ class SmallMemory:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return self._runner.prefill(views, *rest)
 
-    def decode(self, first: int, count: int, longest: int) -> list[int]:
+    def decode(self, first: int, count: int, longest: int, part: bool) -> list[int]:
         if count > self.rows:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self._runner.decode(first, count, longest)
+        return self._runner.decode(first, count, longest, part)
 
 
 async def test_out_of_memory_splits_batches_and_loses_nothing(parts: Parts, views: Views) -> None:

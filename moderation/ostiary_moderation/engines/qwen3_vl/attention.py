@@ -40,8 +40,14 @@ def group_mask(seen: torch.Tensor, group: int, dtype: torch.dtype) -> torch.Tens
     """What `grouped_attention` takes, from a boolean mask (Q, K), True where a query sees a key.
 
     Additive: a boolean mask would be turned into numbers anew in every layer, and some attention kernels
-    add it as 0 and 1.
+    add it as 0 and 1. Its rows start at multiples of eight numbers: GPU kernels would copy it otherwise.
     """
-    additive = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-    additive.masked_fill_(~seen, float("-inf"))
-    return additive.repeat(group, 1)[None, None]
+    queries, keys = seen.shape
+    additive = torch.zeros(group, queries, aligned(keys), dtype=dtype, device=seen.device)
+    additive[:, :, :keys].masked_fill_(~seen, float("-inf"))
+    return additive.flatten(0, 1)[None, None, :, :keys]
+
+
+def aligned(length: int) -> int:
+    """The next multiple of eight."""
+    return -(-length // 8) * 8

@@ -20,7 +20,7 @@ class StepGraphs:
     """Runs `step(first, count, longest)` for rows of a cache of `rows` × `max_length`.
 
     A graph is captured for row counts 1, 2, 4, 8 … `rows` and for a few lengths, the first time that each is
-    needed. Rows beyond `count` compute into themselves; nobody reads them before they are filled anew.
+    needed. Rows beyond `count` compute into themselves: nobody reads them before they are filled anew.
     """
 
     def __init__(self, step: Step, device: torch.device, rows: int, max_length: int) -> None:
@@ -28,9 +28,12 @@ class StepGraphs:
         self._captures = device.type == "cuda"
         self._graphs: dict[tuple[int, int], Any] = {}
 
-    def run(self, first: int, count: int, longest: int) -> None:
-        """One step for rows `first … first + count - 1`, of which the longest then holds `longest` tokens."""
-        if not self._captures or first:  # parts of a step that memory ran out in
+    def run(self, first: int, count: int, longest: int, part: bool) -> None:
+        """One step for rows `first … first + count - 1`, of which the longest then holds `longest` tokens.
+
+        `part`: other rows are in use too and must stay as they are.
+        """
+        if not self._captures or part:
             self._step(first, count, longest)
             return
         key = self._rounded(count, longest)

@@ -47,7 +47,7 @@ class Runs(Protocol):
         """Asks a pack about images."""
         ...
 
-    def decode(self, first: int, count: int, longest: int) -> list[int]:
+    def decode(self, first: int, count: int, longest: int, part: bool) -> list[int]:
         """One more token for some rows."""
         ...
 
@@ -154,7 +154,7 @@ class EngineLoop:
 
     def _decode(self, step: Decode[Image]) -> list[int]:
         images = step.sequences
-        return self._runner.decode(step.first, len(images), max(image.held for image in images))
+        return self._runner.decode(step.first, len(images), max(image.held for image in images), step.part)
 
     def _describe(self, images: Sequence[Image], tokens: Sequence[int]) -> None:
         """Takes the next token of every description in; ends those that it ends."""

@@ -16,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import linear
 
-from ostiary_moderation.engines.qwen3_vl.attention import group_mask
+from ostiary_moderation.engines.qwen3_vl.attention import aligned, group_mask
 from ostiary_moderation.engines.qwen3_vl.cache import RowCache, Rows
 from ostiary_moderation.engines.qwen3_vl.graphs import StepGraphs
 from ostiary_moderation.engines.qwen3_vl.packs import Pack, lay_out
 from ostiary_moderation.engines.qwen3_vl.text_tower import TextTower
 from ostiary_moderation.engines.qwen3_vl.vision_tower import VisionTower
 
-_PLANS_KEPT = 128
+_PLAN_BYTES = 256 << 20  # of masks kept; a large image's takes some megabytes
 # A layer's intermediate results of so many tokens stay in a CPU core's cache.
-_CPU_TOKENS = 512
+_CPU_TOKENS = 1024
 _CPU_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
 
 KeysValues = tuple[torch.Tensor, torch.Tensor]
@@ -67,6 +67,11 @@ class _Plan:
     prompt: int  # tokens that a description continues
     next_position: int
 
+    @property
+    def bytes(self) -> int:
+        """Memory that its mask, by far the largest part, takes."""
+        return self.mask.untyped_storage().nbytes()
+
 
 class Runner:
     """Runs a loaded model. `mean`, `deviation`: what its image processor normalises channels with."""
@@ -78,14 +83,15 @@ class Runner:
             self._vision = VisionTower(model.model.visual, mean, deviation)
             self._text = TextTower(model.model.language_model)
             self._head = model.lm_head.weight
-            text, shape = self._text, (sizes.rows, self._text.kv_heads, sizes.max_length, self._text.head_dim)
+            text, length = self._text, aligned(sizes.max_length)
+            shape = (sizes.rows, text.kv_heads, length, text.head_dim)
             self._cache = RowCache(text.layers, shape, text.dtype, self._device)
-            self._angles = text.angles(torch.arange(sizes.max_length, device=self._device).expand(3, -1))
+            self._angles = text.angles(torch.arange(length, device=self._device).expand(3, -1))
         self._temperature = sizes.temperature
         self._merge = model.config.vision_config.spatial_merge_size * model.config.vision_config.patch_size
         self._rulebooks: dict[tuple[int, ...], list[KeysValues]] = {}
         self._plans: dict[tuple[int, int, Pack], _Plan] = {}
-        self._graphs = StepGraphs(self._step, self._device, sizes.rows, sizes.max_length)
+        self._graphs = StepGraphs(self._step, self._device, sizes.rows, length)
 
     @property
     def stop_tokens(self) -> frozenset[int]:
@@ -120,12 +126,12 @@ class Runner:
         return Answers(logits, first)
 
     @torch.inference_mode()
-    def decode(self, first: int, count: int, longest: int) -> list[int]:
+    def decode(self, first: int, count: int, longest: int, part: bool = False) -> list[int]:
         """One more token for each of the rows from `first`, the longest of which holds `longest` tokens.
 
-        Returns the tokens; they are also the next to be fed.
+        `part`: rows behind these are in use too. Returns the tokens; they are also the next to be fed.
         """
-        self._graphs.run(first, count, longest + 1)
+        self._graphs.run(first, count, longest + 1, part)
         tokens: list[int] = self._cache.tokens[first : first + count].tolist()
         return tokens
 
@@ -234,7 +240,7 @@ class Runner:
         plan = self._plans.pop(key, None)
         if plan is None:
             plan = self._work_out(rows, columns, pack)
-            if len(self._plans) == _PLANS_KEPT:
+            while self._plans and sum(kept.bytes for kept in self._plans.values()) + plan.bytes > _PLAN_BYTES:
                 del self._plans[next(iter(self._plans))]
         self._plans[key] = plan  # the last in the order of use
         return plan

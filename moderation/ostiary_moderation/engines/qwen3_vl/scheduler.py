@@ -57,10 +57,13 @@ class Prefill(Generic[S]):
 
 @dataclass(frozen=True)
 class Decode(Generic[S]):
-    """One token for each of these, which stand in consecutive rows from `first`."""
+    """One token for each of these, which stand in consecutive rows from `first`. `part`: other rows in use
+    have their turn later.
+    """
 
     sequences: tuple[S, ...]
     first: int
+    part: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,10 @@ class Scheduler(Generic[S]):
         middle = len(sequences) // 2
         parts: tuple[Prefill[S] | Decode[S], ...]
         if isinstance(step, Decode):
-            parts = Decode(sequences[:middle], step.first), Decode(sequences[middle:], step.first + middle)
+            parts = (
+                Decode(sequences[:middle], step.first, part=True),
+                Decode(sequences[middle:], step.first + middle, part=True),
+            )
         else:
             parts = Prefill(sequences[:middle]), Prefill(sequences[middle:])
         self._halves.extendleft(reversed(parts))

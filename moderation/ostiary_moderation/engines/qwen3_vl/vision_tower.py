@@ -21,7 +21,7 @@ from ostiary_moderation.engines.qwen3_vl.attention import rotate, signed
 from ostiary_moderation.engines.qwen3_vl.patches import cut_patches
 
 # A layer's intermediate results of so many patches stay in a CPU core's cache.
-_CPU_PATCHES = 512
+_CPU_PATCHES = 1024
 _GRIDS_KEPT = 64
 
 
