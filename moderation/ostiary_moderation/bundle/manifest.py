@@ -99,7 +99,9 @@ class LoadPoint(Strict):
 class CapacityProfile(Strict):
     """What a machine does with this bundle, as `ostiary model profile --write` measured it.
 
-    `pixels`: of the images looked at. `rss_mb`, `gpu_mb`: memory of the process at its peak, in 2^20 bytes.
+    `import_seconds`: of the libraries, in a new process. `load_seconds`: of the bundle after that, its files
+    measured. `pixels`: of the images looked at. `rss_mb`, `gpu_mb`: most memory of the process, in 2^20
+    bytes.
     """
 
     machine: str
@@ -107,6 +109,7 @@ class CapacityProfile(Strict):
     measured: str = Field(description="Date, ISO 8601.")
     threads: int = Field(ge=1)
     pixels: tuple[int, int] = Field(description="Height and width of the first look.")
+    import_seconds: float = Field(ge=0.0)
     load_seconds: float = Field(ge=0.0)
     rss_mb: float = Field(ge=0.0)
     gpu_mb: float = Field(default=0.0, ge=0.0)

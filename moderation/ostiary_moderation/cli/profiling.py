@@ -46,9 +46,8 @@ def profile(
         typer.echo(json.dumps({**facts, "digest": digest or loaded.digest.hex()}, indent=2))
         return
     typer.echo(f"{found.machine}, {found.threads} thread(s), {found.versions}")
-    typer.echo(
-        f"loads in {found.load_seconds:g} s; {found.rss_mb:g} MB of memory, {found.gpu_mb:g} MB on the GPU"
-    )
+    typer.echo(f"loads in {found.load_seconds:g} s, after {found.import_seconds:g} s of importing libraries")
+    typer.echo(f"takes {found.rss_mb:g} MB of memory, {found.gpu_mb:g} MB on the GPU")
     typer.echo(f"batching: {batching.max_sequences} rows, {batching.prefill_tokens} tokens")
     typer.echo(f"written; the digest is now {digest}" if digest else "not written: --write stores it")
 

@@ -85,6 +85,12 @@ MISFITS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda f: (f / "chat_template.jinja").write_text("{{ messages[0].content }}", "utf-8"),
         ["chat template"],
     ),
+    "thinking template": (
+        lambda f: (f / "chat_template.jinja").write_text(
+            (f / "chat_template.jinja").read_text() + "<think>\n"
+        ),
+        ["chat template", "<think>", "Instruct"],
+    ),
     "tokenizer of nothing": (lambda f: (f / "tokenizer.json").write_text("{}", "utf-8"), ["do not load"]),
 }
 

@@ -34,7 +34,16 @@ def checkpoint(tmp_path: Path) -> Path:
         (folder / name).unlink(missing_ok=True)
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")  # beside the safetensors, as hubs have it
     set_config(folder, max_position_embeddings=32_768)
+    # As the published checkpoints have it: a class that needs torchvision, and pixels without measure.
+    size = {"longest_edge": 16_777_216, "shortest_edge": 65_536}
+    set_processor(folder, image_processor_type="Qwen2VLImageProcessorFast", size=size)
     return folder
+
+
+def set_processor(folder: Path, **settings: object) -> None:
+    """Changes the image processor's settings."""
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **settings}), "utf-8")
 
 
 def init(*arguments: object) -> tuple[int, str]:

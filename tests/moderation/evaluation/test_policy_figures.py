@@ -68,10 +68,10 @@ def test_perfect_answers_are_perfect_and_reversed_ones_are_not() -> None:
 @pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.5])
 def test_calibrated_probabilities_show_little_error_whatever_they_are_meant_for(prevalence: float) -> None:
     """As served and at balanced prevalence: the bundle's prevalence is reckoned with."""
-    figures = judge_policies(manifest(prevalence), drawn(2500, 2.0, prevalence), LABELS)["prohibited_ads"]
+    figures = judge_policies(manifest(prevalence), drawn(1200, 2.0, prevalence), LABELS)["prohibited_ads"]
     for question in figures.questions.values():
-        assert question.ece < 0.03
-        assert question.ece_as_served < 0.03
+        assert question.ece < 0.04
+        assert question.ece_as_served < 0.04
 
 
 def test_probabilities_for_another_prevalence_show_error() -> None:

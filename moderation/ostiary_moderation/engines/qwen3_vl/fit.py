@@ -9,7 +9,7 @@ from typing import Any
 
 from ostiary_moderation.bundle import BundleError, Manifest
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
-from ostiary_moderation.engines.qwen3_vl.prompts import attribute_question, visible_attributes
+from ostiary_moderation.engines.qwen3_vl.prompts import ChatFrame, attribute_question, visible_attributes
 
 # Special tokens → the field of config.json that holds their id.
 _MARKS = {
@@ -45,6 +45,14 @@ def check_marks(processor: ImageOnlyProcessor, config: Any) -> None:
                 f"config.json: {field} is {wanted}, but tokenizer.json makes {list(tokens)} of {mark}: "
                 "the two are not of one checkpoint"
             )
+
+
+def check_opening(frame: ChatFrame) -> None:
+    """The first word must be the answer. Raises BundleError for a template that opens a train of thought."""
+    if "<think>" in frame.after:
+        raise BundleError(
+            "chat template: opens with <think>, so that the first word is no answer: give an Instruct checkpoint"
+        )
 
 
 def check_lengths(manifest: Manifest, processor: ImageOnlyProcessor, cell: int, config: Any) -> None:

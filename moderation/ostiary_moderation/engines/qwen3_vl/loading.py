@@ -24,7 +24,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from ostiary_moderation.bundle import MANIFEST, Bundle, BundleError
-from ostiary_moderation.engines.qwen3_vl.fit import check_answers, check_lengths, check_marks
+from ostiary_moderation.engines.qwen3_vl.fit import check_answers, check_lengths, check_marks, check_opening
 from ostiary_moderation.engines.qwen3_vl.patch_embed import LinearPatchEmbed
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 
@@ -52,6 +52,7 @@ def load_processor(bundle: Bundle) -> ImageOnlyProcessor:
     with _located(bundle.folder):
         check_marks(processor, config)
         check_answers(bundle.manifest, processor)
+        check_opening(processor.frame("."))
         check_lengths(bundle.manifest, processor, bundle.view_spec.cell, config)
     return processor
 
