@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -27,7 +28,7 @@ class Answered:
     detail: str = ""
 
 
-_POLL = 0.05
+_PAUSE = 0.05
 Send = Callable[[], Awaitable[Answered]]
 
 
@@ -91,7 +92,8 @@ async def closed_loop(
     run = LoadRun()
     served: set[int] = set()
     all_served = asyncio.Event()
-    over = asyncio.Event()
+    over, plenty = asyncio.Event(), asyncio.Event()
+    wanted = sys.maxsize
 
     async def client(number: int) -> None:
         while not over.is_set():
@@ -101,17 +103,19 @@ async def closed_loop(
             served.add(number)
             if len(served) == clients:
                 all_served.set()
+            if len(run.samples) >= wanted:
+                plenty.set()
             if answer.outcome != "answered":
                 # A refusal comes at once: without a pause the client would ask thousands of times a second.
-                await asyncio.sleep(_POLL)
+                await asyncio.sleep(_PAUSE)
 
     tasks = [asyncio.create_task(client(number)) for number in range(clients)]
     await _at_most(run_up, all_served.wait())
     run.start = run.samples[-1].done if run.samples else clock()
-    before = len(run.samples)
+    wanted = len(run.samples) + enough
     await _at_most(max(0.0, run.start + seconds - clock()), _failure(tasks))
-    while len(run.samples) - before < enough and clock() < run.start + 3 * seconds:
-        await asyncio.sleep(_POLL)
+    if len(run.samples) < wanted:
+        await _at_most(max(0.0, run.start + 3 * seconds - clock()), plenty.wait())
     run.end = clock()
     over.set()
     _, pending = await asyncio.wait(tasks, timeout=drain)
