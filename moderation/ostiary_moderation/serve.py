@@ -15,6 +15,7 @@ from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
+from ostiary_moderation.allocator import return_memory
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool
@@ -41,6 +42,7 @@ async def pod(settings: PodSettings) -> AsyncIterator[Server]:
     Raises:
         ValueError: something that it needs is missing or bad; the message says what to do.
     """
+    return_memory()
     async with AsyncExitStack() as stack:
         # Before the model is loaded, which takes long: a bad certificate should show at once.
         credentials = CredentialSource(settings.tls.files())
