@@ -17,14 +17,14 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ostiary_moderation.bundle import Batching, Bundle, CapacityProfile, LoadPoint
+from ostiary_moderation.bundle import Batching, Bundle, BundleError, CapacityProfile, LoadPoint
 from ostiary_moderation.engine import Engine, LookRequest
 from ostiary_moderation.engines import import_libraries, load_engine
 from ostiary_moderation.views import ImageViews, make_views
 
 CONCURRENCY = (1, 8, 32)
 # From careful to greedy. Rows decoded side by side, and tokens in one forward pass.
-LADDER = tuple(Batching(max_sequences=2**n, prefill_tokens=512 * 2**n) for n in range(2, 8))
+LADDER = tuple(Batching(max_sequences=2**n, prefill_tokens=512 * 2**n) for n in range(1, 8))
 _GAIN = 1.03  # a larger batch must be worth its memory
 _PACKAGES = ("torch", "transformers", "numpy")
 Report = Callable[[str], None]
@@ -77,28 +77,44 @@ async def profile(bundle: Bundle, limits: Limits, report: Report) -> CapacityPro
 async def best_batching(bundle: Bundle, limits: Limits, report: Report) -> Batching:
     """The largest batching of LADDER that still pays and that keeps within the limits.
 
-    Climbs until a step runs out of memory, breaks a limit, or brings less than three per cent. The first step
-    is taken in any case.
+    Climbs until a step runs out of memory, breaks a limit, or brings less than three per cent. Steps too
+    small for the bundle's own prompts are passed over; the first that is not is taken in any case. Raises
+    BundleError where there is none.
     """
-    best, speed = LADDER[0], 0.0
+    best, speed = None, 0.0
+    refusal = BundleError(f"{bundle.folder}: no batching to try")
     for batching in LADDER:
-        manifest = bundle.manifest.model_copy(update={"batching": batching})
-        engine = await asyncio.to_thread(load_engine, replace(bundle, manifest=manifest), limits.threads)
         try:
-            describe = bundle.manifest.description is not None
-            views = _pictures(engine)
-            await _look(engine, views[0], describe)
-            point = await measure(engine, views, CONCURRENCY[-1], describe, limits.seconds)
-            split = engine.load().memory_splits > 0
-        finally:
-            await engine.close()
+            point, fits = await _try(bundle, batching, limits)
+        except BundleError as error:
+            refusal = error
+            continue
         report(f"{batching.max_sequences} rows, {batching.prefill_tokens} tokens: {_words(point)}")
-        slow = limits.p95_ms is not None and point.p95_ms > limits.p95_ms
-        large = limits.memory_mb is not None and _rss_mb() > limits.memory_mb
-        if split or slow or large or point.checks_per_second < speed * _GAIN:
+        if best is None:
+            best = batching
+        if not fits or point.checks_per_second < speed * _GAIN:
             break
         best, speed = batching, point.checks_per_second
+    if best is None:
+        raise refusal
     return best
+
+
+async def _try(bundle: Bundle, batching: Batching, limits: Limits) -> tuple[LoadPoint, bool]:
+    """What a batching does at the highest concurrency, and whether it keeps within the limits."""
+    manifest = bundle.manifest.model_copy(update={"batching": batching})
+    engine = await asyncio.to_thread(load_engine, replace(bundle, manifest=manifest), limits.threads)
+    try:
+        describe = manifest.description is not None
+        views = _pictures(engine)
+        await _look(engine, views[0], describe)
+        point = await measure(engine, views, CONCURRENCY[-1], describe, limits.seconds)
+        split = engine.load().memory_splits > 0
+    finally:
+        await engine.close()
+    slow = limits.p95_ms is not None and point.p95_ms > limits.p95_ms
+    large = limits.memory_mb is not None and _rss_mb() > limits.memory_mb
+    return point, not (split or slow or large)
 
 
 async def measure(

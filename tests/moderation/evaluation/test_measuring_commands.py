@@ -187,7 +187,10 @@ def test_profile_climbs_until_it_does_not_pay(copied: Path) -> None:
     """
     from ostiary_moderation.profiling import LADDER
 
+    manifest = yaml.safe_load((copied / "bundle.yaml").read_text("utf-8"))
+    manifest["questions"][0]["text"]["general"]["en"] = "Is there a QR code? " * 200
+    (copied / "bundle.yaml").write_text(yaml.safe_dump(manifest, allow_unicode=True), "utf-8")
     output = run("profile", copied, "--seconds", 0.1, "--p95-ms", 0.001, "--write")
     manifest = yaml.safe_load((copied / "bundle.yaml").read_text("utf-8"))
-    assert manifest["batching"] == LADDER[0].model_dump()
+    assert manifest["batching"] == LADDER[1].model_dump()  # the first is too small for that question
     assert "written; the digest is now" in output

@@ -51,7 +51,8 @@ def check_opening(frame: ChatFrame) -> None:
     """The first word must be the answer. Raises BundleError for a template that opens a train of thought."""
     if "<think>" in frame.after:
         raise BundleError(
-            "chat template: opens with <think>, so that the first word is no answer: give an Instruct checkpoint"
+            "chat template: opens with <think>, so that the first word is no answer: "
+            "give an Instruct checkpoint"
         )
 
 
