@@ -21,6 +21,7 @@ from moderation.engine.checkpoints import (
     write_bundle,
 )
 from ostiary_moderation.bundle import Bundle
+from ostiary_moderation.engines.qwen3_vl.graphs import StepGraphs
 from ostiary_moderation.engines.qwen3_vl.questions import Wants
 from ostiary_moderation.views import ImageViews
 
@@ -159,6 +160,40 @@ def test_a_step_stays_in_its_buffers(parts: Parts, views: Views) -> None:
         for _ in range(2 * cache.max_length):
             cache.advance(7, 1)
     assert int(cache.lengths[7]) < cache.max_length
+
+
+def test_memory_that_runs_out_is_told_from_other_failures(parts: Parts) -> None:
+    """On a CPU torch raises a plain RuntimeError for it."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert parts.runner.ran_out_of_memory(caught.value)
+    assert parts.runner.ran_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not parts.runner.ran_out_of_memory(RuntimeError("a kernel failed"))
+
+
+@pytest.mark.parametrize(
+    ("count", "longest", "captured"),
+    [(1, 100, (1, 256)), (3, 256, (4, 256)), (5, 257, (6, 512)), (6, 700, (6, 600))],
+)
+def test_a_few_graphs_serve_every_step(count: int, longest: int, captured: tuple[int, int]) -> None:
+    """Row counts are rounded up to powers of two and lengths to coarse multiples, within the buffers."""
+    graphs = StepGraphs(lambda *_: None, torch.device("cpu"), rows=6, max_length=600)
+    assert graphs._rounded(count, longest) == captured
+
+
+def test_constants_are_kept_within_a_bound(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The masks of a crowd of grids and packs are dropped, the oldest first, and worked out again."""
+    plans, pack = parts.runner._plans, parts.pack()
+    monkeypatch.setattr(plans, "_kept", {})
+    first = plans.of(3, 3, pack)
+    assert plans.of(3, 3, pack) is first
+    monkeypatch.setattr(plans, "_room", 5 * first.bytes)
+    kept = [plans.of(3, columns, pack) for columns in range(4, 9)]
+    assert plans.of(3, 8, pack) is kept[-1]
+    again = plans.of(3, 3, pack)
+    assert again is not first
+    torch.testing.assert_close(again.mask, first.mask)
+    assert sum(plan.bytes for plan in plans._kept.values()) <= 5 * first.bytes
 
 
 def test_drawn_tokens_follow_the_dice(parts: Parts, views: Views) -> None:

@@ -26,6 +26,8 @@ class StepGraphs:
     def __init__(self, step: Step, device: torch.device, rows: int, max_length: int) -> None:
         self._step, self._rows, self._max_length = step, rows, max_length
         self._captures = device.type == "cuda"
+        # Graphs are replayed one at a time and leave nothing behind in it: they can share their memory.
+        self._pool = torch.cuda.graph_pool_handle() if self._captures else None
         self._graphs: dict[tuple[int, int], Any] = {}
 
     def run(self, first: int, count: int, longest: int, part: bool) -> None:
@@ -52,6 +54,7 @@ class StepGraphs:
     def _capture(self, rows: int, longest: int) -> Any:
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads may use the GPU meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             self._step(0, rows, longest)
         return graph

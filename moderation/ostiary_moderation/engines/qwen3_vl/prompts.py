@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from ostiary_moderation.bundle import Manifest, Question
+from ostiary_moderation.bundle import Manifest
 
 _MARK = "<<question>>"
 
@@ -55,8 +55,3 @@ def attribute_question(manifest: Manifest, name: str, language: str) -> str:
 def visible_attributes(attributes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Names of the attributes that a bundle can see: those with more values than `unknown`."""
     return tuple(name for name, values in attributes.items() if len(values) > 1)
-
-
-def wording(question: Question, category: str, language: str) -> str:
-    """The text of a policy question for a listing."""
-    return question.wording(category.lower(), language)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import linear
 
-from ostiary_moderation.engines.qwen3_vl.attention import aligned, group_mask
+from ostiary_moderation.engines.qwen3_vl.attention import aligned
 from ostiary_moderation.engines.qwen3_vl.cache import RowCache, Rows
 from ostiary_moderation.engines.qwen3_vl.graphs import StepGraphs
-from ostiary_moderation.engines.qwen3_vl.packs import Pack, lay_out
+from ostiary_moderation.engines.qwen3_vl.packs import Pack
+from ostiary_moderation.engines.qwen3_vl.plans import KeysValues, Plan, Plans
 from ostiary_moderation.engines.qwen3_vl.text_tower import TextTower
 from ostiary_moderation.engines.qwen3_vl.vision_tower import VisionTower
 
-_PLAN_BYTES = 256 << 20  # of masks kept; a large image's takes some megabytes
 # A layer's intermediate results of so many tokens stay in a CPU core's cache.
 _CPU_TOKENS = 1024
 _CPU_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
-
-KeysValues = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,26 +52,6 @@ class Answers:
     first: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Constants of a forward pass over one grid with one pack, on the device."""
-
-    tail: torch.Tensor  # embeddings (tokens, width)
-    angles: tuple[torch.Tensor, torch.Tensor]
-    mask: torch.Tensor
-    ends: torch.Tensor
-    answer_rows: torch.Tensor  # of the head, (answers, width)
-    columns: list[NDArray[np.intp]]
-    rulebook: list[KeysValues]
-    prompt: int  # tokens that a description continues
-    next_position: int
-
-    @property
-    def bytes(self) -> int:
-        """Memory that its mask, by far the largest part, takes."""
-        return self.mask.untyped_storage().nbytes()
-
-
 class Runner:
     """Runs a loaded model. `mean`, `deviation`: what its image processor normalises channels with."""
 
@@ -89,8 +68,7 @@ class Runner:
             self._angles = text.angles(torch.arange(length, device=self._device).expand(3, -1))
         self._temperature = sizes.temperature
         self._merge = model.config.vision_config.spatial_merge_size * model.config.vision_config.patch_size
-        self._rulebooks: dict[tuple[int, ...], list[KeysValues]] = {}
-        self._plans: dict[tuple[int, int, Pack], _Plan] = {}
+        self._plans = Plans(self._text, self._head, self._device)
         self._graphs = StepGraphs(self._step, self._device, sizes.rows, length)
 
     @property
@@ -112,7 +90,7 @@ class Runner:
         numbers that its description is drawn with (max_new_tokens,).
         """
         height, width = views[0].shape[:2]
-        plan = self._plan(height // self._merge, width // self._merge, pack)
+        plan = self._plans.of(height // self._merge, width // self._merge, pack)
         each = len(views)
         if self._device.type == "cpu":
             each = max(1, _CPU_TOKENS // plan.mask.shape[-1])
@@ -144,6 +122,7 @@ class Runner:
         """Whether an error says so; cached blocks are handed back, so that a smaller batch finds room."""
         if not isinstance(error, torch.OutOfMemoryError) and _CPU_ALLOCATOR not in str(error):
             return False
+        clear_frames(error.__traceback__)  # they hold what the pass had allocated before it failed
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return True
@@ -151,7 +130,7 @@ class Runner:
     def _some(
         self,
         views: Sequence[NDArray[np.uint8]],
-        plan: _Plan,
+        plan: Plan,
         rows: Sequence[int | None],
         dice: Sequence[NDArray[np.float32] | None] | None,
     ) -> Answers:
@@ -183,12 +162,12 @@ class Runner:
             for index, token in zip(kept, written, strict=True):
                 first[index] = token
         asked = ends[:, len(ends[0]) - len(plan.columns) :]
-        logits = linear(asked, plan.answer_rows).float().cpu().numpy()
+        logits = linear(asked, plan.answers).float().cpu().numpy()
         picked = [[image[i, columns] for i, columns in enumerate(plan.columns)] for image in logits]
         return Answers(picked, first)
 
     def _begin(
-        self, states: torch.Tensor, rows: Rows, plan: _Plan, dice: Sequence[NDArray[np.float32] | None]
+        self, states: torch.Tensor, rows: Rows, plan: Plan, dice: Sequence[NDArray[np.float32] | None]
     ) -> list[int]:
         """Starts the descriptions of some rows from the states (rows, width) at the ends of their prompts."""
         if drawn := [numbers for numbers in dice if numbers is not None]:
@@ -233,54 +212,6 @@ class Runner:
         if rows and list(rows) == list(range(rows[0], rows[0] + len(rows))):
             return slice(rows[0], rows[0] + len(rows))
         return torch.tensor(rows, device=self._device)
-
-    def _plan(self, rows: int, columns: int, pack: Pack) -> _Plan:
-        """The constants of a grid and a pack, kept for those of late."""
-        key = (rows, columns, pack)
-        plan = self._plans.pop(key, None)
-        if plan is None:
-            plan = self._work_out(rows, columns, pack)
-            while self._plans and sum(kept.bytes for kept in self._plans.values()) + plan.bytes > _PLAN_BYTES:
-                del self._plans[next(iter(self._plans))]
-        self._plans[key] = plan  # the last in the order of use
-        return plan
-
-    def _work_out(self, rows: int, columns: int, pack: Pack) -> _Plan:
-        layout, text, device = lay_out(pack, rows, columns), self._text, self._device
-        tail = torch.tensor(pack.tail, dtype=torch.long, device=device)
-        seen = torch.from_numpy(layout.mask).to(device)
-        answers = torch.tensor(pack.answers, dtype=torch.long, device=device)
-        return _Plan(
-            tail=text.embed(tail),
-            angles=text.angles(torch.from_numpy(layout.positions).to(device)),
-            mask=group_mask(seen, text.group, text.dtype),
-            ends=torch.from_numpy(layout.ends).to(device),
-            answer_rows=self._head[answers],
-            columns=pack.columns(),
-            rulebook=self._rulebook(pack.rulebook),
-            prompt=pack.prompt(rows * columns),
-            next_position=layout.next_position,
-        )
-
-    def _rulebook(self, tokens: tuple[int, ...]) -> list[KeysValues]:
-        """Keys and values of the text before every image, for each layer; computed once."""
-        if tokens not in self._rulebooks:
-            known: list[KeysValues] = []
-
-            def remember(layer: int, keys: torch.Tensor, values: torch.Tensor) -> KeysValues:
-                known.append((keys, values))
-                return keys, values
-
-            text, length = self._text, len(tokens)
-            causal = torch.ones(length, length, dtype=torch.bool, device=self._device).tril()
-            text.forward(
-                text.embed(torch.tensor(tokens, device=self._device))[None],
-                text.angles(torch.arange(length, device=self._device).expand(3, -1)),
-                group_mask(causal, text.group, text.dtype),
-                remember,
-            )
-            self._rulebooks[tokens] = known
-        return self._rulebooks[tokens]
 
 
 def _stop_tokens(model: Any) -> frozenset[int]:
