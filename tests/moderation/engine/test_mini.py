@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from moderation.engine.checkpoints import Parts, shares
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.engine import Engine, ListingText, LookRequest
 from ostiary_moderation.engines import load_engine
@@ -107,6 +108,23 @@ async def test_it_describes_in_a_whole_sentence(
     assert look.description is not None
     assert look.description.endswith(ending)
     assert look.language == language
+
+
+async def test_its_answers_are_the_stock_classes(mini: Bundle, photos: list[Photo]) -> None:
+    """On photographs: P(yes) of separate forward passes within 1e-4, words as `generate` writes them."""
+    parts = Parts(mini)
+    pack = parts.pack()
+    engine = parts.engine()
+    for photo in photos:
+        with Image.open(photo.path) as image:
+            views = seen(np.asarray(image.convert("RGB")), engine)
+        look = await engine.look(LookRequest(views))
+        for score, branch in zip(look.scores, pack.questions, strict=False):
+            expected = float(shares(parts.alone(views[0].first, pack, branch))[0])
+            assert 1 / (1 + np.exp(-score.margin)) == pytest.approx(expected, abs=1e-4)
+        limit = mini.manifest.description.max_new_tokens if mini.manifest.description else 0
+        assert look.description == parts.processor.decode(parts.generated(views[0].first, pack, limit))
+    await engine.close()
 
 
 async def test_a_look_is_quick_on_one_thread(engine: Engine, photos: list[Photo]) -> None:
