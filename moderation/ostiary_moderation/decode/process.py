@@ -12,6 +12,7 @@ import mmap
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -106,17 +107,20 @@ class DecodeWorker:
     ) -> Canonical | Fault:
         """Have one file decoded. `room` is asked before the answer's bytes are read into memory.
 
-        Raises WorkerLostError after which the worker is of no more use.
+        The wait for room is not counted as the image's time. Raises WorkerLostError after which the worker is
+        of no more use.
         """
         self.images += 1
+        started, left = time.monotonic(), self._limits.wall_seconds
         try:
-            async with asyncio.timeout(self._limits.wall_seconds):
+            async with asyncio.timeout(left):
                 header = await self._in_thread(self._ask, data, pixels)
             if isinstance(header, Fault):
                 return header
+            left -= time.monotonic() - started
             if room is not None:
                 await room(header.body_bytes)
-            async with asyncio.timeout(self._limits.wall_seconds):
+            async with asyncio.timeout(left):
                 return await self._in_thread(self._receive, header, data)
         except TimeoutError as error:
             detail = f"decoding took longer than {self._limits.wall_seconds:g} s"

@@ -32,7 +32,10 @@ class OcrSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_side: int = Field(default=480, ge=32, le=2048)
-    """Images whose shorter side is less are enlarged to it: print of 9 pixels becomes legible."""
+    """Images whose shorter side is less are enlarged to it: print of 9 pixels becomes legible. Of 240 contact
+    details in print of 8 to 28 pixels, drawn over photographs of 400 × 533, 202 are read; without enlarging
+    183, in two thirds of the time. A look at half the size beforehand, to skip images without text, saves
+    nothing: the texture of cloth resembles print enough for four photographs of five to need the second."""
 
     max_side: int = Field(default=1280, ge=64, le=4096)
     """Text is looked for in a copy whose longer side is at most this; found text is read in full resolution.

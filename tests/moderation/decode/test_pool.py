@@ -177,6 +177,22 @@ async def test_a_caller_that_gives_up_costs_no_process(pool: DecodePool) -> None
     assert pool.pids == before
 
 
+async def test_images_of_a_caller_that_gives_up_are_not_begun(pool: DecodePool) -> None:
+    """Those still waiting for a worker never reach one."""
+    send(pool, signal.SIGSTOP)
+    first = asyncio.create_task(pool.decode(plain("PNG")))
+    busy = await in_hand(pool)
+    waiting = asyncio.gather(*(pool.decode(plain("PNG")) for _ in range(3)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    send(pool, signal.SIGCONT)
+    assert isinstance(await first, Canonical)
+    await settled(pool)
+    assert sum(worker.images for worker in pool._workers) == busy.images == 1
+
+
 async def test_no_process_stays_behind() -> None:
     """Closing the pool ends its workers."""
     async with DecodePool(workers=2) as pool:

@@ -18,7 +18,7 @@ from ostiary_moderation.detector import DecodedImage, Detections, Example, load_
 from ostiary_moderation.detectors.runner import DetectorRunner
 from ostiary_moderation.engine import LookExpiredError, LookFailedError, OutOfMemoryError
 from ostiary_moderation.inspection import Inspector
-from ostiary_moderation.turns import Turn, Turns
+from ostiary_moderation.turns import Turn, TurnLimits, Turns
 
 
 class Faulty:
@@ -208,6 +208,37 @@ async def test_memory_is_let_go_of_when_nothing_needs_it(inspector: Inspector, e
     engine.hold.set()
     response = await inspecting
     assert turn.held == len(response.canonical[0].data) + PIXELS
+
+
+class WatchedTurns(Turns):
+    """Turns that note the most bytes held."""
+
+    most = 0
+
+    async def take(self, turn: Turn, size: int) -> None:
+        await super().take(turn, size)
+        self.most = max(self.most, self.bytes_held)
+
+
+async def test_checks_that_do_not_fit_together_take_turns(engine: RednessEngine) -> None:
+    """With memory for less than one check all are looked at, and what they hold is little more than one's."""
+    (barcode,) = load_detectors([("barcode", {})], threads=1)
+    runner, turns = DetectorRunner(barcode), WatchedTurns(TurnLimits(max_bytes=100_000))
+
+    async def look(inspector: Inspector, number: int) -> list[int]:
+        async with turns.turn() as turn:
+            files = [card((number, 0, 0), (200, 100 + image)) for image in range(3)]
+            response = await inspector.inspect(check(files), turn)
+            return [image.height for image in response.observations.images]
+
+    async with DecodePool(workers=2, views=engine.view_spec) as decoders:
+        inspector = Inspector(decoders, [runner], engine, DECLARATION)
+        seen = await asyncio.gather(*(look(inspector, number) for number in range(12)))
+    runner.close()
+    assert seen == [[100, 101, 102]] * 12
+    one = 3 * 2 * (200 * 103 * 3)  # a view and pixels of each of three images
+    assert one < turns.most < one + 100_000 + 20_000  # files, encoded and canonical
+    assert turns.bytes_held == 0
 
 
 async def test_the_listing_reaches_the_model(inspector: Inspector, engine: RednessEngine) -> None:

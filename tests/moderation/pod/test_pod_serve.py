@@ -16,6 +16,7 @@ from moderation.pod.parts import card, check, qr_code
 from ostiary.pki import create_ca
 from ostiary.v1.inference_pb2 import InferRequest, StatusRequest
 from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
+from ostiary.v1.listing_pb2 import Wants
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.identity import SpiffeId
@@ -71,6 +72,28 @@ async def test_a_pod_looks(config: Path, tiny: Path, monkeypatch: pytest.MonkeyP
 async def test_a_pod_looks_with_the_shipped_bundle(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundle that comes with the package does the same."""
     await look_with("mini", config, monkeypatch)
+
+
+async def test_many_checks_at_once(config: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks of all shapes that are in flight together are each told of their own images."""
+    monkeypatch.setenv("OSTIARY_POD_BUNDLE", str(tiny))
+    monkeypatch.setenv("OSTIARY_POD_IMAGE_MEMORY_MIB", "1")
+    shapes = [(90 + 40 * number, 300 - 20 * number) for number in range(12)]
+    async with pod(load_pod_settings(config)) as server, gateway(config, server.address) as channel:
+        stub = InferenceServiceStub(channel)
+        requests = [check([card("navy", shape), card("red", shape[::-1])]) for shape in shapes]
+        for request in requests:
+            request.wants.CopyFrom(Wants(description=True, attributes=True))
+        sent = [InferRequest(check_request=request.SerializeToString()) for request in requests]
+        responses = await asyncio.gather(*(stub.Infer(request, timeout=60) for request in sent))
+        status = await stub.Status(StatusRequest())
+    for response, (width, height) in zip(responses, shapes, strict=True):
+        sizes = [(image.width, image.height) for image in response.observations.images]
+        assert sizes == [(width, height), (height, width)]
+        assert len(response.observations.attributes) == 8
+        stages = {timing.stage for timing in response.timings}
+        assert {"queue", "decode", "wait", "look", "describe"} <= stages
+    assert (status.in_flight, status.queued, status.images_waiting) == (0, 0, 0)
 
 
 async def look_with(name: str, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
