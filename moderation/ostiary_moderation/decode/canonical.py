@@ -136,6 +136,8 @@ def _encode(image: Image.Image, source_format: str) -> tuple[bytes, str]:
     Chroma is kept at full resolution, so that small coloured print stays legible.
     """
     file = BytesIO()
+    # The encoders would write some of what the original carried: a comment, for one, into a JPEG file.
+    image.info.clear()
     if source_format in _EXACT_FORMATS and image.width * image.height <= _EXACT_PIXELS:
         image.save(file, "PNG")
         return file.getvalue(), "image/png"

@@ -19,7 +19,7 @@ _ORIENTATION = 0x0112
 
 
 def to_srgb(image: Image.Image, max_side: int, notes: list[str]) -> Image.Image:
-    """Return the loaded frame as mode RGB, upright and at most `max_side` pixels long.
+    """Return the loaded frame as mode RGB, upright and at most `max_side` pixels long; itself if it is so.
 
     What was done is added to `notes`. Scaling comes early: it bounds the memory that every later step takes.
     """
@@ -109,4 +109,4 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
             if converted is not None:
                 _note(notes, "colour profile applied")
                 return converted
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

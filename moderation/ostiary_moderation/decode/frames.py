@@ -29,7 +29,7 @@ class _Chosen:
     """The frames kept while walking: first, last, shown longest and most unlike the first."""
 
     first: Image.Image
-    thumbnail: Image.Image
+    thumbnail: Image.Image | None
     last: tuple[int, Image.Image]
     longest: tuple[float, int, Image.Image]
     different: tuple[float, int, Image.Image]
@@ -47,6 +47,8 @@ def judged_frames(image: ImageFile.ImageFile, limits: Limits, notes: list[str]) 
     for index in _walk(image, limits):
         count += 1
         frame = to_srgb(image, limits.max_side, notes)
+        if frame is image and image.format not in _SINGLE:
+            frame = image.copy()  # the next frame will be drawn over it
         chosen = _consider(chosen, index, frame, float(image.info.get("duration") or 0))
     if chosen is None:
         raise ImageFaultError(FaultCode.UNREADABLE, "the file holds no frame")
@@ -94,18 +96,22 @@ def _seek(image: ImageFile.ImageFile, index: int) -> bool:
 
 
 def _consider(chosen: _Chosen | None, index: int, frame: Image.Image, duration: float) -> _Chosen:
-    thumbnail = frame.resize(_THUMBNAIL, Image.Resampling.BOX)
     if chosen is None:
-        return _Chosen(frame, thumbnail, (index, frame), (duration, index, frame), (0.0, index, frame))
+        return _Chosen(frame, None, (index, frame), (duration, index, frame), (0.0, index, frame))
     if frame.size != chosen.first.size:
         frame = ImageOps.pad(frame, chosen.first.size, color="white")
     chosen.last = (index, frame)
     if duration > chosen.longest[0]:
         chosen.longest = (duration, index, frame)
-    difference = sum(ImageStat.Stat(ImageChops.difference(thumbnail, chosen.thumbnail)).mean)
+    chosen.thumbnail = chosen.thumbnail or _thumbnail(chosen.first)
+    difference = sum(ImageStat.Stat(ImageChops.difference(_thumbnail(frame), chosen.thumbnail)).mean)
     if difference > chosen.different[0]:
         chosen.different = (difference, index, frame)
     return chosen
+
+
+def _thumbnail(frame: Image.Image) -> Image.Image:
+    return frame.resize(_THUMBNAIL, Image.Resampling.BOX)
 
 
 def _distinct(chosen: _Chosen) -> dict[int, Image.Image]:

@@ -70,6 +70,22 @@ def test_what_is_judged_is_what_is_published(image_format: str) -> None:
         assert "icc_profile" not in published.info
 
 
+COMMENTED = {
+    "JPEG": plain("JPEG", comment=b"write to seller@example.com"),
+    "large GIF": plain("GIF", (1200, 1000), comment=b"write to seller@example.com"),
+    "small GIF": plain("GIF", comment=b"write to seller@example.com"),
+    "TIFF": plain("TIFF", description="write to seller@example.com"),
+    "WebP": plain("WEBP", xmp=b"write to seller@example.com"),
+}
+
+
+@pytest.mark.parametrize("data", COMMENTED.values(), ids=COMMENTED.keys())
+def test_no_words_travel_along(data: bytes) -> None:
+    """A comment in the original, which nobody looks at, is not published with the canonical file."""
+    assert b"seller@example.com" in data
+    assert b"seller@example.com" not in decoded(data).file
+
+
 @pytest.mark.parametrize(
     ("image_format", "size", "media_type"),
     [
