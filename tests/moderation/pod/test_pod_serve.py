@@ -132,7 +132,7 @@ def test_the_command_serves_until_it_is_told_to_stop(config: Path, tiny: Path) -
         process.send_signal(signal.SIGTERM)
         log.extend(process.stdout)
     assert process.returncode == 0, "".join(log)
-    assert len(decoders) == 2
+    assert len(decoders) == load_pod_settings(config).decode_workers + 1
     for pid in decoders:
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)

@@ -1,5 +1,6 @@
 """pod.yaml."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,18 @@ def test_paths_are_relative_to_the_file(file: Path) -> None:
     """Certificates are found beside the file; the rest has defaults."""
     settings = load_pod_settings(file)
     assert settings.tls.files().cert == file.parent / "cert.pem"
-    assert (settings.bundle, settings.decode_workers, settings.threads) == ("mini", 1, 1)
+    assert (settings.bundle, settings.threads, settings.max_in_flight) == ("mini", 1, 32)
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (64, 4)])
+def test_images_are_decoded_on_all_cores(
+    file: Path, monkeypatch: pytest.MonkeyPatch, cores: int, workers: int
+) -> None:
+    """As many decoders as the process may use cores, but four at most, unless the file says otherwise."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert load_pod_settings(file).decode_workers == workers
+    file.write_text(GOOD + "decode_workers: 7")
+    assert load_pod_settings(file).decode_workers == 7
 
 
 def test_a_bundle_beside_the_file_is_found(file: Path) -> None:
