@@ -47,7 +47,8 @@ MOST_GROWTH = 8e6
 _TRUST_DOMAIN = "bench.local"
 _SERVER_NAME = "pod.bench.local"
 _START = "from ostiary.cli.main import main; main()"
-_SAMPLES = 100
+_LOTS = 50
+_WATCH_SECONDS = 0.2
 _SEED = 1
 # Width and height of what is sent, small ones mostly: what is kept shows by the number of checks.
 _SIZES = ((320, 320), (400, 533), (533, 400), (480, 640), (600, 450), (800, 800), (1200, 900), (2400, 1800))
@@ -157,28 +158,45 @@ async def serve_checks(pod: PodUnderTest, work: Iterator[InferRequest], count: i
         await asyncio.gather(*(client(stub) for _ in range(clients)))
 
 
+async def watch(pod: PodUnderTest, seen: list[tuple[int, int]]) -> None:
+    """Note the pod's and its decoders' memory until cancelled."""
+    while True:
+        seen.append(pod.memory())
+        await asyncio.sleep(_WATCH_SECONDS)
+
+
+async def lot(pod: PodUnderTest, work: Iterator[InferRequest], count: int, clients: int) -> dict[str, Any]:
+    """Memory while `count` checks are looked at: least and most."""
+    seen: list[tuple[int, int]] = []
+    watching = asyncio.create_task(watch(pod, seen))
+    await serve_checks(pod, work, count, clients)
+    watching.cancel()
+    seen.append(pod.memory())
+    ours, decoders = zip(*seen, strict=True)
+    return {"least_mb": min(ours) / 1e6, "most_mb": max(ours) / 1e6, "decoders_mb": max(decoders) / 1e6}
+
+
 def measure(pod: PodUnderTest, checks: int, warm: int, clients: int) -> list[dict[str, Any]]:
-    """Rows of memory after so many checks, the first one before any."""
+    """Rows of memory over so many checks, the first row of the pod as it started."""
     work = requests(_SEED)
-    rows = [_row(pod, 0)]
-    for count in [warm, *[max(1, checks // _SAMPLES)] * min(_SAMPLES, checks)]:
-        asyncio.run(serve_checks(pod, work, count, clients))
-        rows.append(_row(pod, rows[-1]["checks"] + count))
-        print(f"{rows[-1]['checks']:>6} checks  pod {rows[-1]['pod_mb']:.0f} MB", flush=True)
+    rows = [{"checks": 0, **asyncio.run(lot(pod, work, 0, 1))}]
+    for count in [warm, *[max(1, checks // _LOTS)] * min(_LOTS, checks)]:
+        row = asyncio.run(lot(pod, work, count, clients))
+        rows.append({"checks": rows[-1]["checks"] + count, **row})
+        print(f"{rows[-1]['checks']:>6} checks  {row['least_mb']:.0f} to {row['most_mb']:.0f} MB", flush=True)
     return rows
 
 
-def _row(pod: PodUnderTest, checks: int) -> dict[str, Any]:
-    resident, decoders = pod.memory()
-    return {"checks": checks, "pod_mb": resident / 1e6, "decoders_mb": decoders / 1e6}
-
-
 def report(rows: Sequence[dict[str, Any]], peak: int, settings: dict[str, Any]) -> Report:
-    """What was measured, beside its bars; of the samples, the table keeps ten."""
-    served = [row["pod_mb"] for row in rows[1:]]
+    """What was measured, beside its bars; of the lots, the table keeps some ten.
+
+    Growth is by the least memory in each lot: what the pod cannot give back. What it takes above that comes
+    and goes with the images in flight.
+    """
+    served = [row["least_mb"] for row in rows[2:]]
     tenth = max(1, len(served) // 10)
     growth = (median(served[-tenth:]) - median(served[:tenth])) * 1e6
-    most = max(peak, round(max(served) * 1e6)) + max(row["decoders_mb"] for row in rows) * 1e6
+    most = peak + max(row["decoders_mb"] for row in rows) * 1e6
     checks = rows[-1]["checks"] - rows[1]["checks"]
     return Report(
         name=NAME,

@@ -6,8 +6,10 @@ freed, the size from which it asks the system for a block of its own, up to 32 M
 heap; so what a rare large image took is kept for good, and more of it the longer the pod serves.
 """
 
+import asyncio
 import ctypes
 
+_SECONDS = 5.0
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -21,7 +23,19 @@ _SETTINGS = {
 }
 
 
-def return_memory() -> bool:
-    """Have this process give back what it frees. Whether the C library can: glibc does, others need not."""
+def return_large_blocks() -> bool:
+    """Have this process give back large blocks as it frees them. False where the C library is not glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(mallopt(name, value) for name, value in _SETTINGS.items())
+
+
+async def return_free_pages(every: float = _SECONDS) -> None:
+    """Give back, every so many seconds until cancelled, the free pages between blocks that are still in use.
+
+    Takes 4 ms where there are 80 MB to give back, 0.1 ms where there are none. Returns at once where the C
+    library is not glibc.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while trim is not None:
+        await asyncio.to_thread(trim, 0)
+        await asyncio.sleep(every)

@@ -15,7 +15,7 @@ from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
-from ostiary_moderation.allocator import return_memory
+from ostiary_moderation.allocator import return_free_pages, return_large_blocks
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool
@@ -42,12 +42,14 @@ async def pod(settings: PodSettings) -> AsyncIterator[Server]:
     Raises:
         ValueError: something that it needs is missing or bad; the message says what to do.
     """
-    return_memory()
+    return_large_blocks()
     async with AsyncExitStack() as stack:
         # Before the model is loaded, which takes long: a bad certificate should show at once.
         credentials = CredentialSource(settings.tls.files())
         credentials.check()
         service = await _inference_service(stack, settings)
+        returning = asyncio.create_task(return_free_pages())
+        stack.callback(returning.cancel)
         builder = ServerBuilder(
             address=settings.listen,
             health_address=settings.health,

@@ -11,11 +11,11 @@ import pytest
 _SCRIPT = """
 import sys
 import numpy as np
-from ostiary_moderation.allocator import return_memory
+from ostiary_moderation.allocator import return_large_blocks
 from ostiary_moderation.gauges import resident_bytes
 
 if sys.argv[1] == "told":
-    assert return_memory()
+    assert return_large_blocks()
 np.ones(30 << 20, np.uint8)
 before = resident_bytes()
 blocks = [(np.ones(20 << 20, np.uint8), np.ones(100_000, np.uint8)) for _ in range(10)]
@@ -24,10 +24,37 @@ print(resident_bytes() - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library: nothing to tell it")
+_HOLES = """
+import asyncio
+import numpy as np
+from ostiary_moderation.allocator import return_free_pages
+from ostiary_moderation.gauges import resident_bytes
+
+blocks = [np.ones(100_000, np.uint8) for _ in range(2000)]
+blocks = blocks[::20]
+before = resident_bytes()
+
+async def main():
+    returning = asyncio.create_task(return_free_pages(every=3600))
+    while resident_bytes() > before - (100 << 20):
+        await asyncio.sleep(0.01)
+    returning.cancel()
+
+asyncio.run(asyncio.wait_for(main(), 30))
+"""
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library: nothing to tell it")
+
+
+@glibc
 @pytest.mark.parametrize(("told", "least", "most"), [("told", 0, 8 << 20), ("left", 100 << 20, 1 << 30)])
 def test_large_blocks_go_back(told: str, least: int, most: int) -> None:
     """A process that is told so holds nothing of 200 MiB that it has freed; one left to itself does."""
     command = [sys.executable, "-c", _SCRIPT, told]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert least <= int(result.stdout) <= most
+
+
+@glibc
+def test_free_pages_go_back() -> None:
+    """Of 200 MB in small blocks, all freed but every twentieth, most goes back although the rest stays."""
+    subprocess.run([sys.executable, "-c", _HOLES], check=True, timeout=60)
