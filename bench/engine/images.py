@@ -90,6 +90,12 @@ def commented(jpeg: bytes, text: str) -> bytes:
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
 
 
+def pixels_of(file: bytes) -> int:
+    """Pixels of an encoded image, from its header."""
+    with Image.open(BytesIO(file)) as opened:
+        return opened.width * opened.height
+
+
 def _sizes(chance: random.Random) -> Iterator[tuple[int, int]]:
     """Every twenty sizes hold the shares exactly, in random order."""
     while True:

@@ -21,11 +21,15 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Answered:
-    """What one request came to. `batch`: how many checks the server says it answered together."""
+    """What one request came to.
+
+    `batch`: how many checks the server says it answered together. `pixels`: of the image that was sent.
+    """
 
     outcome: Outcome
     batch: int | None = None
     detail: str = ""
+    pixels: int = 0
 
 
 _PAUSE = 0.05

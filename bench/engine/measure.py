@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.engine.clients import Client
+from bench.engine.images import pixels_of
 from bench.engine.load import Answered, LoadRun, Sample, closed_loop, open_loop, poisson
 from bench.engine.plan import SLO_SECONDS, Cell, Plan
 from bench.engine.process import ServerProcess
@@ -25,6 +26,7 @@ class CellResult:
 
     `rate`: checks a second. `good`: those within the SLO, a second. `shed`, `late`, `failed`: shares of what
     was offered. `latencies`: seconds of the measured checks; a late one's are those it was waited for.
+    `pixels`: of the images of these checks, 0 for a late one.
     `cpu_per_check`: seconds of CPU, of the server and all below it.
     """
 
@@ -36,6 +38,7 @@ class CellResult:
     late: float
     failed: float
     latencies: list[float] = field(default_factory=list)
+    pixels: list[int] = field(default_factory=list)
     cpu_per_check: float | None = None
     batch: float | None = None
     trouble: str = ""
@@ -62,8 +65,9 @@ async def measure(
     before = server.usage().cpu
 
     async def send() -> Answered:
-        reply = await client.ask(next(images), cell.description)
-        return Answered(reply.outcome, reply.batch, reply.detail)
+        image = next(images)
+        reply = await client.ask(image, cell.description)
+        return Answered(reply.outcome, reply.batch, reply.detail, pixels_of(image))
 
     if cell.kind == "closed":
         run = await closed_loop(
@@ -91,6 +95,7 @@ def summarise(cell: Cell, run: LoadRun, cpu_seconds: float) -> CellResult:
     answered = [sample for sample in samples if sample.answer.outcome == "answered"]
     outcomes = Counter(sample.answer.outcome for sample in samples)
     everything = sum(sample.answer.outcome == "answered" for sample in run.samples)
+    timed = [sample for sample in samples if sample.answer.outcome in ("answered", "late")]
     offered = len(samples)
     good = sum(sample.latency <= SLO_SECONDS[cell.description] for sample in answered)
     batches = [sample.answer.batch for sample in answered if sample.answer.batch]
@@ -102,7 +107,8 @@ def summarise(cell: Cell, run: LoadRun, cpu_seconds: float) -> CellResult:
         shed=_share(outcomes["shed"], offered),
         late=_share(outcomes["late"], offered),
         failed=_share(outcomes["failed"], offered),
-        latencies=[sample.latency for sample in samples if sample.answer.outcome in ("answered", "late")],
+        latencies=[sample.latency for sample in timed],
+        pixels=[sample.answer.pixels for sample in timed],
         cpu_per_check=cpu_seconds / everything if everything else None,
         batch=sum(batches) / len(batches) if batches else None,
         trouble=next((sample.answer.detail for sample in samples if sample.answer.outcome == "failed"), ""),

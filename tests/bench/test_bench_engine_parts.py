@@ -132,8 +132,16 @@ def test_a_closed_loops_figures() -> None:
 def unit(rate: float, latencies: list[float], *, yes: bool = True, margin: float = 1.0) -> dict[str, object]:
     """Return an arm's document of one repeat, with the three cells."""
     common = {"good": rate, "shed": 0.0, "late": 0.0, "failed": 0.0, "cpu_per_check": 0.1, "batch": None}
+    timed = {"latencies": latencies, "pixels": [1, 12][: len(latencies)]}
     cells = [
-        {"cell": cell.name, "rate": rate, "latencies": latencies, **common} for cell in (ALONE, EIGHT, LOADED)
+        {
+            "cell": cell.name,
+            "rate": rate,
+            "latencies": latencies,
+            "pixels": [1, 12][: len(latencies)],
+            **common,
+        }
+        for cell in (ALONE, EIGHT, LOADED)
     ]
     agreement = [{"answers": [yes, False], "description": "A red shirt.", "margins": [margin, -1.0]}]
     return {"cells": cells, "peak_rss_mib": 700, "agreement": agreement}
@@ -152,7 +160,8 @@ def test_bars_compare_the_arms_of_one_repeat() -> None:
     values = {bar.name: bar.value for bar in summary.bars(units, plan)}
     assert values["closed 8, description: × the tutorial loop"] == 5.0
     assert values["closed 8, description: × the best other server"] == 2.5
-    assert values["open 0.8×, description: p99 over the p50 of a lone client"] == 2.0
+    assert values["open 0.8×, description: p99 over a lone client's p50"] == 2.0
+    assert values["open 0.8×, description: p99 over its own size's, alone"] == 1.0
     rows = summary.rows(units, plan, dict.fromkeys(units, "title"))
     assert {"arm": "bentoml", "title": "title", "not measured": "no wheel"} in rows
 
