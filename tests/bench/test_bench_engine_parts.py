@@ -133,16 +133,7 @@ def unit(rate: float, latencies: list[float], *, yes: bool = True, margin: float
     """Return an arm's document of one repeat, with the three cells."""
     common = {"good": rate, "shed": 0.0, "late": 0.0, "failed": 0.0, "cpu_per_check": 0.1, "batch": None}
     timed = {"latencies": latencies, "pixels": [1, 12][: len(latencies)]}
-    cells = [
-        {
-            "cell": cell.name,
-            "rate": rate,
-            "latencies": latencies,
-            "pixels": [1, 12][: len(latencies)],
-            **common,
-        }
-        for cell in (ALONE, EIGHT, LOADED)
-    ]
+    cells = [{"cell": cell.name, "rate": rate, **timed, **common} for cell in (ALONE, EIGHT, LOADED)]
     agreement = [{"answers": [yes, False], "description": "A red shirt.", "margins": [margin, -1.0]}]
     return {"cells": cells, "peak_rss_mib": 700, "agreement": agreement}
 
