@@ -77,7 +77,7 @@ class InferenceService:
 
 
 def _deadline(call: Call) -> float | None:
-    """When the call must be answered, in `time.monotonic()` seconds. Raises OstiaryError once that is past."""
+    """When the call must be answered, in `time.monotonic()` seconds. Raises OstiaryError if that is past."""
     remaining = call.remaining()
     if remaining is None:
         return None
