@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -270,6 +272,14 @@ async def test_a_worker_that_stops_midway_is_given_up() -> None:
     await worker.close()
     there.close()
     assert lost.value.fault == Fault(FaultCode.TOO_LARGE, "decoding took longer than 0.2 s")
+
+
+def test_a_worker_loads_little() -> None:
+    """What handles hostile files has Pillow in it, and neither numpy nor anything of model and wire."""
+    code = "import sys, ostiary_moderation.decode.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "PIL" in loaded.split()
+    assert not {"numpy", "torch", "pydantic", "grpc", "google.protobuf"} & set(loaded.split())
 
 
 def test_a_pool_without_workers_is_refused() -> None:
