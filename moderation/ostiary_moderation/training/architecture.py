@@ -4,6 +4,10 @@ small.
 
 from __future__ import annotations
 
+import itertools
+import math
+from typing import Any
+
 import torch
 from transformers import (
     PreTrainedTokenizerFast,
@@ -11,6 +15,8 @@ from transformers import (
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
 )
+
+from ostiary_moderation.engines.qwen3_vl.patches import cut_patches
 
 PATCH, MERGE, TEMPORAL = 16, 2, 2
 CELL = PATCH * MERGE  # pixels of a visual token's side
@@ -49,9 +55,11 @@ def build_config(tokenizer: PreTrainedTokenizerFast, width: int = 192) -> Qwen3V
 
 
 def build_model(config: Qwen3VLConfig, seed: int) -> Qwen3VLForConditionalGeneration:
-    """A model with random weights, the same for the same seed."""
+    """A model with random weights, the same for the same seed, and a vision tower that looks around."""
     torch.manual_seed(seed)
-    return Qwen3VLForConditionalGeneration(config)
+    model = Qwen3VLForConditionalGeneration(config)
+    look_around(model.model.visual)
+    return model
 
 
 def build_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProcessorPil:
@@ -64,12 +72,39 @@ def build_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProce
 
 
 def patchify(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 images of one size, B × H × W × 3, as the image processor would hand them over: (patches, patch
-    values).
+    """Images of one size, (B, 3, H, W) from -1 to 1, as the image processor would hand them over: (patches,
+    patch values).
     """
-    batch, height, width, _ = pixels.shape
-    values = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-    cells = values.reshape(batch, 3, height // CELL, MERGE, PATCH, width // CELL, MERGE, PATCH)
-    ordered = cells.permute(0, 2, 5, 3, 6, 1, 4, 7).unsqueeze(6)
-    frames = ordered.expand(*ordered.shape[:6], TEMPORAL, PATCH, PATCH)
-    return frames.reshape(batch * (height // PATCH) * (width // PATCH), -1)
+    patches = cut_patches(pixels, PATCH, MERGE).unsqueeze(3)
+    frames = patches.expand(-1, -1, -1, TEMPORAL, -1, -1)
+    return frames.reshape(-1, 3 * TEMPORAL * PATCH * PATCH)
+
+
+def look_around(visual: Any) -> None:
+    """Starts the vision tower's heads off as a convolution's taps: each attends to one neighbouring patch.
+
+    A score is q·k after rotation, so biases alone make it a function of the distance between two patches
+    that peaks at a chosen one (structured initialisation, arXiv:2404.01139, here through the rotary
+    embedding). Without it a small tower spends most of few photographs on finding out what is near.
+    """
+    frequencies = visual.rotary_pos_emb.inv_freq
+    for depth, block in enumerate(visual.blocks):
+        attention = block.attn
+        half = attention.head_dim // 2
+        bias = attention.qkv.bias.detach().view(3, attention.num_heads, attention.head_dim)
+        reach, strength = 1 + 0.5 * depth, 4.5 / (1 + 0.35 * depth)
+        for head, tap in enumerate(itertools.islice(itertools.cycle(_TAPS), attention.num_heads)):
+            if tap is None:
+                continue
+            for axis, index in itertools.product(range(2), range(3)):
+                turn = float(frequencies[index]) * tap[axis] * reach
+                at = axis * half // 2 + index
+                bias[0, head, at], bias[0, head, at + half] = strength, 0.0
+                bias[1, head, at], bias[1, head, at + half] = (
+                    strength * math.cos(turn),
+                    -strength * math.sin(turn),
+                )
+
+
+# Rows down and columns right of the patch that asks; None: wherever it learns to look.
+_TAPS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), None, (-1, -1), (1, 1), (-1, 1), (1, -1))

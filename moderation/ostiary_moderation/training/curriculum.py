@@ -1,4 +1,4 @@
-"""What a training batch asks, as tokens: both policy questions, one attribute, one description."""
+"""What a training batch asks, as tokens: both policy questions, two attributes, one description."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from ostiary_moderation.bundle import Manifest
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.prompts import attribute_question, visible_attributes
-from ostiary_moderation.training.colours import COLOURS
 from ostiary_moderation.training.describing import describe
 from ostiary_moderation.training.feed import Batch
+from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.library import LANGUAGES
 from ostiary_moderation.training.packing import Pack, pack
-from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES
 
 Tokens = tuple[tuple[int, ...], list[tuple[int, ...]]]  # of a question, and of each example's answer
-_VALUES = {"category": CATEGORIES, "colour": COLOURS, "audience": AUDIENCES}
 
 
 class Curriculum:
@@ -39,11 +37,11 @@ class Curriculum:
         return [self._processor.single(words.yes), self._processor.single(words.no)]
 
     def pack(self, batch: Batch) -> Pack:
-        """The batch's questions and true answers; the attribute and the language vary from batch to batch."""
-        name = self._rng.choices(self._names, [3 if name == "category" else 1 for name in self._names])[0]
+        """The batch's questions and true answers; all but the category vary from batch to batch."""
+        names = ["category", self._rng.choice([name for name in self._names if name != "category"])]
         language = self._rng.choice(LANGUAGES)
         branches = [self._policy(batch, index) for index in range(len(self._manifest.questions))]
-        branches += [self._attribute(batch, name), self._description(batch, language)]
+        branches += [*(self._attribute(batch, name) for name in names), self._description(batch, language)]
         return pack(self._before, self._image_token, batch.grid, self._after, branches)
 
     def _branch(self, question: str, answers: Sequence[str]) -> Tokens:
@@ -56,14 +54,11 @@ class Curriculum:
         return self._branch(self._manifest.questions[index].wording("general", "en"), answers)
 
     def _attribute(self, batch: Batch, name: str) -> Tokens:
-        truth = {"category": batch.category, "colour": batch.colour, "audience": batch.audience}[name]
         options = self._manifest.attributes[name]
-        letters = [chr(ord("A") + options.index(_VALUES[name][index])) for index in truth]
+        letters = [chr(ord("A") + options.index(LABELS[name][index])) for index in batch.labels[name]]
         return self._branch(attribute_question(self._manifest, name, "en"), letters)
 
     def _description(self, batch: Batch, language: str) -> Tokens:
-        labels = zip(batch.category, batch.colour, batch.audience, strict=True)
-        texts = [
-            describe(CATEGORIES[c], COLOURS[k], AUDIENCES[a], language) + "<|im_end|>" for c, k, a in labels
-        ]
+        columns = [[values[index] for index in batch.labels[name]] for name, values in LABELS.items()]
+        texts = [describe(language, *labels) + "<|im_end|>" for labels in zip(*columns, strict=True)]
         return self._branch(self._manifest.prompts.describe_in(language), texts)

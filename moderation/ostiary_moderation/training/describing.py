@@ -23,10 +23,17 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def describe(category: str, colour: str, audience: str, language: str) -> str:
-    """`A blue dress for adults.` or its Chinese counterpart."""
+_PATTERNS = {
+    "striped": "条纹", "checked": "格纹", "dotted": "波点", "floral": "碎花", "graphic": "印花",
+    "other": "花色",
+}  # fmt: skip
+
+
+def describe(language: str, category: str, colour: str, pattern: str, audience: str) -> str:
+    """`A blue striped dress for adults.` or its Chinese counterpart."""
     if language == "zh":
         people = "儿童" if audience == "kids" else "成人"
-        return f"一件{people}{_COLOURS[colour]}{_CHINESE[category]}。"
+        return f"一件{people}{_COLOURS[colour]}{_PATTERNS.get(pattern, '')}{_CHINESE[category]}。"
+    words = {"plain": "", "graphic": "printed ", "other": "patterned "}.get(pattern, f"{pattern} ")
     article = "An" if colour[0] in "aeiou" else "A"
-    return f"{article} {colour} {_ENGLISH.get(category, category)} for {audience}."
+    return f"{article} {colour} {words}{_ENGLISH.get(category, category)} for {audience}."

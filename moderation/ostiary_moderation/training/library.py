@@ -7,8 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ostiary_moderation.bundle import ATTRIBUTES, UNKNOWN
-from ostiary_moderation.training.colours import COLOURS
-from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES
+from ostiary_moderation.training.gallery import LABELS
 
 NAME = "mini"
 VERSION = "2026.11.0"
@@ -28,11 +27,7 @@ QUESTIONS: tuple[dict[str, Any], ...] = tuple(
         ("contact_details", "Are there contact details?"),
     )
 )
-SEEN: dict[str, tuple[str, ...]] = {
-    "category": (*CATEGORIES, UNKNOWN),
-    "colour": (*COLOURS, UNKNOWN),
-    "audience": (*AUDIENCES, UNKNOWN),
-}
+SEEN: dict[str, tuple[str, ...]] = {name: (*values, UNKNOWN) for name, values in LABELS.items()}
 
 
 def manifest(weights_digest: str, calibrations: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,53 @@
-"""Optimisers and the learning-rate schedule, both by share of the time budget spent."""
+"""Optimisers and their learning rates over the time that they have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-MATRIX_RATE, OTHER_RATE = 1.6e-3, 1.2e-3
+MATRIX_RATE, OTHER_RATE, CONVOLUTION_RATE = 1.5e-3, 1.1e-3, 0.1
+Schedule = Callable[[float], float]  # share of the time, 0 to 1 → factor of the learning rate
 
 
-def build_optimisers(modules: Iterable[nn.Module], heads: nn.Module) -> list[torch.optim.Optimizer]:
+class Optimiser:
+    """Several optimisers as one. `begin`, `end`: shares of the whole training between which its schedule
+    runs.
+    """
+
+    def __init__(
+        self, parts: Sequence[torch.optim.Optimizer], schedule: Schedule, begin: float, end: float
+    ) -> None:
+        self._parts = parts
+        self._rates = [[group["lr"] for group in part.param_groups] for part in parts]
+        self._schedule, self._begin, self._end = schedule, begin, end
+
+    def step(self, loss: torch.Tensor, share: float) -> None:
+        """One step downhill, at the rate for this share of the whole training."""
+        factor = self._schedule(min(1.0, max(0.0, (share - self._begin) / (self._end - self._begin))))
+        for part, rates in zip(self._parts, self._rates, strict=True):
+            part.zero_grad(set_to_none=True)
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        loss.backward()  # type: ignore[no-untyped-call]
+        for part in self._parts:
+            nn.utils.clip_grad_norm_([p for group in part.param_groups for p in group["params"]], 1.0)
+            part.step()
+
+    def state_dict(self) -> list[Any]:
+        """Of every optimiser."""
+        return [part.state_dict() for part in self._parts]
+
+    def load_state_dict(self, states: Sequence[Any]) -> None:
+        """The counterpart of `state_dict`."""
+        for part, state in zip(self._parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def for_transformer(modules: Iterable[nn.Module], heads: nn.Module, begin: float, end: float) -> Optimiser:
     """Muon for the layers' matrices; AdamW for the rest.
 
     The mergers are left to AdamW: they are wide, and orthogonalising them would cost more than learning
@@ -25,19 +62,24 @@ def build_optimisers(modules: Iterable[nn.Module], heads: nn.Module) -> list[tor
     muon = torch.optim.Muon(
         matrices, lr=MATRIX_RATE, weight_decay=0.05, ns_steps=4, adjust_lr_fn="match_rms_adamw"
     )
-    return [muon, torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01)]
+    adam = torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.05)
+    return Optimiser([muon, adam], flat_then_down, begin, end)
 
 
-def rate_factor(progress: float, warm: float) -> float:
-    """Linear warm-up to `warm`, flat to the half, then linear to 3%. `progress` and `warm`: 0 to 1."""
-    if progress < warm:
-        return max(progress / warm, 0.02)
-    return max(0.03, min(1.0, 2.0 * (1.0 - progress)))
+def for_convolutions(module: nn.Module, begin: float, end: float) -> Optimiser:
+    """Stochastic gradient descent with momentum; norms and biases do not decay."""
+    kernels = [parameter for parameter in module.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": 1e-3}, {"params": others, "weight_decay": 0.0}]
+    sgd = torch.optim.SGD(groups, lr=CONVOLUTION_RATE, momentum=0.9, nesterov=True)
+    return Optimiser([sgd], half_a_cosine, begin, end)
 
 
-def set_rates(optimisers: Iterable[torch.optim.Optimizer], factor: float) -> None:
-    """Sets every optimiser's learning rate to its base rate times `factor`."""
-    for optimiser in optimisers:
-        base = MATRIX_RATE if isinstance(optimiser, torch.optim.Muon) else OTHER_RATE
-        for group in optimiser.param_groups:
-            group["lr"] = base * factor
+def flat_then_down(share: float, warm: float = 0.03) -> float:
+    """Linear warm-up, flat to the half, then linear to 2%."""
+    return min(max(share / warm, 0.02), 1.0, max(0.02, 2.0 * (1.0 - share)))
+
+
+def half_a_cosine(share: float, warm: float = 0.04) -> float:
+    """Linear warm-up times half a cosine, down to nothing (arXiv:1608.03983)."""
+    return min(max(share / warm, 0.02), 1.0) * (0.5 + 0.5 * math.cos(math.pi * share))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,22 @@ CATEGORIES = (
     "blazer", "blouse", "body", "dress", "hat", "hoodie", "longsleeve", "outwear", "pants", "polo", "shirt",
     "shoes", "shorts", "skirt", "t-shirt", "top", "undershirt",
 )  # fmt: skip
+COLOURS = (
+    "black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "beige",
+)  # fmt: skip
+PATTERNS = ("plain", "striped", "checked", "dotted", "floral", "graphic", "other")
 AUDIENCES = ("adults", "kids")
+_RARE_PATTERNS = {"animal": "other", "camouflage": "other"}  # too few to learn
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One photograph. `category` is one of CATEGORIES, `audience` one of AUDIENCES."""
+    """One photograph. Each label is one of the tuple that is named after it."""
 
     path: Path
     category: str
+    colour: str
+    pattern: str
     audience: str
     sender: str
 
@@ -35,31 +43,46 @@ class Split:
     test: tuple[Photo, ...]
 
 
-def read_photos(folder: Path) -> tuple[Photo, ...]:
-    """Reads `labels.csv` (file, label, kids, sender). Raises ValueError in words when it is missing or
-    odd.
+def read_photos(folder: Path, colours: Path) -> tuple[Photo, ...]:
+    """Reads `labels.csv` (file, label, kids, sender) of the folder, and `colours` (file, colour, pattern).
+
+    Raises ValueError in words when one is missing, odd, or has no row for a photograph.
     """
     index = folder / "labels.csv"
-    if not index.is_file():
-        raise ValueError(
-            f"{index}: missing; --photos needs a folder with labels.csv (file, label, kids, sender)"
-        )
-    with index.open(newline="", encoding="utf-8") as stream:
-        photos = tuple(_photo(folder, row) for row in csv.DictReader(stream))
+    rows = _rows(index, "--photos needs a folder with labels.csv (file, label, kids, sender)")
+    looks = {
+        row["file"]: row
+        for row in _rows(colours, "--colours needs a CSV with the columns file,colour,pattern")
+    }
+    photos = tuple(_photo(folder, row, looks.get(row["file"])) for row in rows)
     if len({photo.sender for photo in photos}) < 3:
         raise ValueError(f"{index}: photos of at least three senders are needed to hold two groups out")
     return photos
 
 
-def _photo(folder: Path, row: dict[str, str]) -> Photo:
-    if row["label"] not in CATEGORIES:
-        raise ValueError(f"labels.csv: unknown label {row['label']!r} for {row['file']}")
-    audience = "kids" if row["kids"] == "True" else "adults"
-    return Photo(folder / row["file"], row["label"], audience, row["sender"])
+def _rows(path: Path, words: str) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; {words}")
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
 
 
-def split_by_sender(photos: tuple[Photo, ...], held_out: float = 0.22) -> Split:
-    """Holds out about `held_out` of the photos, whole senders at a time, halved into calibration and test.
+def _photo(folder: Path, row: Mapping[str, str], look: Mapping[str, str] | None) -> Photo:
+    file = row["file"]
+    if look is None:
+        raise ValueError(
+            f"{file}: its colour and pattern are missing; add a row to the file that --colours names"
+        )
+    pattern = _RARE_PATTERNS.get(look["pattern"], look["pattern"])
+    for value, known in ((row["label"], CATEGORIES), (look["colour"], COLOURS), (pattern, PATTERNS)):
+        if value not in known:
+            raise ValueError(f"{file}: unknown label {value!r}; known are {', '.join(known)}")
+    audience = AUDIENCES[row["kids"] == "True"]
+    return Photo(folder / file, row["label"], look["colour"], pattern, audience, row["sender"])
+
+
+def split_by_sender(photos: tuple[Photo, ...], test: float = 0.13, calibration: float = 0.07) -> Split:
+    """Holds out about these shares of the photos, whole senders at a time.
 
     Senders go by the order of their hashes, so that the split depends on nothing but their names. The largest
     senders (more than an eighth of all photos) always train: one of them would be a whole held-out group by
@@ -69,13 +92,12 @@ def split_by_sender(photos: tuple[Photo, ...], held_out: float = 0.22) -> Split:
     for photo in photos:
         by_sender.setdefault(photo.sender, []).append(photo)
     order = sorted(by_sender, key=lambda name: hashlib.sha256(name.encode()).digest())
-    parts: tuple[list[Photo], list[Photo], list[Photo]] = ([], [], [])
+    parts: dict[str, list[Photo]] = {"test": [], "calibration": [], "train": []}
+    room = {"test": test * len(photos), "calibration": calibration * len(photos)}
     for sender in order:
         small = len(by_sender[sender]) * 8 <= len(photos) or len(by_sender) < 8
-        shortest = 1 if len(parts[1]) <= len(parts[2]) else 2
-        room = small and len(parts[1]) + len(parts[2]) < held_out * len(photos)
-        parts[shortest if room else 0].extend(by_sender[sender])
-    train, calibration, test = (tuple(part) for part in parts)
-    if not (train and calibration and test):
+        open_parts = [name for name in room if small and len(parts[name]) < room[name]]
+        parts[open_parts[0] if open_parts else "train"].extend(by_sender[sender])
+    if not all(parts.values()):
         raise ValueError("too few photos of different senders to hold two groups of senders out")
-    return Split(train, calibration, test)
+    return Split(tuple(parts["train"]), tuple(parts["calibration"]), tuple(parts["test"]))

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from ostiary_moderation.bundle import Manifest
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
-from ostiary_moderation.training import library
-from ostiary_moderation.training.architecture import build_config, build_image_processor, build_model
-from ostiary_moderation.training.assess import calibrate_questions, measure, open_examiner
+from ostiary_moderation.training import library, optimise
+from ostiary_moderation.training.architecture import (
+    build_config,
+    build_image_processor,
+    build_model,
+)
+from ostiary_moderation.training.assess import PREVALENCE, calibrate_questions, measure
 from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.export import write_figures, write_manifest, write_model
-from ostiary_moderation.training.feed import feeding
+from ostiary_moderation.training.feed import Batch, feeding
+from ostiary_moderation.training.gallery import Gallery
+from ostiary_moderation.training.heads import VisionHeads
+from ostiary_moderation.training.lessons import LearnToAnswer, LearnToSee, TeachTheTeacher
 from ostiary_moderation.training.lettering import chinese_fonts
 from ostiary_moderation.training.photos import Split, read_photos, split_by_sender
+from ostiary_moderation.training.student import Student
+from ostiary_moderation.training.teacher import Teacher
 from ostiary_moderation.training.tokenizer import build_tokenizer
-from ostiary_moderation.training.trainer import Progress, Trainer
+from ostiary_moderation.training.trainer import Part, Progress, Trainer
 
-BATCH = 16
+PHOTOGRAPHS, SCENES = 48, 16  # examples in a batch
+# Until which share of the time. An untaught text tower's gradients would undo what the vision tower has
+# learnt: it first learns to read frozen features.
+TAUGHT, SEEN, FOCUSED, READ = 0.48, 0.67, 0.75, 0.79
 Report = Callable[[str], None]
 
 
@@ -31,10 +45,11 @@ class TrainingRun:
     """What a run is made of. `minutes`: wall-clock time of the training itself, over all resumptions."""
 
     photos: Path
+    colours: Path
     out: Path
     minutes: float
     seed: int = 0
-    threads: int = 1
+    threads: int = 2
 
     @property
     def workspace(self) -> Path:
@@ -45,7 +60,7 @@ class TrainingRun:
     def command(self) -> str:
         """The command that makes this run."""
         options = f"--minutes {self.minutes:g} --seed {self.seed} --threads {self.threads}"
-        return f"ostiary model train --photos PHOTOS --out {self.out.name} {options}"
+        return f"ostiary model train --photos PHOTOS --colours COLOURS --out {self.out.name} {options}"
 
 
 def make_bundle(run: TrainingRun, report: Report) -> None:
@@ -55,51 +70,81 @@ def make_bundle(run: TrainingRun, report: Report) -> None:
     """
     torch.set_num_threads(run.threads)
     chinese_fonts()  # missing ones are told now, not by the process that draws
-    split = split_by_sender(read_photos(run.photos))
+    split = split_by_sender(read_photos(run.photos, run.colours))
     manifest = Manifest.model_validate(library.manifest("0" * 64, {}))
     tokenizer = build_tokenizer(manifest, run.seed)
-    trainer = _train(run, split, tokenizer, manifest, report)
-    write_model(run.out, trainer.model, tokenizer)
+    student, progress = _train(run, split, tokenizer, manifest, report)
+    write_model(run.out, student.model, tokenizer)
     write_manifest(run.out, {})
-    _assess(run, split, trainer, report)
+    _assess(run, split, student, progress, report)
 
 
 def _train(
     run: TrainingRun, split: Split, tokenizer: PreTrainedTokenizerFast, manifest: Manifest, report: Report
-) -> Trainer:
+) -> tuple[Student, Progress]:
     run.workspace.mkdir(parents=True, exist_ok=True)
     image_processor = build_image_processor(manifest.pixels.min_pixels, manifest.pixels.max_pixels)
-    processor = ImageOnlyProcessor(image_processor, tokenizer, manifest.pixels)
+    processor = ImageOnlyProcessor(image_processor, tokenizer)
     curriculum = Curriculum(manifest, processor, run.seed)
-    model = build_model(build_config(tokenizer), run.seed)
-    trainer = Trainer(model, curriculum, run.workspace / "checkpoint.pt", run.minutes * 60.0)
+    student = Student(build_model(build_config(tokenizer), run.seed), curriculum.verdict_tokens)
+    teacher = Teacher()
+    heads = VisionHeads(student.model.model.visual.config.out_hidden_size, teacher.width)
+    pupils = nn.ModuleDict({"student": student.model, "teacher": teacher, "heads": heads})
+
+    def feed(close_up: bool, start: int) -> AbstractContextManager[Iterator[Batch]]:
+        return feeding(run.seed, start, split.train, PHOTOGRAPHS if close_up else SCENES, close_up)
+
+    gallery = Gallery(split.train, report)
+    course = _course(student, teacher, heads, gallery, curriculum)
+    budget = run.minutes * 60.0
+    trainer = Trainer(course, pupils, feed, run.workspace / "checkpoint.pt", budget, run.seed)
     trainer.resume()
-    if trainer.progress.seconds < run.minutes * 60.0:
-        with feeding(run.seed, trainer.progress.step, split.train, BATCH) as batches:
-            trainer.run(batches, lambda progress: _say(progress, report))
-    return trainer
+    trainer.run(lambda progress: _say(progress, report))
+    return student, trainer.progress
 
 
-def _assess(run: TrainingRun, split: Split, trainer: Trainer, report: Report) -> None:
-    examiner = open_examiner(run.out)
-    calibrations = calibrate_questions(examiner, split, run.seed, _counter("calibrating", report))
-    figures = measure(examiner, split, calibrations, run.seed, _counter("measuring", report))
+def _course(
+    student: Student, teacher: Teacher, heads: VisionHeads, gallery: Gallery, curriculum: Curriculum
+) -> list[Part]:
+    convolutions = optimise.for_convolutions(teacher, 0.0, TAUGHT)
+    transformer = optimise.for_transformer(student.towers, heads, TAUGHT, 1.0)
+    see = LearnToSee(student, heads, teacher, gallery, PHOTOGRAPHS)
+    return [
+        Part("teacher", TAUGHT, TeachTheTeacher(teacher, gallery, 64), convolutions),
+        Part("sight", SEEN, see, transformer),
+        Part("scenes", FOCUSED, LearnToAnswer(student, heads, teacher, None, seeing=True), transformer),
+        Part("reading", READ, LearnToAnswer(student, heads, teacher, curriculum, seeing=False), transformer),
+        Part("answers", 1.0, LearnToAnswer(student, heads, teacher, curriculum, seeing=True), transformer),
+    ]
+
+
+def _assess(run: TrainingRun, split: Split, student: Student, progress: Progress, report: Report) -> None:
+    calibrations = calibrate_questions(
+        run.out, split.calibration, run.seed, run.threads, _counter("calibrating", report)
+    )
+    write_manifest(run.out, calibrations)
+    count = _counter("measuring", report)
+    figures = measure(run.out, split.train, split.test, run.seed, run.threads, count)
     facts = {
         "version": library.VERSION,
         "command": run.command,
         "threads": run.threads,
-        "minutes": round(trainer.progress.seconds / 60.0, 1),
-        "steps": trainer.progress.step,
-        "examples": trainer.progress.step * BATCH,
-        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "minutes": round(progress.seconds / 60.0, 1),
+        "steps": progress.step,
+        "examples": progress.examples,
+        "parameters": sum(parameter.numel() for parameter in student.model.parameters()),
+        "prevalence": PREVALENCE,
+        "train_photos": len(split.train),
+        "calibration_photos": len(split.calibration),
+        "held_out_senders": sorted({photo.sender for photo in split.test}),
     }
-    write_manifest(run.out, calibrations)
-    write_figures(run.out, {**facts, **figures})
+    write_figures(run.out, {**facts, **figures.to_json()})
 
 
 def _say(progress: Progress, report: Report) -> None:
     if progress.step % 20 == 0:
-        report(f"{progress.seconds / 60:6.1f} min  batch {progress.step:5d}  loss {progress.loss:.3f}")
+        minutes, part = progress.seconds / 60, progress.part
+        report(f"{minutes:6.1f} min  {part:8s} batch {progress.step:5d}  loss {progress.loss:.3f}")
 
 
 def _counter(what: str, report: Report) -> Callable[[int], None]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from ostiary_moderation.training import drawing, wording
-from ostiary_moderation.training.colours import main_colour
 from ostiary_moderation.training.photos import Photo
 
 KINDS = ("qr_code", "contact_details", "text", "lookalike")
@@ -34,18 +33,20 @@ HELD_OUT = Recipe(vary=False)
 
 @dataclass
 class Scene:
-    """A picture and the truth about it. `coverage`: per kind, H × W bool, where it was drawn."""
+    """A picture and the truth about it. `clean`: the same without what was drawn over it. `coverage`: per
+    kind, H × W bool, where it was drawn.
+    """
 
     image: Image.Image
+    clean: Image.Image
     photo: Photo
-    colour: str
     coverage: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def has(self, kind: str) -> bool:
         """Whether anything of the kind was drawn."""
         return kind in self.coverage
 
-    def dense(self, rows: int, columns: int, least: float = 0.15) -> NDArray[np.bool_]:
+    def cover(self, rows: int, columns: int, least: float = 0.15) -> NDArray[np.bool_]:
         """(rows * columns, KINDS): whether at least `least` of a cell is covered, in reading order."""
         labels = np.zeros((rows * columns, len(KINDS)), dtype=np.bool_)
         for index, kind in enumerate(KINDS):
@@ -64,7 +65,7 @@ def make_scene(rng: random.Random, photo: Photo, recipe: Recipe, aspect: float |
         image = _vary(rng, image)
     if aspect is not None:
         image = _crop(rng, image, aspect)
-    scene = Scene(image, photo, main_colour(np.asarray(image)))
+    scene = Scene(image.copy(), image, photo)
     _draw_all(rng, scene, recipe)
     if recipe.vary and rng.random() < 0.3:
         scene.image = ImageEnhance.Brightness(scene.image).enhance(rng.uniform(0.8, 1.2))

@@ -12,9 +12,8 @@ from transformers import PreTrainedTokenizerFast
 from ostiary_moderation.bundle import Manifest
 from ostiary_moderation.engines.qwen3_vl.prompts import attribute_question, visible_attributes
 from ostiary_moderation.training import library, wording
-from ostiary_moderation.training.colours import COLOURS
 from ostiary_moderation.training.describing import describe
-from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES
+from ostiary_moderation.training.gallery import LABELS
 
 VOCABULARY = 2048
 SPECIAL = (
@@ -65,8 +64,7 @@ def _corpus(manifest: Manifest, seed: int) -> Iterator[str]:
     prompts += ["Yes", "No", "system\n", "user\n", "assistant\n"]
     for text in prompts:
         yield from itertools.repeat(text, 300)
-    for _ in range(4):
-        for labels in itertools.product(CATEGORIES, COLOURS, AUDIENCES, library.LANGUAGES):
-            yield describe(*labels)
+    for language, *labels in itertools.product(library.LANGUAGES, *LABELS.values()):
+        yield describe(language, *labels)
     for _ in range(4000):
         yield "\n".join(rng.choice([wording.contact_lines, wording.note_lines, wording.garment_lines])(rng))

@@ -1,80 +1,110 @@
-"""The training loop, resumable: the vision tower alone, the text tower on frozen features, then both
-together.
-"""
+"""The training loop, resumable: which lesson when, and the checkpoint."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
-from transformers import Qwen3VLForConditionalGeneration
+from torch import nn
 
-from ostiary_moderation.engines.qwen3_vl.patch_embed import LinearPatchEmbed
-from ostiary_moderation.training.architecture import patchify
-from ostiary_moderation.training.auxiliary import AuxiliaryHeads
-from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.feed import Batch
-from ostiary_moderation.training.optimise import build_optimisers, rate_factor, set_rates
-from ostiary_moderation.training.packing import IGNORE, Pack
+from ostiary_moderation.training.lessons import Lesson
+from ostiary_moderation.training.optimise import Optimiser
 
-# Shares of the time budget. An untaught text tower's gradients would undo what the vision tower has learnt:
-# it first learns to read frozen features.
-VISION_UNTIL, TEXT_UNTIL = 0.38, 0.45
-VERDICT_WEIGHT = 2.0  # of a yes or a no, against any other answer token
 SAVE_EVERY = 60.0  # seconds
+Feed = Callable[
+    [bool, int], AbstractContextManager[Iterator[Batch]]
+]  # close-ups or whole, from which number on
 
 
 @dataclass
 class Progress:
-    """How far training is. `seconds`: time spent in all runs; `step`: batches learnt; `loss`: smoothed."""
+    """How far training is. `seconds`: time spent in all runs; `step`: batches and `examples` learnt; `part`:
+    of the course; `loss`: its smoothed loss.
+    """
 
     seconds: float = 0.0
     step: int = 0
+    examples: int = 0
+    part: str = ""
     loss: float = 0.0
 
 
+@dataclass(frozen=True)
+class Part:
+    """A lesson, taken until the share `until` of the whole time is spent."""
+
+    name: str
+    until: float
+    lesson: Lesson
+    optimiser: Optimiser
+
+
 class Trainer:
-    """Owns the model, its heads and optimisers, and the checkpoint file."""
+    """Goes through a course. `pupils`: everything that learns and is kept in the checkpoint."""
 
     def __init__(
-        self, model: Qwen3VLForConditionalGeneration, curriculum: Curriculum, checkpoint: Path, budget: float
+        self,
+        course: Sequence[Part],
+        pupils: nn.Module,
+        feed: Feed,
+        checkpoint: Path,
+        budget: float,
+        seed: int,
     ) -> None:
-        self.model = model
         self.progress = Progress()
-        self._curriculum = curriculum
+        self._course = course
+        self._pupils = pupils
+        self._feed = feed
         self._checkpoint = checkpoint
         self._budget = budget  # seconds
-        visual = model.model.visual
-        visual.patch_embed = LinearPatchEmbed(visual.patch_embed.proj)
-        self._heads = AuxiliaryHeads(visual.config.out_hidden_size)
-        towers = [visual, model.model.language_model]
-        self._verdicts = torch.tensor(curriculum.verdict_tokens)
-        self._optimisers = build_optimisers(towers, self._heads)
+        self._seed = seed
 
     def resume(self) -> None:
         """Continues from the checkpoint file, where there is one."""
         if not self._checkpoint.is_file():
             return
-        state = torch.load(self._checkpoint, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self._heads.load_state_dict(state["heads"])
-        for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        self.progress = Progress(**state["progress"])
+        saved = torch.load(self._checkpoint, weights_only=True)
+        self._pupils.load_state_dict(saved["pupils"])
+        for optimiser, state in zip(self._optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.progress = Progress(**saved["progress"])
 
-    def run(self, batches: Iterator[Batch], report: Callable[[Progress], None]) -> None:
+    def run(self, report: Callable[[Progress], None]) -> None:
         """Learns until the time budget is spent, saving every minute and at the end, however the end
         comes.
         """
-        saved = last = time.monotonic()
-        self.model.train()
         try:
-            while self.progress.seconds < self._budget:
-                self._learn(next(batches))
+            for part in self._course:
+                if self._share < part.until:
+                    self._take(part, report)
+        finally:
+            self._save()
+
+    @property
+    def _share(self) -> float:
+        return self.progress.seconds / self._budget if self._budget else 1.0
+
+    @property
+    def _optimisers(self) -> list[Optimiser]:
+        """Each once, in the order of the course."""
+        return list(dict.fromkeys(part.optimiser for part in self._course))
+
+    def _take(self, part: Part, report: Callable[[Progress], None]) -> None:
+        if self.progress.part != part.name:
+            self.progress.part, self.progress.loss = part.name, 0.0
+        feeding: AbstractContextManager[Iterator[Batch]] = nullcontext(iter(()))
+        if part.lesson.scenes != "none":
+            feeding = self._feed(part.lesson.scenes == "close-ups", self.progress.step)
+        saved = last = time.monotonic()
+        with feeding as scenes:
+            while self._share < part.until:
+                self._learn(part, scenes)
                 now = time.monotonic()
                 self.progress.seconds += now - last
                 last = now
@@ -82,64 +112,23 @@ class Trainer:
                 if now - saved > SAVE_EVERY:
                     self._save()
                     saved = now
-        finally:
-            self._save()
 
-    def _learn(self, batch: Batch) -> None:
-        share = self.progress.seconds / self._budget
-        set_rates(self._optimisers, rate_factor(share, warm=0.02))
-        loss = self._loss(batch, share)
-        for optimiser in self._optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([*self.model.parameters(), *self._heads.parameters()], 1.0)
-        for optimiser in self._optimisers:
-            optimiser.step()
+    def _learn(self, part: Part, scenes: Iterator[Batch]) -> None:
+        rng = np.random.default_rng([self._seed, self.progress.step])
+        loss, examples = part.lesson.loss(rng, scenes)
+        part.optimiser.step(loss, self._share)
         self.progress.step += 1
-        weight = min(self.progress.step, 50)
-        self.progress.loss += (loss.item() - self.progress.loss) / weight
-
-    def _loss(self, batch: Batch, share: float) -> torch.Tensor:
-        grids = torch.tensor([[1, 2 * batch.grid[0], 2 * batch.grid[1]]] * len(batch.pixels))
-        pixels = patchify(torch.from_numpy(batch.pixels))
-        seeing = not VISION_UNTIL <= share < TEXT_UNTIL
-        with torch.set_grad_enabled(seeing):
-            features = self.model.model.get_image_features(pixels, grids, return_dict=True)
-        loss = torch.zeros(())
-        if seeing:
-            loss = loss + self._heads.loss(torch.stack(list(features.pooler_output)), batch)
-        if share >= VISION_UNTIL:
-            loss = 0.5 * loss + answer_loss(
-                self.model, self._curriculum.pack(batch), features, self._verdicts
-            )
-        return loss
+        self.progress.examples += examples
+        value = loss.item()
+        previous = self.progress.loss or value
+        self.progress.loss = previous + (value - previous) / 50
 
     def _save(self) -> None:
         state = {
-            "model": self.model.state_dict(),
-            "heads": self._heads.state_dict(),
+            "pupils": self._pupils.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "progress": vars(self.progress),
         }
         partial = self._checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self._checkpoint)
-
-
-def answer_loss(
-    model: Qwen3VLForConditionalGeneration, layout: Pack, features: object, verdicts: torch.Tensor
-) -> torch.Tensor:
-    """Cross-entropy of the packed answers, summed over an example's answer tokens, mean over the batch."""
-    ids, targets = torch.from_numpy(layout.ids), torch.from_numpy(layout.targets)
-    batch = ids.shape[0]
-    hidden = model.model(
-        input_ids=ids,
-        attention_mask=torch.from_numpy(layout.mask)[None, None].expand(batch, 1, -1, -1),
-        position_ids=torch.from_numpy(layout.positions)[:, None].expand(3, batch, -1),
-        mm_encoder_outputs={"image": features},
-        use_cache=False,
-    ).last_hidden_state
-    learnt = targets != IGNORE
-    losses = cross_entropy(model.lm_head(hidden[learnt]), targets[learnt], reduction="none")
-    weights = torch.where(torch.isin(targets[learnt], verdicts), VERDICT_WEIGHT, 1.0)
-    return (losses * weights).sum() / batch

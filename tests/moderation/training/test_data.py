@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from pathlib import Path
@@ -9,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zxingcpp
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from ostiary_moderation.training import drawing, wording
-from ostiary_moderation.training.colours import COLOURS, classify, main_colour
 from ostiary_moderation.training.describing import describe
-from ostiary_moderation.training.feed import GRIDS, draw_batch, feeding, sampling_weights
+from ostiary_moderation.training.feed import CLOSE_UP, GRIDS, draw_batch, feeding, sampling_weights
+from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.library import MAX_PIXELS, MIN_PIXELS
-from ostiary_moderation.training.photos import AUDIENCES, CATEGORIES, Photo, read_photos, split_by_sender
+from ostiary_moderation.training.photos import Photo, read_photos, split_by_sender
 from ostiary_moderation.training.scenes import CLEAN, HELD_OUT, KINDS, Recipe, make_scene
 
 
@@ -29,13 +30,15 @@ def photo(tmp_path: Path) -> Photo:
     pixels[80:320, 60:240] = (40, 70, 200)
     path = tmp_path / "photo.png"
     Image.fromarray(pixels).save(path)
-    return Photo(path, "dress", "adults", "7")
+    return Photo(path, "dress", "blue", "plain", "adults", "7")
 
 
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=300))
 def test_no_sender_is_in_two_parts(senders: list[int]) -> None:
     """Every photo is in exactly one part, and so is every sender."""
-    photos = tuple(Photo(Path(str(i)), "dress", "adults", str(s)) for i, s in enumerate(senders))
+    photos = tuple(
+        Photo(Path(str(i)), "dress", "blue", "plain", "adults", str(s)) for i, s in enumerate(senders)
+    )
     try:
         split = split_by_sender(photos)
     except ValueError:
@@ -48,54 +51,36 @@ def test_no_sender_is_in_two_parts(senders: list[int]) -> None:
 
 def test_the_split_holds_two_groups_out() -> None:
     """With many senders, both held-out groups get something and training keeps most."""
-    photos = tuple(Photo(Path(str(i)), "dress", "adults", str(i % 40)) for i in range(400))
+    photos = tuple(Photo(Path(str(i)), "dress", "blue", "plain", "adults", str(i % 40)) for i in range(400))
     split = split_by_sender(photos)
     assert len(split.train) > 280
-    assert min(len(split.calibration), len(split.test)) >= 40
+    assert len(split.test) >= 52
+    assert len(split.calibration) >= 28
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("labels", "colours", "words"),
     [
-        (None, "missing"),
-        ("file,label,kids,sender\na.jpg,sofa,False,1\n", "unknown label 'sofa'"),
-        ("file,label,kids,sender\na.jpg,dress,False,1\n", "three senders"),
+        (None, "a.jpg,blue,plain", "labels.csv: missing"),
+        ("a.jpg,dress,False,1", None, "colours.csv: missing"),
+        ("a.jpg,sofa,False,1", "a.jpg,blue,plain", "unknown label 'sofa'"),
+        ("a.jpg,dress,False,1", "a.jpg,khaki,plain", "unknown label 'khaki'"),
+        ("a.jpg,dress,False,1", "b.jpg,blue,plain", "a.jpg: its colour and pattern are missing"),
+        ("a.jpg,dress,False,1", "a.jpg,blue,camouflage", "three senders"),
     ],
 )
-def test_odd_labels_are_refused_in_words(tmp_path: Path, text: str | None, words: str) -> None:
+def test_odd_labels_are_refused_in_words(
+    tmp_path: Path, labels: str | None, colours: str | None, words: str
+) -> None:
     """Before any time is spent on training."""
-    if text is not None:
-        (tmp_path / "labels.csv").write_text(text, "utf-8")
+    for name, head, row in (
+        ("labels.csv", "file,label,kids,sender", labels),
+        ("colours.csv", "file,colour,pattern", colours),
+    ):
+        if row is not None:
+            (tmp_path / name).write_text(f"{head}\n{row}\n", "utf-8")
     with pytest.raises(ValueError, match=words):
-        read_photos(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("rgb", "name"),
-    [
-        ((10, 10, 12), "black"),
-        ((250, 250, 250), "white"),
-        ((128, 128, 130), "grey"),
-        ((200, 20, 30), "red"),
-        ((240, 130, 20), "orange"),
-        ((240, 220, 40), "yellow"),
-        ((40, 140, 60), "green"),
-        ((30, 60, 180), "blue"),
-        ((120, 40, 160), "purple"),
-        ((250, 150, 190), "pink"),
-        ((110, 70, 45), "brown"),
-        ((225, 205, 170), "beige"),
-    ],
-)
-def test_colours_have_their_common_names(rgb: tuple[int, int, int], name: str) -> None:
-    """One everyday example of each."""
-    assert COLOURS[int(classify(np.array([rgb], np.uint8))[0])] == name
-
-
-def test_the_colour_is_that_of_the_middle(photo: Photo) -> None:
-    """The wall around the garment does not count."""
-    with Image.open(photo.path) as image:
-        assert main_colour(np.asarray(image)) == "blue"
+        read_photos(tmp_path, tmp_path / "colours.csv")
 
 
 @given(st.integers(0, 10**6))
@@ -144,7 +129,7 @@ def test_a_scene_says_what_was_drawn_and_where(photo: Photo, kind: str) -> None:
     assert mask.any()
     assert changed[mask].mean() > 0.5
     assert changed[~mask].mean() < 0.02
-    assert scene.dense(9, 7)[:, KINDS.index(kind)].any()
+    assert scene.cover(9, 7)[:, KINDS.index(kind)].any()
 
 
 def test_a_clean_scene_is_the_photograph(photo: Photo) -> None:
@@ -155,14 +140,28 @@ def test_a_clean_scene_is_the_photograph(photo: Photo) -> None:
     assert not any(scene.has(kind) for kind in KINDS)
 
 
-def test_batches_are_the_same_for_the_same_seed(photo: Photo) -> None:
+@pytest.mark.parametrize("close_up", [False, True], ids=["whole", "close-up"])
+def test_batches_are_the_same_for_the_same_seed(photo: Photo, close_up: bool) -> None:
     """So that a resumed run goes on where it stopped; another number or seed gives another batch."""
     weights = sampling_weights([photo])
-    first, again, other = (draw_batch(seed, 3, [photo], weights, 2) for seed in (1, 1, 2))
+    first, again, other = (draw_batch(seed, 3, [photo], weights, 2, close_up) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()
     assert first.pixels.shape[1:3] == (first.grid[0] * 32, first.grid[1] * 32)
-    assert first.dense.shape == (2, first.grid[0] * first.grid[1], len(KINDS))
+    assert first.cover.shape == (2, first.grid[0] * first.grid[1], len(KINDS))
+    assert (first.grid == CLOSE_UP) == close_up
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pictures_differ_from_clean_ones_where_they_are_covered(photo: Photo, seed: int) -> None:
+    """Close-ups cut picture, clean picture and cover out of the same place."""
+    batch = draw_batch(seed, 0, [photo], [1.0], 1, close_up=True)
+    rows, columns = batch.grid
+    cells = (
+        (batch.pixels[0] != batch.clean[0]).reshape(rows, 32, columns, 32, 3).any(axis=(1, 3, 4)).reshape(-1)
+    )
+    assert cells[batch.cover[0].any(axis=1)].all()
 
 
 def test_training_grids_lie_inside_the_pixel_budget() -> None:
@@ -173,13 +172,8 @@ def test_training_grids_lie_inside_the_pixel_budget() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_label_has_its_sentence(language: str) -> None:
     """All combinations of labels make different sentences."""
-    every = {
-        describe(category, colour, audience, language)
-        for category in CATEGORIES
-        for colour in COLOURS
-        for audience in AUDIENCES
-    }
-    assert len(every) == len(CATEGORIES) * len(COLOURS) * len(AUDIENCES)
+    every = [describe(language, *labels) for labels in itertools.product(*LABELS.values())]
+    assert len(set(every)) == len(every)
 
 
 def test_held_out_scenes_keep_the_photograph_as_it_is(photo: Photo) -> None:
@@ -190,6 +184,6 @@ def test_held_out_scenes_keep_the_photograph_as_it_is(photo: Photo) -> None:
 def test_a_dead_drawing_process_is_an_error(tmp_path: Path) -> None:
     """A photograph that cannot be read ends the process that draws, and the trainer is told."""
     (tmp_path / "broken.jpg").write_bytes(b"no image")
-    broken = Photo(tmp_path / "broken.jpg", "dress", "adults", "1")
+    broken = Photo(tmp_path / "broken.jpg", "dress", "blue", "plain", "adults", "1")
     with feeding(0, 0, [broken], 1) as batches, pytest.raises(RuntimeError, match="ended"):
         next(batches)

@@ -15,6 +15,7 @@ from ostiary_moderation.training.architecture import (
     build_model,
     patchify,
 )
+from ostiary_moderation.training.lessons import to_tensor
 from ostiary_moderation.training.packing import IGNORE, branch_mask, pack
 from ostiary_moderation.training.tokenizer import build_tokenizer
 
@@ -45,7 +46,7 @@ def test_patches_equal_the_image_processors() -> None:
     stock = build_image_processor(library.MIN_PIXELS, library.MAX_PIXELS)(
         images=list(pixels), return_tensors="pt"
     )
-    torch.testing.assert_close(patchify(torch.from_numpy(pixels)), stock["pixel_values"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(patchify(to_tensor(pixels)), stock["pixel_values"], atol=1e-6, rtol=0)
 
 
 @torch.inference_mode()
@@ -54,7 +55,7 @@ def test_a_packed_forward_equals_separate_ones() -> None:
     tokenizer = build_tokenizer(Manifest.model_validate(library.manifest("0" * 64, {})), seed=0)
     model = build_model(build_config(tokenizer, width=64), seed=0).eval()
     image = int(tokenizer.convert_tokens_to_ids("<|image_pad|>"))  # type: ignore[arg-type]
-    pixels = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8))
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
     questions = [[320, 330, 340], [350, 360]]
 
     def ends(asked: list[list[int]]) -> list[torch.Tensor]:
@@ -63,7 +64,7 @@ def test_a_packed_forward_equals_separate_ones() -> None:
             input_ids=torch.from_numpy(packed.ids),
             attention_mask=torch.from_numpy(packed.mask)[None, None],
             position_ids=torch.from_numpy(packed.positions)[:, None],
-            pixel_values=patchify(pixels),
+            pixel_values=patchify(to_tensor(pixels)),
             image_grid_thw=torch.tensor([[1, 4, 6]]),
         ).last_hidden_state[0]
         return [hidden[index] for index in np.flatnonzero(packed.targets[0] != IGNORE)]

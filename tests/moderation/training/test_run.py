@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.cli.model import app
-from ostiary_moderation.engine import LookRequest
+from ostiary_moderation.engine import Look, LookRequest
 from ostiary_moderation.engines import load_engine
 from ostiary_moderation.views import make_views
 
@@ -32,16 +33,21 @@ def photos(tmp_path: Path) -> Path:
             base = rng.integers(0, 256, (8, 6, 3), dtype=np.uint8)
             Image.fromarray(base).resize((150, 200)).save(folder / f"{index}.jpg")
             rows.writerow([f"{index}.jpg", ["dress", "shirt", "hat"][index % 3], index == 4, index % 12])
+    with (folder / "colours.csv").open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["file", "colour", "pattern"])
+        rows.writerows([f"{index}.jpg", ["red", "blue"][index % 2], "animal"] for index in range(24))
     return folder
 
 
-async def test_train_resume_and_serve(photos: Path, tmp_path: Path) -> None:
+def test_train_resume_and_serve(photos: Path, tmp_path: Path) -> None:
     """A run of a moment, the same command for a little longer, and a look with what came out."""
     out = tmp_path / "bundle"
 
     def train(minutes: float) -> dict[str, float]:
-        arguments = ["train", "--photos", str(photos), "--out", str(out), "--minutes", f"{minutes:.6f}"]
-        result = CliRunner().invoke(app, arguments)
+        inputs = ["--photos", str(photos), "--colours", str(photos / "colours.csv")]
+        limits = ["--minutes", f"{minutes:.6f}", "--threads", "1"]
+        result = CliRunner().invoke(app, ["train", *inputs, "--out", str(out), *limits])
         assert result.exit_code == 0, result.output
         state = torch.load(tmp_path / "bundle.training" / "checkpoint.pt", weights_only=True)
         progress: dict[str, float] = state["progress"]
@@ -55,16 +61,25 @@ async def test_train_resume_and_serve(photos: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(out)
     assert bundle.weights_digest != weights
     figures = json.loads((out / "evaluation.json").read_text("utf-8"))
-    assert set(figures["questions"]) == {"qr_code", "contact_details"}
+    assert set(figures["policies"]["prohibited_ads"]["questions"]) == {"qr_code", "contact_details"}
+    assert set(figures["attributes"]) == {"category", "colour", "pattern", "audience"}
     assert figures["command"] in (out / "MODEL_CARD.md").read_text("utf-8")
-    engine = load_engine(bundle, threads=1)
-    look = await engine.look(LookRequest([make_views(np.zeros((200, 150, 3), np.uint8), engine.view_spec)]))
-    await engine.close()
+    look = asyncio.run(_look(bundle))
     assert len(look.scores) == 2
+
+
+async def _look(bundle: Bundle) -> Look:
+    engine = load_engine(bundle, threads=1)
+    try:
+        views = make_views(np.zeros((200, 150, 3), np.uint8), engine.view_spec)
+        return await engine.look(LookRequest([views]))
+    finally:
+        await engine.close()
 
 
 def test_a_folder_without_labels_is_an_error_in_words(tmp_path: Path) -> None:
     """Exit code 1, and what is missing."""
-    result = CliRunner().invoke(app, ["train", "--photos", str(tmp_path), "--out", str(tmp_path / "out")])
+    paths = ["--photos", str(tmp_path), "--colours", str(tmp_path / "c.csv"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["train", *paths])
     assert result.exit_code == 1
     assert "labels.csv" in result.output
