@@ -193,7 +193,7 @@ class DecodeWorker:
         """Read into pages of their own, which go back to the system as soon as nobody holds them."""
         if not size:
             return memoryview(b"")
-        buffer = memoryview(mmap.mmap(-1, size))
+        buffer = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         received = 0
         while received < size:
             count = self._channel.recv_into(buffer[received:], flags=socket.MSG_WAITALL)
