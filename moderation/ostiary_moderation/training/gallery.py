@@ -117,9 +117,9 @@ def relight(rng: np.random.Generator, pixels: torch.Tensor) -> torch.Tensor:
     def normal(channels: int, scale: float) -> torch.Tensor:
         return torch.from_numpy(rng.normal(0, scale, (count, channels, 1, 1))).float()
 
-    pixels = pixels * (1 + normal(1, 0.2)) + normal(3, 0.04) + normal(1, 0.12)
+    pixels = pixels * (1 + normal(1, 0.12)) + normal(3, 0.025) + normal(1, 0.07)
     grey = pixels.mean(dim=1, keepdim=True)
-    return grey + (pixels - grey) * (1 + normal(1, 0.2))
+    return grey + (pixels - grey) * (1 + normal(1, 0.12))
 
 
 def mix(rng: np.random.Generator, views: Views) -> Views:

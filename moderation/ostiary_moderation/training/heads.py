@@ -15,19 +15,23 @@ from torch.nn.functional import (
 from ostiary_moderation.training.gallery import LABELS, Views
 from ostiary_moderation.training.scenes import KINDS
 
-# A colour or a pattern is easier to learn than what a garment is.
-LABEL_WEIGHTS = {"category": 1.0, "colour": 0.4, "pattern": 0.4, "audience": 0.3}
+# What a garment is is the hardest to learn.
+LABEL_WEIGHTS = {"category": 1.0, "colour": 0.8, "pattern": 0.4, "audience": 0.3}
 SMOOTHING = 0.1
 COVER_WEIGHT = 4.0  # of a covered token against a bare one: most are bare
 
 
 class VisionHeads(nn.Module):
-    """What covers each visual token, the teacher's features there, and the product's labels."""
+    """What covers each visual token, the teachers' features there, and the product's labels.
 
-    def __init__(self, width: int, teacher_width: int) -> None:
+    `garment_width`, `overlay_width`: of the teachers' features.
+    """
+
+    def __init__(self, width: int, garment_width: int, overlay_width: int) -> None:
         super().__init__()
         self.cover = nn.Linear(width, len(KINDS))
-        self.features = nn.Linear(width, teacher_width)
+        self.garment = nn.Linear(width, garment_width)
+        self.overlay = nn.Linear(width, overlay_width)
         self.attention = nn.Linear(width, 1)
         self.labels = nn.Linear(width, sum(map(len, LABELS.values())))
 
@@ -38,9 +42,12 @@ class VisionHeads(nn.Module):
         return dict(zip(LABELS, parts, strict=True))
 
     def cover_loss(self, tokens: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
-        """`cover`: (B, tokens, kinds) bool. Mean over tokens and kinds."""
-        weight = torch.tensor(COVER_WEIGHT, device=tokens.device)
-        return binary_cross_entropy_with_logits(self.cover(tokens), cover.float(), pos_weight=weight)
+        """`cover`: (B, tokens, kinds) bool."""
+        return cover_loss(self.cover(tokens), cover)
+
+    def overlay_loss(self, tokens: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+        """Towards the teacher's features (B, tokens, width), token by token."""
+        return (1.0 - cosine_similarity(self.overlay(tokens), taught, dim=-1)).mean()
 
     def garment_loss(
         self,
@@ -50,13 +57,19 @@ class VisionHeads(nn.Module):
     ) -> torch.Tensor:
         """Towards the labels, and towards the teacher: its features token by token, and its opinion."""
         features, opinion = taught
-        likeness = cosine_similarity(self.features(tokens), features, dim=-1)
+        likeness = cosine_similarity(self.garment(tokens), features, dim=-1)
         logits = self.logits(tokens)
         loss = 2.0 * (1.0 - likeness).mean() + 0.5 * label_loss(logits, views)
         for name, weight in LABEL_WEIGHTS.items():
             target = opinion[name].softmax(dim=1)
             loss = loss + weight * kl_div(log_softmax(logits[name], dim=1), target, reduction="batchmean")
         return loss
+
+
+def cover_loss(logits: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
+    """Of logits (B, tokens, kinds) against `cover`, the same in bool. Mean over tokens and kinds."""
+    weight = torch.tensor(COVER_WEIGHT)
+    return binary_cross_entropy_with_logits(logits, cover.float(), pos_weight=weight)
 
 
 def label_loss(logits: dict[str, torch.Tensor], views: Views) -> torch.Tensor:

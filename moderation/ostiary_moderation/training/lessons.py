@@ -11,14 +11,13 @@ from torch.nn.functional import interpolate, one_hot
 
 from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.feed import Batch
-from ostiary_moderation.training.gallery import LABELS, Gallery, Views, mix
-from ostiary_moderation.training.heads import VisionHeads, label_loss
+from ostiary_moderation.training.gallery import LABELS, Gallery, Views, mix, relight
+from ostiary_moderation.training.heads import VisionHeads, cover_loss, label_loss
 from ostiary_moderation.training.student import Student, visual_tokens
-from ostiary_moderation.training.teacher import Teacher
+from ostiary_moderation.training.teacher import GarmentTeacher, OverlayTeacher
 
 MIXED = 0.6  # share of batches of photographs that are mixed
-SMALL, MEDIUM = 12, 20  # visual tokens of the pictures that photographs are learnt from
-
+SMALL, MEDIUM, WHOLE = 12, 20, 63  # visual tokens of the pictures that photographs are learnt from
 
 Scenes = Literal["none", "close-ups", "whole"]
 
@@ -34,12 +33,12 @@ class Lesson(Protocol):
         ...
 
 
-class TeachTheTeacher:
-    """The convolutional network learns the photographs' labels."""
+class TeachGarments:
+    """A convolutional network learns the photographs' labels."""
 
     scenes: Scenes = "none"
 
-    def __init__(self, teacher: Teacher, gallery: Gallery, batch: int) -> None:
+    def __init__(self, teacher: GarmentTeacher, gallery: Gallery, batch: int) -> None:
         self._teacher, self._gallery, self._batch = teacher, gallery, batch
 
     def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
@@ -49,30 +48,63 @@ class TeachTheTeacher:
         return label_loss(self._teacher(views.pixels)[1], views), self._batch
 
 
+class TeachOverlays:
+    """Another learns what is drawn over them, on close-ups."""
+
+    scenes: Scenes = "close-ups"
+
+    def __init__(self, teacher: OverlayTeacher) -> None:
+        self._teacher = teacher
+
+    def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
+        """What covers each visual token."""
+        self._teacher.train()
+        batch = next(scenes)
+        logits = self._teacher(relight(rng, to_tensor(batch.pixels)), batch.grid)
+        return 4.0 * cover_loss(logits, torch.from_numpy(batch.cover)), len(batch.pixels)
+
+
 class LearnToSee:
-    """The vision tower learns photographs from the teacher, and on every other batch what is drawn over
-    them.
+    """The vision tower learns photographs from one teacher, and on every other batch what is drawn over them
+    from the other.
     """
 
     scenes: Scenes = "close-ups"
 
     def __init__(
-        self, student: Student, heads: VisionHeads, teacher: Teacher, gallery: Gallery, batch: int
+        self,
+        student: Student,
+        heads: VisionHeads,
+        garments: GarmentTeacher,
+        overlays: OverlayTeacher,
+        gallery: Gallery,
+        batch: int,
     ) -> None:
-        self._student, self._heads, self._teacher = student, heads, teacher
+        self._student, self._heads = student, heads
+        self._garments, self._overlays = garments, overlays
         self._gallery, self._batch = gallery, batch
 
     def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
         """Photographs, or close-ups of scenes."""
-        self._teacher.eval()
-        if rng.random() < 0.5:
-            grid, views = _photographs(rng, self._gallery, self._batch, MEDIUM)
-            tokens = visual_tokens(self._student.see(views.pixels, grid))
-            taught = self._teacher.teach(views.pixels, grid)
-            return self._heads.garment_loss(tokens, views, taught), self._batch
-        batch = next(scenes)
-        tokens = visual_tokens(self._student.see(to_tensor(batch.pixels), batch.grid))
-        return 4.0 * self._heads.cover_loss(tokens, torch.from_numpy(batch.cover)), len(batch.pixels)
+        return self._photographs(rng) if rng.random() < 0.5 else self._close_ups(rng, next(scenes))
+
+    def _photographs(self, rng: np.random.Generator) -> tuple[torch.Tensor, int]:
+        """Small ones mostly, a third of as many at the size that serving sees them in."""
+        self._garments.eval()
+        whole = rng.random() < 0.3
+        size = max(1, self._batch // 3) if whole else self._batch
+        grid, views = _photographs(rng, self._gallery, size, WHOLE if whole else MEDIUM)
+        tokens = visual_tokens(self._student.see(views.pixels, grid))
+        taught = self._garments.teach(_halved(views.pixels) if whole else views.pixels, grid)
+        return self._heads.garment_loss(tokens, views, taught), size
+
+    def _close_ups(self, rng: np.random.Generator, batch: Batch) -> tuple[torch.Tensor, int]:
+        self._overlays.eval()
+        pixels = relight(rng, to_tensor(batch.pixels))
+        tokens = visual_tokens(self._student.see(pixels, batch.grid))
+        loss = 4.0 * self._heads.cover_loss(tokens, torch.from_numpy(batch.cover))
+        taught = self._overlays.teach(pixels, batch.grid)
+        return loss + 2.0 * self._heads.overlay_loss(tokens, taught), len(batch.pixels)
 
 
 class LearnToAnswer:
@@ -84,41 +116,51 @@ class LearnToAnswer:
         self,
         student: Student,
         heads: VisionHeads,
-        teacher: Teacher,
+        garments: GarmentTeacher,
+        overlays: OverlayTeacher,
         curriculum: Curriculum | None,
         seeing: bool,
     ) -> None:
-        self._student, self._heads, self._teacher = student, heads, teacher
+        self._student, self._heads = student, heads
+        self._garments, self._overlays = garments, overlays
         self._curriculum, self._seeing = curriculum, seeing
 
     def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
         """What the heads are taught, and the answers where there is a curriculum."""
-        self._teacher.eval()
+        self._garments.eval()
+        self._overlays.eval()
         batch = next(scenes)
+        pixels = to_tensor(batch.pixels)
         with torch.set_grad_enabled(self._seeing):
-            features = self._student.see(to_tensor(batch.pixels), batch.grid)
+            features = self._student.see(pixels, batch.grid)
         loss = torch.zeros(())
         if self._seeing:
-            loss = 0.5 * self._sight_loss(batch, visual_tokens(features))
+            loss = 0.5 * self._sight_loss(batch, pixels, visual_tokens(features))
         if self._curriculum is not None:
             loss = loss + self._student.answer_loss(self._curriculum.pack(batch), features)
         return loss, len(batch.pixels)
 
-    def _sight_loss(self, batch: Batch, tokens: torch.Tensor) -> torch.Tensor:
+    def _sight_loss(self, batch: Batch, pixels: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         labels = {
             name: one_hot(torch.from_numpy(indices), len(LABELS[name])).float()
             for name, indices in batch.labels.items()
         }
-        clean = interpolate(to_tensor(batch.clean), scale_factor=0.5, mode="bilinear", antialias=True)
-        views = Views(clean, labels)
-        taught = self._teacher.teach(clean, batch.grid)
+        clean = _halved(to_tensor(batch.clean))
+        taught = self._garments.teach(clean, batch.grid)
+        garment = self._heads.garment_loss(tokens, Views(clean, labels), taught)
         cover = self._heads.cover_loss(tokens, torch.from_numpy(batch.cover))
-        return 4.0 * cover + self._heads.garment_loss(tokens, views, taught)
+        overlay = self._heads.overlay_loss(tokens, self._overlays.teach(pixels, batch.grid))
+        return garment + 4.0 * cover + 2.0 * overlay
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """(B, H, W, 3) uint8 → (B, 3, H, W), -1 to 1."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def _halved(pixels: torch.Tensor) -> torch.Tensor:
+    """At about the size that the teacher of garments learnt them in."""
+    return interpolate(pixels, scale_factor=0.5, mode="bilinear", antialias=True)
 
 
 def _photographs(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -83,3 +85,17 @@ def flat_then_down(share: float, warm: float = 0.03) -> float:
 def half_a_cosine(share: float, warm: float = 0.04) -> float:
     """Linear warm-up times half a cosine, down to nothing (arXiv:1608.03983)."""
     return min(max(share / warm, 0.02), 1.0) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+
+def fast_products() -> torch.autocast:
+    """Matrix products and convolutions in bfloat16 where the processor has instructions for it: about twice
+    as fast. Elsewhere it would be emulated, and slower.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=_multiplies_bfloat16())
+
+
+@functools.cache
+def _multiplies_bfloat16() -> bool:
+    facts = Path("/proc/cpuinfo")
+    flags = facts.read_text("utf-8").split() if facts.is_file() else []
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

@@ -25,18 +25,18 @@ from ostiary_moderation.training.export import write_figures, write_manifest, wr
 from ostiary_moderation.training.feed import Batch, feeding
 from ostiary_moderation.training.gallery import Gallery
 from ostiary_moderation.training.heads import VisionHeads
-from ostiary_moderation.training.lessons import LearnToAnswer, LearnToSee, TeachTheTeacher
+from ostiary_moderation.training.lessons import LearnToAnswer, LearnToSee, TeachGarments, TeachOverlays
 from ostiary_moderation.training.lettering import chinese_fonts
 from ostiary_moderation.training.photos import Split, read_photos, split_by_sender
 from ostiary_moderation.training.student import Student
-from ostiary_moderation.training.teacher import Teacher
+from ostiary_moderation.training.teacher import GarmentTeacher, OverlayTeacher
 from ostiary_moderation.training.tokenizer import build_tokenizer
 from ostiary_moderation.training.trainer import Part, Progress, Trainer
 
 PHOTOGRAPHS, SCENES = 48, 16  # examples in a batch
 # Until which share of the time. An untaught text tower's gradients would undo what the vision tower has
 # learnt: it first learns to read frozen features.
-TAUGHT, SEEN, FOCUSED, READ = 0.48, 0.67, 0.75, 0.79
+OVERLAYS, TAUGHT, SEEN, FOCUSED, READ = 0.1, 0.45, 0.68, 0.76, 0.79
 Report = Callable[[str], None]
 
 
@@ -87,15 +87,17 @@ def _train(
     processor = ImageOnlyProcessor(image_processor, tokenizer)
     curriculum = Curriculum(manifest, processor, run.seed)
     student = Student(build_model(build_config(tokenizer), run.seed), curriculum.verdict_tokens)
-    teacher = Teacher()
-    heads = VisionHeads(student.model.model.visual.config.out_hidden_size, teacher.width)
-    pupils = nn.ModuleDict({"student": student.model, "teacher": teacher, "heads": heads})
+    garments, overlays = GarmentTeacher(), OverlayTeacher()
+    heads = VisionHeads(student.model.model.visual.config.out_hidden_size, garments.width, overlays.width)
+    pupils = nn.ModuleDict(
+        {"student": student.model, "garments": garments, "overlays": overlays, "heads": heads}
+    )
 
     def feed(close_up: bool, start: int) -> AbstractContextManager[Iterator[Batch]]:
         return feeding(run.seed, start, split.train, PHOTOGRAPHS if close_up else SCENES, close_up)
 
     gallery = Gallery(split.train, report)
-    course = _course(student, teacher, heads, gallery, curriculum)
+    course = _course(student, garments, overlays, heads, gallery, curriculum)
     budget = run.minutes * 60.0
     trainer = Trainer(course, pupils, feed, run.workspace / "checkpoint.pt", budget, run.seed)
     trainer.resume()
@@ -104,17 +106,37 @@ def _train(
 
 
 def _course(
-    student: Student, teacher: Teacher, heads: VisionHeads, gallery: Gallery, curriculum: Curriculum
+    student: Student,
+    garments: GarmentTeacher,
+    overlays: OverlayTeacher,
+    heads: VisionHeads,
+    gallery: Gallery,
+    curriculum: Curriculum,
 ) -> list[Part]:
-    convolutions = optimise.for_convolutions(teacher, 0.0, TAUGHT)
     transformer = optimise.for_transformer(student.towers, heads, TAUGHT, 1.0)
-    see = LearnToSee(student, heads, teacher, gallery, PHOTOGRAPHS)
+
+    def answer(curriculum: Curriculum | None, seeing: bool) -> LearnToAnswer:
+        return LearnToAnswer(student, heads, garments, overlays, curriculum, seeing)
+
     return [
-        Part("teacher", TAUGHT, TeachTheTeacher(teacher, gallery, 64), convolutions),
-        Part("sight", SEEN, see, transformer),
-        Part("scenes", FOCUSED, LearnToAnswer(student, heads, teacher, None, seeing=True), transformer),
-        Part("reading", READ, LearnToAnswer(student, heads, teacher, curriculum, seeing=False), transformer),
-        Part("answers", 1.0, LearnToAnswer(student, heads, teacher, curriculum, seeing=True), transformer),
+        Part(
+            "overlays",
+            OVERLAYS,
+            TeachOverlays(overlays),
+            optimise.for_convolutions(overlays, 0.0, OVERLAYS),
+        ),
+        Part(
+            "garments",
+            TAUGHT,
+            TeachGarments(garments, gallery, 64),
+            optimise.for_convolutions(garments, OVERLAYS, TAUGHT),
+        ),
+        Part(
+            "sight", SEEN, LearnToSee(student, heads, garments, overlays, gallery, PHOTOGRAPHS), transformer
+        ),
+        Part("scenes", FOCUSED, answer(None, seeing=True), transformer),
+        Part("reading", READ, answer(curriculum, seeing=False), transformer),
+        Part("answers", 1.0, answer(curriculum, seeing=True), transformer),
     ]
 
 

@@ -11,6 +11,7 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from ostiary_moderation.engines.qwen3_vl.patch_embed import LinearPatchEmbed
 from ostiary_moderation.training.architecture import patchify
+from ostiary_moderation.training.optimise import fast_products
 from ostiary_moderation.training.packing import IGNORE, Pack
 
 VERDICT_WEIGHT = 2.0  # of a yes or a no, against any other answer token
@@ -34,25 +35,28 @@ class Student(nn.Module):
     def see(self, pixels: torch.Tensor, grid: tuple[int, int]) -> Any:
         """Visual features of (B, 3, H, W) from -1 to 1; `pooler_output` holds (tokens, width) per picture."""
         grids = torch.tensor([[1, 2 * grid[0], 2 * grid[1]]] * len(pixels))
-        return self.model.model.get_image_features(patchify(pixels), grids, return_dict=True)
+        with fast_products():
+            return self.model.model.get_image_features(patchify(pixels), grids, return_dict=True)
 
     def answer_loss(self, layout: Pack, features: Any) -> torch.Tensor:
         """Cross-entropy of the packed answers, summed over an example's tokens, mean over the batch."""
         ids, targets = torch.from_numpy(layout.ids), torch.from_numpy(layout.targets)
         batch = ids.shape[0]
-        hidden = self.model.model(
-            input_ids=ids,
-            attention_mask=torch.from_numpy(layout.mask)[None, None].expand(batch, 1, -1, -1),
-            position_ids=torch.from_numpy(layout.positions)[:, None].expand(3, batch, -1),
-            mm_encoder_outputs={"image": features},
-            use_cache=False,
-        ).last_hidden_state
         learnt = targets != IGNORE
-        losses = cross_entropy(self.model.lm_head(hidden[learnt]), targets[learnt], reduction="none")
+        with fast_products():
+            hidden = self.model.model(
+                input_ids=ids,
+                attention_mask=torch.from_numpy(layout.mask)[None, None].expand(batch, 1, -1, -1),
+                position_ids=torch.from_numpy(layout.positions)[:, None].expand(3, batch, -1),
+                mm_encoder_outputs={"image": features},
+                use_cache=False,
+            ).last_hidden_state
+            logits = self.model.lm_head(hidden[learnt])
+        losses = cross_entropy(logits.float(), targets[learnt], reduction="none")
         weights = torch.where(torch.isin(targets[learnt], self._verdicts), VERDICT_WEIGHT, 1.0)
         return (losses * weights).sum() / batch
 
 
 def visual_tokens(features: Any) -> torch.Tensor:
     """(B, tokens, width), tokens in reading order."""
-    return torch.stack(list(features.pooler_output))
+    return torch.stack(list(features.pooler_output)).float()

@@ -16,10 +16,10 @@ from ostiary_moderation.training import library
 from ostiary_moderation.training.architecture import build_config, build_model
 from ostiary_moderation.training.gallery import LABELS, Gallery, mix, shrink
 from ostiary_moderation.training.heads import VisionHeads, label_loss
-from ostiary_moderation.training.lessons import LearnToSee, TeachTheTeacher
+from ostiary_moderation.training.lessons import LearnToSee, TeachGarments
 from ostiary_moderation.training.photos import Photo
 from ostiary_moderation.training.student import Student, visual_tokens
-from ostiary_moderation.training.teacher import Teacher
+from ostiary_moderation.training.teacher import GarmentTeacher, OverlayTeacher
 from ostiary_moderation.training.tokenizer import build_tokenizer
 
 
@@ -110,8 +110,8 @@ def test_heads_of_the_vision_tower_start_as_taps() -> None:
 def test_the_student_takes_after_the_teacher(gallery: Gallery) -> None:
     """A few steps on one batch bring features and opinion nearer; the teacher itself is left alone."""
     torch.manual_seed(0)
-    student, teacher = _student(), Teacher(width=8).eval()
-    heads = VisionHeads(64, teacher.width)
+    student, teacher = _student(), GarmentTeacher(width=8).eval()
+    heads = VisionHeads(64, teacher.width, 32)
     grid, views = gallery.draw(np.random.default_rng(1), 4, 12)
     taught = teacher.teach(views.pixels, grid)
     assert taught[0].shape == (4, grid[0] * grid[1], teacher.width)
@@ -129,13 +129,13 @@ def test_the_student_takes_after_the_teacher(gallery: Gallery) -> None:
 
 def test_lessons_turn_batches_into_finite_losses(gallery: Gallery) -> None:
     """The first part of the course teaches the teacher, the next the vision tower, on photographs alone."""
-    student, teacher = _student(), Teacher(width=8)
-    heads = VisionHeads(64, teacher.width)
+    student, teacher = _student(), GarmentTeacher(width=8)
+    heads = VisionHeads(64, teacher.width, 32)
     rng = np.random.default_rng(0)
-    loss, examples = TeachTheTeacher(teacher, gallery, 4).loss(rng, iter(()))
+    loss, examples = TeachGarments(teacher, gallery, 4).loss(rng, iter(()))
     assert examples == 4
     assert torch.isfinite(loss)
-    see = LearnToSee(student, heads, teacher, gallery, 4)
+    see = LearnToSee(student, heads, teacher, OverlayTeacher(width=8), gallery, 4)
     on_photographs = np.random.default_rng(
         next(s for s in range(99) if np.random.default_rng(s).random() < 0.5)
     )
@@ -146,7 +146,7 @@ def test_lessons_turn_batches_into_finite_losses(gallery: Gallery) -> None:
 
 def test_a_teacher_sees_at_a_sixteenth(gallery: Gallery) -> None:
     """One place of its feature map for each 16 × 16 pixels, pooled to the student's tokens."""
-    teacher = Teacher(width=8).eval()
+    teacher = GarmentTeacher(width=8).eval()
     features, logits = teacher(torch.zeros(2, 3, 144, 112))
     assert features.shape == (2, 32, 9, 7)
     assert {name: tuple(part.shape) for name, part in logits.items()} == {
