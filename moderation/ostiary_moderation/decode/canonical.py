@@ -21,6 +21,7 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,
 )
+from PIL.JpegImagePlugin import get_sampling
 
 from ostiary_moderation.decode.container import image_end, sniff
 from ostiary_moderation.decode.frames import ImageFaultError, judged_frames
@@ -37,6 +38,7 @@ PLUGINS = (
     WebPImagePlugin,
 )
 JPEG_QUALITY = 92
+_HALVED = 2  # Pillow's number for a JPEG file with half the rows and columns of colour, as cameras write it
 # Screenshots, logos and drawings come in these and stay exact while they are small.
 _EXACT_FORMATS = ("PNG", "GIF", "BMP", "TIFF")
 _EXACT_PIXELS = 1_000_000
@@ -97,9 +99,9 @@ def _decode(data: bytes, image_format: str, limits: Limits, wanted: Wanted) -> C
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        frames = _open_and_judge(data[:end], image_format, limits, notes)
+        frames, chroma = _open_and_judge(data[:end], image_format, limits, notes)
     notes.extend(sorted({f"decoder warned: {_words(item.message)}" for item in caught}))
-    file, media_type = _encode(frames[0], image_format)
+    file, media_type = _encode(frames[0], image_format, chroma)
     frames[0] = _as_published(file, media_type, frames[0])
     sizes = view_sizes(frames[0].height, frames[0].width, wanted.views) if wanted.views else ()
     return canonical(
@@ -120,28 +122,28 @@ def _frame(index: int, image: Image.Image, sizes: Sequence[tuple[int, int]], wan
 
 def _open_and_judge(
     data: bytes, image_format: str, limits: Limits, notes: list[str]
-) -> dict[int, Image.Image]:
+) -> tuple[dict[int, Image.Image], str]:
+    """Return the frames to judge, and the chroma subsampling that loses none of their colour."""
     with Image.open(BytesIO(data), formats=[image_format]) as image:
         if min(image.size) < 1:
             raise ImageFaultError(FaultCode.UNREADABLE, f"{image.width}x{image.height} pixels")
         if max(image.size) > limits.max_aspect * min(image.size):
             strip = f"{image.width}x{image.height} pixels: a strip, not a picture"
             raise ImageFaultError(FaultCode.UNREADABLE, strip)
-        return judged_frames(image, limits, notes)
+        frames = judged_frames(image, limits, notes)
+        halved = get_sampling(image) == _HALVED and sorted(frames[0].size) == sorted(image.size)
+        return frames, "4:2:0" if halved else "4:4:4"
 
 
-def _encode(image: Image.Image, source_format: str) -> tuple[bytes, str]:
-    """Return the canonical file and its media type: PNG for small images from exact formats, else JPEG.
-
-    Chroma is kept at full resolution, so that small coloured print stays legible.
-    """
+def _encode(image: Image.Image, source_format: str, chroma: str) -> tuple[bytes, str]:
+    """Return the canonical file and its media type: PNG for small images from exact formats, else JPEG."""
     file = BytesIO()
     # The encoders would write some of what the original carried: a comment, for one, into a JPEG file.
     image.info.clear()
     if source_format in _EXACT_FORMATS and image.width * image.height <= _EXACT_PIXELS:
         image.save(file, "PNG")
         return file.getvalue(), "image/png"
-    image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
+    image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=chroma)
     return file.getvalue(), "image/jpeg"
 
 

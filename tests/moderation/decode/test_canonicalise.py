@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import get_sampling
 
 from moderation.decode.pictures import (
     RED,
@@ -99,6 +100,25 @@ def test_no_words_travel_along(data: bytes) -> None:
 def test_canonical_format(image_format: str, size: tuple[int, int], media_type: str) -> None:
     """Small images from exact formats stay exact; all others become JPEG."""
     assert decoded(plain(image_format, size)).media_type == media_type
+
+
+@pytest.mark.parametrize(
+    ("data", "halved"),
+    [
+        (plain("JPEG", subsampling="4:2:0"), True),
+        (plain("JPEG", (48, 64), subsampling="4:2:0", exif=ROTATED.tobytes()), True),
+        (plain("JPEG", subsampling="4:2:2"), False),
+        (plain("JPEG", subsampling="4:4:4"), False),
+        (plain("JPEG", (1600, 1280), subsampling="4:2:0"), False),
+        (plain("WEBP"), False),
+        (plain("PNG", (1700, 1200)), False),
+    ],
+    ids=["halved", "halved, turned", "rows kept", "whole", "halved, scaled down", "WebP", "large PNG"],
+)
+def test_no_colour_is_lost(data: bytes, halved: bool) -> None:
+    """The canonical JPEG has as much colour as the original has: coloured print stays legible."""
+    with Image.open(BytesIO(decoded(data, Limits(max_side=1500)).file)) as published:
+        assert get_sampling(published) == (2 if halved else 0)
 
 
 ODD = {

@@ -1,4 +1,4 @@
-"""Views are what the stock image processor would resize to, byte for byte."""
+"""Views are what the stock image processor would resize to: byte for byte, or nearly so for large images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from transformers import Qwen2VLImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
@@ -34,7 +35,7 @@ def test_sizes_equal_the_stock_processors(height: int, width: int, budget: Pixel
         assert target_size(height, width, 32, budget) == expected
 
 
-@pytest.mark.parametrize("shape", [(400, 300), (37, 900), (256, 224), (1600, 1200)])
+@pytest.mark.parametrize("shape", [(400, 300), (37, 900), (256, 224), (500, 400)])
 def test_pixels_equal_the_stock_processors(shape: tuple[int, int]) -> None:
     """Resized bytes equal the stock bytes; a view that needs no resizing is the image."""
     pixels = noise(shape)
@@ -44,6 +45,18 @@ def test_pixels_equal_the_stock_processors(shape: tuple[int, int]) -> None:
         images=[make_views(pixels, ViewSpec(32, BUDGET)).first], do_resize=False, return_tensors="np"
     )
     np.testing.assert_array_equal(ours["pixel_values"], theirs)
+
+
+def test_large_images_are_nearly_the_stock_processors() -> None:
+    """Reduced before they are resized: within a few of 255 levels, and far less on average."""
+    shades = np.linspace(0, 255, 9 * 7 * 3).reshape(9, 7, 3).astype(np.uint8)
+    shades = np.random.default_rng(1).permutation(shades)
+    large = Image.fromarray(shades).resize((1800, 2400), Image.Resampling.BICUBIC)
+    ours = make_views(np.asarray(large), ViewSpec(32, BUDGET)).first
+    stock = np.asarray(large.resize((ours.shape[1], ours.shape[0]), Image.Resampling.BICUBIC))
+    apart = np.abs(ours.astype(int) - stock)
+    assert 0 < apart.max() <= 4
+    assert apart.mean() < 0.5
 
 
 def test_a_closer_view_shows_more_or_is_left_out() -> None:
