@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from ostiary_moderation.bundle import Manifest
+from ostiary_moderation.bundle import UNKNOWN, Manifest
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
 from ostiary_moderation.engines.qwen3_vl.prompts import attribute_question, visible_attributes
 from ostiary_moderation.training.describing import describe
-from ostiary_moderation.training.feed import Batch
+from ostiary_moderation.training.feed import NONE, Batch
 from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.library import LANGUAGES
 from ostiary_moderation.training.packing import Pack, pack
@@ -55,10 +55,14 @@ class Curriculum:
 
     def _attribute(self, batch: Batch, name: str) -> Tokens:
         options = self._manifest.attributes[name]
-        letters = [chr(ord("A") + options.index(LABELS[name][index])) for index in batch.labels[name]]
+        letters = [chr(ord("A") + options.index(_value(name, index))) for index in batch.labels[name]]
         return self._branch(attribute_question(self._manifest, name, "en"), letters)
 
     def _description(self, batch: Batch, language: str) -> Tokens:
-        columns = [[values[index] for index in batch.labels[name]] for name, values in LABELS.items()]
+        columns = [[_value(name, index) for index in batch.labels[name]] for name in LABELS]
         texts = [describe(language, *labels) + "<|im_end|>" for labels in zip(*columns, strict=True)]
         return self._branch(self._manifest.prompts.describe_in(language), texts)
+
+
+def _value(name: str, index: int) -> str:
+    return UNKNOWN if index == NONE else LABELS[name][index]

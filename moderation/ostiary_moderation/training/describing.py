@@ -4,10 +4,13 @@ Pure.
 
 from __future__ import annotations
 
+from ostiary_moderation.bundle import UNKNOWN
+
 _ENGLISH = {
     "body": "baby body", "longsleeve": "long-sleeved top", "outwear": "piece of outerwear",
     "pants": "pair of pants",
     "polo": "polo shirt", "shoes": "pair of shoes", "shorts": "pair of shorts", "undershirt": "undershirt",
+    UNKNOWN: "product",
 }  # fmt: skip
 _CHINESE = {
     "blazer": "西装外套", "blouse": "女式衬衫", "body": "连体衣", "dress": "连衣裙", "hat": "帽子",
@@ -23,6 +26,7 @@ _COLOURS = {
 }  # fmt: skip
 
 
+_AUDIENCES = {"adults": "成人", "kids": "儿童", UNKNOWN: ""}
 _PATTERNS = {
     "striped": "条纹", "checked": "格纹", "dotted": "波点", "floral": "碎花", "graphic": "印花",
     "other": "花色",
@@ -30,10 +34,13 @@ _PATTERNS = {
 
 
 def describe(language: str, category: str, colour: str, pattern: str, audience: str) -> str:
-    """`A blue striped dress for adults.` or its Chinese counterpart."""
+    """`A blue striped dress for adults.` or its Chinese counterpart; `A blue product.` where kind and
+    audience are unknown.
+    """
     if language == "zh":
-        people = "儿童" if audience == "kids" else "成人"
-        return f"一件{people}{_COLOURS[colour]}{_PATTERNS.get(pattern, '')}{_CHINESE[category]}。"
+        people = _AUDIENCES[audience]
+        return f"一件{people}{_COLOURS[colour]}{_PATTERNS.get(pattern, '')}{_CHINESE.get(category, '商品')}。"
     words = {"plain": "", "graphic": "printed ", "other": "patterned "}.get(pattern, f"{pattern} ")
     article = "An" if colour[0] in "aeiou" else "A"
-    return f"{article} {colour} {words}{_ENGLISH.get(category, category)} for {audience}."
+    kind = _ENGLISH.get(category, category)
+    return f"{article} {colour} {words}{kind}{'' if audience == UNKNOWN else f' for {audience}'}."

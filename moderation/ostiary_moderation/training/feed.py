@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ostiary_moderation.bundle import UNKNOWN
 from ostiary_moderation.training.gallery import CELL, LABELS
 from ostiary_moderation.training.photos import CATEGORIES, Photo
+from ostiary_moderation.training.products import draw_product
 from ostiary_moderation.training.scenes import KINDS, Recipe, Scene, make_scene
 
 Grid = tuple[int, int]  # rows and columns of visual tokens
@@ -29,13 +31,15 @@ GRIDS: dict[Grid, float] = {(9, 7): 0.72, (7, 9): 0.12, (8, 8): 0.08, (10, 6): 0
 # are taken of each scene: drawing costs as much as learning.
 CLOSE_UP: Grid = (5, 4)
 CLOSE_UPS = 3
+PRODUCTS = 0.06  # share of scenes with something else than clothes
+NONE = -1  # in place of a label's index where no value is true
 
 
 @dataclass(frozen=True)
 class Batch:
     """Scenes of one size. `pixels`, `clean`: (B, H, W, 3) uint8, with and without what was drawn; `cover`:
     (B, tokens, KINDS) bool; `flags`: (B, 2) bool, whether a QR code and contact details were drawn; `labels`:
-    by name, (B,) indices.
+    by name, (B,) indices or NONE.
     """
 
     grid: Grid
@@ -55,7 +59,7 @@ def draw_batch(
     rng = random.Random(f"{seed}/{index}/{close_up}")  # noqa: S311 - drawing needs no secrets
     grid = rng.choices(list(GRIDS), list(GRIDS.values()))[0]
     scenes = [
-        _fit(make_scene(rng, photo, Recipe(), grid[1] / grid[0]), grid)
+        _fit(_scene(rng, photo, grid), grid)
         for photo in rng.choices(photos, weights, k=-(-size // CLOSE_UPS) if close_up else size)
     ]
     if close_up:
@@ -80,10 +84,22 @@ def draw_batch(
         np.stack(covers),
         np.array([[scene.has("qr_code"), scene.has("contact_details")] for scene in scenes]),
         {
-            name: np.array([values.index(getattr(scene.photo, name)) for scene in scenes])
+            name: np.array([_index(values, getattr(scene.photo, name)) for scene in scenes])
             for name, values in LABELS.items()
         },
     )
+
+
+def _scene(rng: random.Random, photo: Photo, grid: Grid) -> Scene:
+    """Over a photograph, or now and then over a drawn product of another kind."""
+    image = None
+    if rng.random() < PRODUCTS:
+        photo, image = draw_product(rng, (400, 533))
+    return make_scene(rng, photo, Recipe(), grid[1] / grid[0], image)
+
+
+def _index(values: Sequence[str], value: str) -> int:
+    return values.index(value) if value != UNKNOWN else NONE
 
 
 def _fit(scene: Scene, grid: Grid) -> Scene:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import interpolate, one_hot
 
 from ostiary_moderation.training.curriculum import Curriculum
-from ostiary_moderation.training.feed import Batch
+from ostiary_moderation.training.feed import NONE, Batch
 from ostiary_moderation.training.gallery import LABELS, Gallery, Views, mix, relight
 from ostiary_moderation.training.heads import VisionHeads, cover_loss, label_loss
 from ostiary_moderation.training.student import Student, visual_tokens
@@ -141,10 +141,7 @@ class LearnToAnswer:
         return loss, len(batch.pixels)
 
     def _sight_loss(self, batch: Batch, pixels: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        labels = {
-            name: one_hot(torch.from_numpy(indices), len(LABELS[name])).float()
-            for name, indices in batch.labels.items()
-        }
+        labels = {name: _shares(indices, len(LABELS[name])) for name, indices in batch.labels.items()}
         clean = _halved(to_tensor(batch.clean))
         taught = self._garments.teach(clean, batch.grid)
         garment = self._heads.garment_loss(tokens, Views(clean, labels), taught)
@@ -156,6 +153,14 @@ class LearnToAnswer:
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """(B, H, W, 3) uint8 → (B, 3, H, W), -1 to 1."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def _shares(indices: np.ndarray, values: int) -> torch.Tensor:
+    """(B,) → (B, values): 1 for the label's value; nothing where none is true."""
+    return (
+        one_hot(torch.from_numpy(indices).clamp(min=0), values).float()
+        * torch.from_numpy(indices != NONE)[:, None]
+    )
 
 
 def _halved(pixels: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from functools import cache
 from importlib.util import find_spec
@@ -39,21 +40,33 @@ def pick_font(rng: random.Random, text: str, size: int) -> Font:
 def text_block(
     rng: random.Random, lines: list[str], size: int, colour: Colour, outline: bool = False
 ) -> Image.Image:
-    """The lines one below another on transparency, RGBA; `size` is the height of a line in pixels."""
+    """The lines one below another on transparency, RGBA; `size` is about the height of a line in pixels.
+
+    Fat, narrow, wide and slanted now and then, to stand for the many fonts that there are.
+    """
     text = "\n".join(lines)
     font = pick_font(rng, text, size)
     align = rng.choice(["left", "center"])
-    stroke = max(1, size // 12) if outline else 0
+    fat = rng.random() < 0.25
+    stroke = max(1, size // 12) if outline else size // 20 if fat else 0
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     left, top, right, bottom = probe.multiline_textbbox(
         (0, 0), text, font=font, align=align, stroke_width=stroke
     )
     block = Image.new("RGBA", (int(right - left) + 4, int(bottom - top) + 4))
-    edge = tuple(255 - channel for channel in colour)
+    edge = tuple(255 - channel for channel in colour) if outline else colour
     ImageDraw.Draw(block).multiline_text(
         (2 - left, 2 - top), text, font=font, align=align, fill=colour, stroke_width=stroke, stroke_fill=edge
     )
-    return block
+    return _shaped(rng, block)
+
+
+def _shaped(rng: random.Random, block: Image.Image) -> Image.Image:
+    stretch, slant = math.exp(rng.gauss(0, 0.15)), rng.uniform(0.1, 0.3) if rng.random() < 0.15 else 0.0
+    lean = slant * block.height
+    size = (max(1, round((block.width + lean) * stretch)), block.height)
+    data = (1 / stretch, slant, -lean, 0, 1, 0)
+    return block.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC)
 
 
 def random_colour(rng: random.Random) -> Colour:

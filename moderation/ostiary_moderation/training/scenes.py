@@ -57,10 +57,19 @@ class Scene:
         return labels
 
 
-def make_scene(rng: random.Random, photo: Photo, recipe: Recipe, aspect: float | None = None) -> Scene:
-    """Draws one scene. `aspect`: width / height to crop to; None keeps the photograph's own."""
-    with Image.open(photo.path) as opened:
-        image = opened.convert("RGB")
+def make_scene(
+    rng: random.Random,
+    photo: Photo,
+    recipe: Recipe,
+    aspect: float | None = None,
+    image: Image.Image | None = None,
+) -> Scene:
+    """Draws one scene. `aspect`: width / height to crop to; None keeps the photograph's own. `image`: the
+    photograph; None reads it.
+    """
+    if image is None:
+        with Image.open(photo.path) as opened:
+            image = opened.convert("RGB")
     if recipe.vary:
         image = _vary(rng, image)
     if aspect is not None:
