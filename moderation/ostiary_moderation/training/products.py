@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from ostiary_moderation.bundle import UNKNOWN
@@ -42,8 +43,7 @@ def draw_product(rng: random.Random, size: tuple[int, int]) -> tuple[Photo, Imag
     shadow = product.getchannel("A").point(lambda alpha: alpha // 3).filter(ImageFilter.GaussianBlur(8))
     image.paste((20, 18, 16), (spot[0] + side // 40, spot[1] + side // 30), shadow)
     image.paste(product, (spot[0], spot[1]), product)
-    noise = Image.effect_noise(size, rng.uniform(4, 16)).convert("RGB")
-    return Photo(_NOWHERE, UNKNOWN, colour, "plain", UNKNOWN, ""), Image.blend(image, noise, 0.06)
+    return Photo(_NOWHERE, UNKNOWN, colour, "plain", UNKNOWN, ""), _grained(rng, image)
 
 
 def shade(rng: random.Random, colour: str) -> Colour:
@@ -51,6 +51,13 @@ def shade(rng: random.Random, colour: str) -> Colour:
     hue, saturation, value = (rng.uniform(*bounds) for bounds in _SHADES[colour])
     red, green, blue = colorsys.hsv_to_rgb(hue / 360 % 1, saturation / 100, value / 100)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _grained(rng: random.Random, image: Image.Image) -> Image.Image:
+    """As a telephone's camera would have it."""
+    noise = np.random.default_rng(rng.getrandbits(32))
+    grain = noise.normal(0, rng.uniform(1, 5), (image.height, image.width, 1))
+    return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))
 
 
 def _room(rng: random.Random, size: tuple[int, int]) -> Image.Image:

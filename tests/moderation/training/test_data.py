@@ -14,13 +14,19 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ostiary_moderation.training import drawing, wording
+from ostiary_moderation.bundle import UNKNOWN, Manifest
+from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
+from ostiary_moderation.training import drawing, library, wording
+from ostiary_moderation.training.architecture import build_image_processor
+from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.describing import describe
-from ostiary_moderation.training.feed import CLOSE_UP, GRIDS, draw_batch, feeding, sampling_weights
+from ostiary_moderation.training.feed import CLOSE_UP, GRIDS, NONE, draw_batch, feeding, sampling_weights
 from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.library import MAX_PIXELS, MIN_PIXELS
 from ostiary_moderation.training.photos import Photo, read_photos, split_by_sender
+from ostiary_moderation.training.products import draw_product, shade
 from ostiary_moderation.training.scenes import CLEAN, HELD_OUT, KINDS, Recipe, make_scene
+from ostiary_moderation.training.tokenizer import build_tokenizer
 
 
 @pytest.fixture
@@ -174,6 +180,42 @@ def test_every_label_has_its_sentence(language: str) -> None:
     """All combinations of labels make different sentences."""
     every = [describe(language, *labels) for labels in itertools.product(*LABELS.values())]
     assert len(set(every)) == len(every)
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "A blue product."), ("zh", "一件蓝色商品。")], ids=["en", "zh"]
+)
+def test_a_product_of_another_kind_has_its_sentence(language: str, sentence: str) -> None:
+    """Of what is unknown nothing is said."""
+    assert describe(language, UNKNOWN, "blue", "plain", UNKNOWN) == sentence
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_drawn_products_are_no_clothes_of_a_named_colour(seed: int) -> None:
+    """The same for the same seed; kind and audience unknown; a good part of the picture has the colour."""
+    photo, image = draw_product(random.Random(seed), (200, 260))
+    _, again = draw_product(random.Random(seed), (200, 260))
+    assert image.size == (200, 260)
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(again))
+    assert (photo.category, photo.audience) == (UNKNOWN, UNKNOWN)
+    shades = np.array([shade(random.Random(index), photo.colour) for index in range(60)])
+    apart = np.abs(np.asarray(image).reshape(-1, 1, 3).astype(int) - shades).sum(axis=2).min(axis=1)
+    assert (apart < 90).mean() > 0.03
+
+
+def test_unknown_labels_are_learnt_as_unknown(photo: Photo) -> None:
+    """A scene with another product has no true value; its answer is the letter of `unknown`."""
+    index = next(
+        i for i in range(200) if NONE in draw_batch(0, i, [photo], [1.0], 2, False).labels["category"]
+    )
+    batch = draw_batch(0, index, [photo], [1.0], 2, False)
+    row = int(np.argmin(batch.labels["category"]))
+    manifest = Manifest.model_validate(library.manifest("0" * 64, {}))
+    tokenizer = build_tokenizer(manifest, 0)
+    processor = ImageOnlyProcessor(build_image_processor(MIN_PIXELS, MAX_PIXELS), tokenizer)
+    pack = Curriculum(manifest, processor, 0).pack(batch)
+    letter = chr(ord("A") + manifest.attributes["category"].index(UNKNOWN))
+    assert processor.single(letter) in pack.targets[row]
 
 
 def test_held_out_scenes_keep_the_photograph_as_it_is(photo: Photo) -> None:
