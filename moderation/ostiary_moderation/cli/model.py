@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,7 @@ def train(
 ) -> None:
     """Train the embedded bundle from photographs, calibrate it and measure it.
 
-    Resumable: stop it at any time and run the same command again.
+    Resumable: stop it at any time, with Ctrl-C or SIGTERM, and run the same command again.
 
     Example: ostiary model train --photos photos --colours tests/data/colours.csv --out build/mini
     """
@@ -70,8 +71,14 @@ def train(
         from ostiary_moderation.training.run import TrainingRun, make_bundle
     except ModuleNotFoundError as error:
         fail(f"training needs {error.name}, which serving does not: pip install 'ostiary[moderation,dev]'")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         make_bundle(TrainingRun(photos, colours, out, minutes, seed, threads), typer.echo)
     except ValueError as error:
         fail(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     typer.echo(f"written: {out}; look at it with: ostiary model inspect {out}")

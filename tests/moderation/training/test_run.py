@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +78,21 @@ async def _look(bundle: Bundle) -> Look:
         return await engine.look(LookRequest([views]))
     finally:
         await engine.close()
+
+
+def test_a_stopped_run_is_saved(photos: Path, tmp_path: Path) -> None:
+    """SIGTERM ends it as Ctrl-C does: with a word on how to go on."""
+    out = tmp_path / "bundle"
+    code = "from ostiary_moderation.cli.model import app; app()"
+    inputs = ["--photos", str(photos), "--colours", str(photos / "colours.csv"), "--out", str(out)]
+    command = [sys.executable, "-c", code, "train", *inputs, "--minutes", "60", "--threads", "1"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "bundle.training").exists() and run.poll() is None:
+        time.sleep(0.1)
+    run.terminate()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "the same command goes on" in said
 
 
 def test_a_folder_without_labels_is_an_error_in_words(tmp_path: Path) -> None:
