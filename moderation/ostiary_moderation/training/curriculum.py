@@ -1,4 +1,4 @@
-"""What a training batch asks, as tokens: both policy questions, two attributes, one description."""
+"""What a training batch asks, as tokens: both policy questions, three attributes, one description."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.library import LANGUAGES
 from ostiary_moderation.training.packing import Pack, pack
 
+ALWAYS = ("category", "colour")  # asked in every batch; the others take turns
 Tokens = tuple[tuple[int, ...], list[tuple[int, ...]]]  # of a question, and of each example's answer
 
 
@@ -37,8 +38,8 @@ class Curriculum:
         return [self._processor.single(words.yes), self._processor.single(words.no)]
 
     def pack(self, batch: Batch) -> Pack:
-        """The batch's questions and true answers; all but the category vary from batch to batch."""
-        names = ["category", self._rng.choice([name for name in self._names if name != "category"])]
+        """The batch's questions and true answers."""
+        names = [*ALWAYS, self._rng.choice([name for name in self._names if name not in ALWAYS])]
         language = self._rng.choice(LANGUAGES)
         branches = [self._policy(batch, index) for index in range(len(self._manifest.questions))]
         branches += [*(self._attribute(batch, name) for name in names), self._description(batch, language)]

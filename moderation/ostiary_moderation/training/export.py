@@ -127,11 +127,12 @@ as those four.
 It sees at most 66 visual tokens of 32 × 32 pixels: it notices that there is writing and what it looks like,
 and can hardly read it. Reading contact details is the OCR detector's work, decoding QR codes the barcode
 detector's. It knows nothing of brands and nothing of nudity (both are `unsupported`), nor of styles,
-materials, scenes or styling, and it knows only clothes laid out or hung for a phone's camera: shown anything
-else, it names the garment that comes nearest. Overlays in training were rendered; real ones may differ.
+materials, scenes or styling, and it knows only clothes laid out or hung for a phone's camera. Of other
+products it has seen drawings: it calls some things `unknown`, and names the garment that comes nearest for
+others. Overlays in training were rendered; real ones may differ.
 
 ## Data
 Photographs: the public clothing dataset (CC0 1.0), split by sender: {train_photos} to train on,
 {calibration_photos} to calibrate on, {photos} to test on. Kind and audience are the dataset's labels; colour
-and pattern were labelled by eye from small pictures. Overlays: QR codes and text drawn by this project.
+and pattern were labelled by eye from small pictures. Overlays and other products: drawn by this project.
 """

@@ -16,7 +16,7 @@ from ostiary_moderation.training.gallery import LABELS, Views
 from ostiary_moderation.training.scenes import KINDS
 
 # What a garment is is the hardest to learn.
-LABEL_WEIGHTS = {"category": 1.0, "colour": 0.8, "pattern": 0.4, "audience": 0.3}
+LABEL_WEIGHTS = {"category": 1.0, "colour": 1.0, "pattern": 0.4, "audience": 0.3}
 SMOOTHING = 0.1
 COVER_WEIGHT = 4.0  # of a covered token against a bare one: most are bare
 

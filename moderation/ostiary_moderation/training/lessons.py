@@ -130,20 +130,23 @@ class LearnToAnswer:
         self._garments.eval()
         self._overlays.eval()
         batch = next(scenes)
-        pixels = to_tensor(batch.pixels)
+        # Side by side, so that the same light falls on both.
+        both = torch.cat([to_tensor(batch.pixels), to_tensor(batch.clean)], dim=3)
+        pixels, clean = relight(rng, both).chunk(2, dim=3)
         with torch.set_grad_enabled(self._seeing):
             features = self._student.see(pixels, batch.grid)
         loss = torch.zeros(())
         if self._seeing:
-            loss = 0.5 * self._sight_loss(batch, pixels, visual_tokens(features))
+            loss = 0.5 * self._sight_loss(batch, pixels, clean, visual_tokens(features))
         if self._curriculum is not None:
             loss = loss + self._student.answer_loss(self._curriculum.pack(batch), features)
         return loss, len(batch.pixels)
 
-    def _sight_loss(self, batch: Batch, pixels: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    def _sight_loss(
+        self, batch: Batch, pixels: torch.Tensor, clean: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
         labels = {name: _shares(indices, len(LABELS[name])) for name, indices in batch.labels.items()}
-        clean = _halved(to_tensor(batch.clean))
-        taught = self._garments.teach(clean, batch.grid)
+        taught = self._garments.teach(_halved(clean), batch.grid)
         garment = self._heads.garment_loss(tokens, Views(clean, labels), taught)
         cover = self._heads.cover_loss(tokens, torch.from_numpy(batch.cover))
         overlay = self._heads.overlay_loss(tokens, self._overlays.teach(pixels, batch.grid))
