@@ -80,7 +80,10 @@ def test_make_targets_exist(target: str) -> None:
 def test_what_the_model_sees_is_as_measured() -> None:
     """The README's figures of the embedded bundle are those of its evaluation."""
     measured = json.loads((MINI / "evaluation.json").read_text(encoding="utf-8"))
-    figures = [question["auc"] for question in measured["questions"].values()]
-    figures += [question["auc_clean"] for question in measured["questions"].values()]
-    figures += [value for each in measured["attributes"].values() for value in each.values()]
+    policies, attributes = measured["policies"].values(), measured["attributes"].values()
+    judged = [each for policy in policies for each in (policy, *policy["questions"].values())]
+    figures = [each[area]["value"] for each in judged for area in ("auroc", "auroc_against_untouched")]
+    figures += [policy["ece"] for policy in policies]
+    figures += [each[name]["value"] for each in attributes for name in ("top1", "floor_commonest")]
+    figures.append(measured["attributes"]["category"]["top3"]["value"])
     assert not [figure for figure in figures if f"{figure:.2f}" not in README]

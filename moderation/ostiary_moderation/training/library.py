@@ -10,7 +10,7 @@ from ostiary_moderation.bundle import ATTRIBUTES, UNKNOWN
 from ostiary_moderation.training.gallery import LABELS
 
 NAME = "mini"
-VERSION = "2026.11.0"
+VERSION = "2026.11.1"
 LANGUAGES = ("en", "zh")
 MIN_PIXELS, MAX_PIXELS = 49 * 1024, 66 * 1024  # 49 to 66 visual tokens of 32 × 32 pixels
 

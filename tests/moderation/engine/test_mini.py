@@ -56,15 +56,29 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
 
 
 def test_it_is_small(mini: Bundle) -> None:
-    """At most 16 MB of weights ship inside the package."""
-    assert sum(path.stat().st_size for path in mini.folder.glob("*.safetensors")) <= 16_000_000
+    """At most 16 MB of weights each ship inside the package, of this release and of the one before."""
+    for folder in (mini.folder, Bundle.load("mini-prev").folder):
+        assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) <= 16_000_000
+
+
+async def test_two_releases_ship(mini: Bundle) -> None:
+    """So that versions can be rolled, and rolled back, with nothing but the package: both look."""
+    earlier = Bundle.load("mini-prev")
+    assert earlier.manifest.name == mini.manifest.name
+    assert earlier.manifest.version < mini.manifest.version
+    assert earlier.digest != mini.digest
+    engine = load_engine(earlier, threads=1)
+    look = await engine.look(LookRequest(seen(data.coffee(), engine)))
+    await engine.close()
+    assert len(look.scores) == len(earlier.manifest.questions)
 
 
 def test_its_figures_and_card_ship_with_it(mini: Bundle) -> None:
     """Every question and visible attribute has measured figures; the card says what it cannot see."""
     figures = json.loads((mini.folder / "evaluation.json").read_text("utf-8"))
-    assert set(figures["questions"]) == {question.id for question in mini.manifest.questions}
-    assert {"category", "colour", "audience"} == set(figures["attributes"])
+    asked = [name for policy in figures["policies"].values() for name in policy["questions"]]
+    assert set(asked) == {question.id for question in mini.manifest.questions}
+    assert set(figures["attributes"]) == {"category", "colour", "pattern", "audience"}
     assert "What it cannot see" in (mini.folder / "MODEL_CARD.md").read_text("utf-8")
 
 
