@@ -164,7 +164,7 @@ def test_severity_and_score(written: str, score: float, severity: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_a_shipped_pack_owes(name: str) -> None:
-    """Three texts left alone for each rule on texts, an article for each rule of law, an honest policy and label."""
+    """Three texts left alone for each rule on texts, an article for each rule of law, documented labels."""
     written = parse(SHIPPED[name])
     for rule in written.rules:
         assert rule.formats or len(rule.ignores) >= 3, rule.id
