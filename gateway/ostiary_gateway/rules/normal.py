@@ -26,7 +26,7 @@ _SET_APART = re.compile(
 # "w e c h a t", "w.e.c.h.a.t": four or more letters, each standing alone
 _SPACED_WORD = re.compile(r"(?<![a-z0-9])[a-z](?:([ ._\-*·•])[a-z](?![a-z0-9]))(?:\1[a-z](?![a-z0-9])){2,}")
 # A word that may have digits and signs for letters: "v1agra", "wh@tsapp"
-_DISGUISED = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$][a-z0-9@$!]{2,22}[a-z0-9@$](?![a-z0-9@$])")
+_DISGUISED = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$][a-z0-9@$!]{1,22}[a-z0-9@$](?![a-z0-9@$])")
 _FEW_STAND_INS = 4
 
 

@@ -1,14 +1,15 @@
 """One rule, ready to match."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ostiary_gateway.rules.cover import Cover
 from ostiary_gateway.rules.literals import needed_literals
 from ostiary_gateway.rules.source import RuleSource, Severity, expanded, severity_of
 
-_WORD = re.compile(r"(?<![\\a-z])[a-z]{4,}")
+# A word, and whether its last letter may be missing.
+_WORD = re.compile(r"(?<![\\a-z])([a-z]{3,})(\??)")
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,16 @@ def compiled(written: RuleSource, define: Mapping[str, str]) -> Rule:
         pattern=re.compile(pattern),
         exception=re.compile(_one_of(written.exceptions, define)) if written.exceptions else None,
         literals=literals,
-        words=frozenset(word for text in spelled for word in _WORD.findall(text)),
+        words=frozenset(word for text in spelled for word in _words(text)),
         seller_reason=written.seller_reason,
     )
+
+
+def _words(pattern: str) -> Iterator[str]:
+    for word, optional in _WORD.findall(pattern):
+        yield word
+        if optional:
+            yield word[:-1]
 
 
 def _one_of(patterns: Sequence[str], define: Mapping[str, str]) -> str:

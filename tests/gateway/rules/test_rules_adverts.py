@@ -46,7 +46,7 @@ def test_all_prints_on_one_image() -> None:
 @pytest.mark.parametrize(
     ("text", "fields"),
     [
-        ("电子烟", {"title"}),
+        ("雪茄", {"title"}),
         ("Cigars", {"title"}),
         ("印有国徽的外套", {"title", "description"}),
         ("全网最低价", {"image", "title", "description"}),
