@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -254,3 +255,10 @@ def test_an_image_full_of_text_costs_little(diversion: RulePack) -> None:
     [match] = match_documents([diversion], of_spans(spans))
     assert len(match.regions) == 2_000
     assert time.process_time() - started < 2
+
+
+def test_the_documented_rule() -> None:
+    """What docs/rules.md shows how to write is a rule."""
+    page = (Path(__file__).parents[3] / "docs/rules.md").read_text(encoding="utf-8")
+    rule = page.split("```yaml\n")[1].split("```")[0]
+    assert pack.load(f'name: shown\nversion: "1"\nrules:\n{rule}').rules[0].severity == "block"
