@@ -15,6 +15,9 @@ _SPELLED_DIGITS = {ord(sign): str(digit) for digit, signs in enumerate(_SPELLING
 _DIGIT_LIKE = "0-9" + "".join(_SPELLINGS)
 # From seven digits on, a run that mixes in Chinese digits is a number; "一件代发" is not.
 _SPELLED_RUN = re.compile(rf"[{_DIGIT_LIKE}](?:[ .\-]{{0,2}}[{_DIGIT_LIKE}]){{6,}}")
+# Letters among the digits of a number that are drawn like digits: "138-0013-8OOO"
+_LETTERED_RUN = re.compile(r"(?<![a-z0-9])[0-9](?:[ .\-]?[0-9]|[oli]){6,}(?![a-z0-9])")
+_DRAWN_DIGITS = str.maketrans("oli", "011")
 _CJK = "\u3400-\u9fff"
 _SEPARATOR = r"[ \t._\-*~·•|/@★☆♥♡❤◆◇■□●○▲△※✦]"
 _SET_APART = re.compile(
@@ -56,6 +59,7 @@ def read(original: str, *vocabularies: Container[str]) -> Reading:
     folded = [fold(character) for character in original]
     origin = [index for index, part in enumerate(folded) for _ in part]
     text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), "".join(folded))
+    text = _LETTERED_RUN.sub(lambda run: run[0].translate(_DRAWN_DIGITS), text)
     reading = _close_up(text, origin)
     spelled = _DISGUISED.sub(lambda word: _undisguised(word[0], vocabularies), reading.text)
     return Reading(spelled, reading.origin)
