@@ -62,7 +62,7 @@ def made_rules(count: int, seed: int = 7) -> list[RuleSource]:
 def made_pack(written: Sequence[RuleSource]) -> RulePack:
     """A pack of such rules."""
     rules = [compiled(rule, {}) for rule in written]
-    words = frozenset().union(*(rule.words for rule in rules))
+    words = frozenset[str]().union(*(rule.words for rule in rules))
     return RulePack("made", "1", "", frozenset(), tuple(rules), b"", (), Index(rules), words)
 
 
@@ -97,7 +97,7 @@ def rows(packs: dict[str, Sequence[RulePack]], words: Sequence[str]) -> list[dic
     found = []
     for name, chosen in packs.items():
         rules = [rule for one in chosen for rule in one.rules if not rule.formats]
-        vocabulary = frozenset().union(*(one.words for one in chosen))
+        vocabulary = frozenset[str]().union(*(one.words for one in chosen))
         ways: dict[str, tuple[Callable[[str], Any], int]] = {
             "automaton": (lambda text, chosen=chosen: _judged(chosen, text), _ROUNDS),
             "every rule": (

@@ -90,8 +90,8 @@ def _class(members: Sequence[Any]) -> _Part:
 
 
 def _either(parts: Sequence[_Part]) -> _Part:
-    exact: Strings | None = _EMPTY - _EMPTY
-    needed: Strings | None = _EMPTY - _EMPTY
+    exact: Strings | None = frozenset()
+    needed: Strings | None = frozenset()
     for part in parts:
         exact = None if exact is None or part.exact is None else exact | part.exact
         needed = None if needed is None or part.needed is None else needed | part.needed

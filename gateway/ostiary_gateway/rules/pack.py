@@ -111,7 +111,7 @@ def tried(text: str) -> tuple[RulePack, list[Case]]:
         digest=hashlib.sha256(text.encode()).digest(),
         code_rules=tuple(rule for rule in rules if rule.formats),
         index=Index([rule for rule in rules if not rule.formats]),
-        words=frozenset().union(*(rule.words for rule in rules)),
+        words=frozenset[str]().union(*(rule.words for rule in rules)),
     )
     return pack, list(_cases(pack, source.rules))
 
