@@ -1,4 +1,4 @@
-"""The shipped policy on prohibited advertising: what it blocks, what it asks a person about, and by which law."""
+"""The shipped policy on prohibited advertising: what it blocks, what a person looks at, and by which law."""
 
 from importlib.resources import files
 
