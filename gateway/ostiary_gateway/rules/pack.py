@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from ostiary_gateway.rules.index import Index
 from ostiary_gateway.rules.normal import read
-from ostiary_gateway.rules.problem import BadPack, Lines, Path, Problem
+from ostiary_gateway.rules.problem import BadPack, Lines, Place, Problem
 from ostiary_gateway.rules.rule import Rule, compiled
 from ostiary_gateway.rules.source import RuleSource, parse
 from ostiary_gateway.rules.territory import holds_in
@@ -65,7 +65,7 @@ class Case:
     text: str
     matches: bool
     passed: bool
-    path: Path
+    path: Place
 
     @property
     def failure(self) -> str:

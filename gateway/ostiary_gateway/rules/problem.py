@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ostiary_gateway import strict_yaml
-from ostiary_gateway.rules.problem import BadPack, Lines, Path, Problem
+from ostiary_gateway.rules.problem import BadPack, Lines, Place, Problem
 
 TextField = Literal["image", "title", "description", "barcode"]
 Severity = Literal["block", "review", "note"]
@@ -54,6 +54,12 @@ class RuleSource(BaseModel):
     def _one_gravity(self) -> Self:
         if self.severity and self.score is not None:
             raise ValueError("give severity or score, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _formats_for_barcodes(self) -> Self:
+        if (self.fields == ["barcode"]) != bool(self.formats):
+            raise ValueError("give formats to a rule whose one field is barcode, and to no other")
         return self
 
     @property
@@ -109,7 +115,7 @@ def _fitting(text: str) -> PackSource:
         raise BadPack([Problem(error.line, error.reason)]) from error
 
 
-def _faults(source: PackSource, number: int) -> Iterator[tuple[Path, str]]:
+def _faults(source: PackSource, number: int) -> Iterator[tuple[Place, str]]:
     """What is wrong with a rule that fits the model: where, and why."""
     rule, here = source.rules[number], ("rules", number)
     if Counter(other.id for other in source.rules)[rule.id] > 1:

@@ -122,6 +122,18 @@ def test_all_of_it_together_is_left_alone(shipped: Sequence[RulePack]) -> None:
             "give severity or score, not both",
         ),
         (("rules:\n", "rules: []\nold:\n"), "line 4: rules"),
+        (
+            ("    seller", "    formats: [QRCode]\n    seller"),
+            "give formats to a rule whose one field is barcode",
+        ),
+        (
+            ("    seller", "    fields: [title, barcode]\n    formats: [QRCode]\n    seller"),
+            "and to no other",
+        ),
+        (
+            ("    seller", "    fields: [barcode]\n    seller"),
+            "give formats to a rule whose one field is barcode",
+        ),
         (("policy: prohibited_ads", "score: 1.5\n    policy: prohibited_ads"), "rules.0.score"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[1],
