@@ -25,9 +25,13 @@ _SET_APART = re.compile(
     # one Latin letter beside Chinese: "V 信", "加 v"
     rf"|(?<=(?<![a-z0-9])[a-z]){_SEPARATOR}{{1,3}}(?=[{_CJK}])"
     rf"|(?<=[{_CJK}]){_SEPARATOR}{{1,3}}(?=[a-z](?![a-z0-9]))"
+    # a number beside Chinese: "7 天瘦 10 斤"
+    rf"|(?<=[{_CJK}]) (?=[0-9])|(?<=[0-9%]) (?=[{_CJK}])"
 )
 # "w e c h a t", "w.e.c.h.a.t": four or more letters, each standing alone
 _SPACED_WORD = re.compile(r"(?<![a-z0-9])[a-z](?:([ ._\-*·•])[a-z](?![a-z0-9]))(?:\1[a-z](?![a-z0-9])){2,}")
+# A column of Chinese: three or more characters, each on a line of its own
+_COLUMN = re.compile(rf"(?<![^\n\x00])[{_CJK}](?:\n[{_CJK}](?![^\n\x00])){{2,}}")
 # A word that may have digits and signs for letters: "v1agra", "wh@tsapp"
 _DISGUISED = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$][a-z0-9@$!]{1,22}[a-z0-9@$](?![a-z0-9@$])")
 _FEW_STAND_INS = 4
@@ -77,8 +81,8 @@ def _undisguised(word: str, vocabularies: Sequence[Container[str]]) -> str:
 def _close_up(text: str, origin: Sequence[int]) -> Reading:
     """Drop what sets letters apart."""
     gaps = {gap.span() for gap in _SET_APART.finditer(text)}
-    for word in _SPACED_WORD.finditer(text):
-        gaps |= {(index, index + 1) for index in range(word.start() + 1, word.end(), 2)}
+    for letters in (*_SPACED_WORD.finditer(text), *_COLUMN.finditer(text)):
+        gaps |= {(index, index + 1) for index in range(letters.start() + 1, letters.end(), 2)}
     kept: list[str] = []
     kept_origin: list[int] = []
     position = 0
