@@ -9,6 +9,15 @@ from pydantic import BaseModel, ValidationError
 D = TypeVar("D", bound=BaseModel)
 
 
+class BadYaml(ValueError):  # noqa: N818 # it says what the text is
+    """A text that is no YAML that we take: the line, counted from 1, and why."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"line {line}: {reason}")
+
+
 class _StrictLoader(yaml.SafeLoader):
     """The safe loader, which also refuses a mapping that names a key twice."""
 
@@ -18,7 +27,7 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 line = key_node.start_mark.line + 1
-                raise ValueError(f"line {line}: {key!r} is given twice; keep one of the two")
+                raise BadYaml(line, f"{key!r} is given twice; keep one of the two")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -27,26 +36,26 @@ def parse(text: str) -> Any:
     """The document in `text`; None where it is empty.
 
     Raises:
-        ValueError: it is not YAML, or names a key twice; the message gives the line.
+        BadYaml: it is not YAML, or names a key twice.
     """
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"{line}{error.problem or error}") from error
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadYaml(line, error.problem or str(error)) from error
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+        raise BadYaml(1, str(error)) from error
 
 
 def parse_mapping(text: str) -> dict[str, Any]:
     """The document in `text`, which must be a mapping.
 
     Raises:
-        ValueError: as `parse`, or it is something else than a mapping.
+        BadYaml: as `parse`, or it is something else than a mapping.
     """
     document = parse(text)
     if not isinstance(document, dict):
-        raise ValueError("a mapping of names to values is expected, such as `name: default`")
+        raise BadYaml(1, "a mapping of names to values is expected, such as `name: default`")
     return document
 
 

@@ -44,7 +44,7 @@ def from_rules(
     packs: Sequence[RulePack], listing: Listing, observations: Observations | None, territory: str
 ) -> list[Sighting]:
     """What the rules of the packs that hold in `territory` find in texts and barcodes."""
-    holding = [pack for pack in packs if pack.jurisdiction in ("", territory)]
+    holding = [pack for pack in packs if pack.holds_in(territory)]
     documents = of_listing(listing) + (of_spans(observations.ocr) if observations else [])
     barcodes = observations.barcodes if observations else []
     matches = match_documents(holding, documents) + match_barcodes(holding, barcodes)

@@ -10,7 +10,8 @@ from ostiary.v1.observation_pb2 import Barcode
 from ostiary_gateway.rules.cover import Cover
 from ostiary_gateway.rules.document import BREAK, Document
 from ostiary_gateway.rules.normal import Reading, read
-from ostiary_gateway.rules.pack import Rule, RulePack
+from ostiary_gateway.rules.pack import RulePack
+from ostiary_gateway.rules.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ def match_barcodes(packs: Sequence[RulePack], barcodes: Sequence[Barcode]) -> li
 
 
 def _match_document(packs: Sequence[RulePack], document: Document) -> list[Match]:
-    reading = read(document.text)
-    rules = [(pack, rule) for pack in packs for rule in pack.rules if document.field in rule.fields]
+    reading = read(document.text, *(pack.words for pack in packs))
+    rules = [(pack, rule) for pack in packs for rule in pack.index.candidates(reading.text)]
+    rules = [(pack, rule) for pack, rule in rules if document.field in rule.fields]
     rules.sort(key=lambda pair: -pair[1].score)
     taken: defaultdict[str, Cover] = defaultdict(lambda: Cover(len(reading.text)))
     matches = []
@@ -77,7 +79,7 @@ def _text_match(
 
 def _match_barcode(packs: Sequence[RulePack], barcode: Barcode) -> Match | None:
     for pack in packs:
-        for rule in pack.rules:
+        for rule in pack.code_rules:
             if barcode.format.casefold() in rule.formats and rule.pattern.search(_payload(barcode)):
                 evidence = _evidence(pack, rule, "barcode", barcode.text)
                 return Match(rule, "barcode", evidence, (barcode.region,), barcode)

@@ -4,31 +4,37 @@ Each character of the reading remembers the character it came from, so that evid
 """
 
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import product
 
-# Letters of other scripts that are drawn like Latin ones, and signs that are read like others.
-_LOOK_ALIKES = str.maketrans(
-    "авекмнорстухіѕјѵԝαοχνικρυτ➕",
-    "abekmhopctyxisjvwaoxvikput+",
-)
+from ostiary_gateway.rules.letters import STAND_INS, fold
+
 _SPELLINGS = ("零〇洞", "一壹幺", "二贰两", "三叁", "四肆", "五伍", "六陆", "七柒拐", "八捌", "九玖")
 _SPELLED_DIGITS = {ord(sign): str(digit) for digit, signs in enumerate(_SPELLINGS) for sign in signs}
 _DIGIT_LIKE = "0-9" + "".join(_SPELLINGS)
 # From seven digits on, a run that mixes in Chinese digits is a number; "一件代发" is not.
 _SPELLED_RUN = re.compile(rf"[{_DIGIT_LIKE}](?:[ .\-]{{0,2}}[{_DIGIT_LIKE}]){{6,}}")
+# Letters among the digits of a number that are drawn like digits: "138-0013-8OOO"
+_LETTERED_RUN = re.compile(r"(?<![a-z0-9])[0-9](?:[ .\-]?[0-9]|[oli]){6,}(?![a-z0-9])")
+_DRAWN_DIGITS = str.maketrans("oli", "011")
 _CJK = "\u3400-\u9fff"
-_SEPARATOR = r"[ \t._\-*~·•|/@]"
+_SEPARATOR = r"[ \t._\-*~·•|/@★☆♥♡❤◆◇■□●○▲△※✦]"
 _SET_APART = re.compile(
     rf"(?<=[{_CJK}]){_SEPARATOR}{{1,3}}(?=[{_CJK}])"
     # one Latin letter beside Chinese: "V 信", "加 v"
     rf"|(?<=(?<![a-z0-9])[a-z]){_SEPARATOR}{{1,3}}(?=[{_CJK}])"
     rf"|(?<=[{_CJK}]){_SEPARATOR}{{1,3}}(?=[a-z](?![a-z0-9]))"
+    # a number beside Chinese: "7 天瘦 10 斤"
+    rf"|(?<=[{_CJK}]) (?=[0-9])|(?<=[0-9%]) (?=[{_CJK}])"
 )
-# "w e c h a t": four or more letters, each standing alone
-_SPACED_WORD = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z](?![a-z0-9])){3,}")
+# "w e c h a t", "w.e.c.h.a.t": four or more letters, each standing alone
+_SPACED_WORD = re.compile(r"(?<![a-z0-9])[a-z](?:([ ._\-*·•])[a-z](?![a-z0-9]))(?:\1[a-z](?![a-z0-9])){2,}")
+# A column of Chinese: three or more characters, each on a line of its own
+_COLUMN = re.compile(rf"(?<![^\n\x00])[{_CJK}](?:\n[{_CJK}](?![^\n\x00])){{2,}}")
+# A word that may have digits and signs for letters: "v1agra", "wh@tsapp"
+_DISGUISED = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$][a-z0-9@$!]{1,22}[a-z0-9@$](?![a-z0-9@$])")
+_FEW_STAND_INS = 4
 
 
 @dataclass(frozen=True)
@@ -48,31 +54,35 @@ class Reading:
         return self.origin[start], self.origin[end - 1] + 1
 
 
-def read(original: str) -> Reading:
-    """The reading of `original`."""
-    folded = [_fold(character) for character in original]
+def read(original: str, *vocabularies: Container[str]) -> Reading:
+    """The reading of `original`.
+
+    Digits and signs inside a word read as letters only where a word of `vocabularies` comes out: sizes, years
+    and model numbers stay what they are.
+    """
+    folded = [fold(character) for character in original]
     origin = [index for index, part in enumerate(folded) for _ in part]
     text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), "".join(folded))
-    return _close_up(text, origin)
+    text = _LETTERED_RUN.sub(lambda run: run[0].translate(_DRAWN_DIGITS), text)
+    reading = _close_up(text, origin)
+    spelled = _DISGUISED.sub(lambda word: _undisguised(word[0], vocabularies), reading.text)
+    return Reading(spelled, reading.origin)
 
 
-@lru_cache(maxsize=16_384)
-def _fold(character: str) -> str:
-    """What one character reads as: usually one character, none where it is invisible."""
-    folded = unicodedata.normalize("NFKC", character).casefold()
-    return "".join(part for part in folded if not _is_invisible(part)).translate(_LOOK_ALIKES)
-
-
-def _is_invisible(character: str) -> bool:
-    """Format characters and combining marks: zero-width spaces, variation selectors, enclosing keycaps."""
-    return unicodedata.category(character) in {"Cf", "Mn", "Me"}
+def _undisguised(word: str, vocabularies: Sequence[Container[str]]) -> str:
+    """The word of `vocabularies` that `word` stands for, letter by letter; else `word` itself."""
+    disguised = sum(sign in STAND_INS for sign in word)
+    if not 0 < disguised <= min(_FEW_STAND_INS, len(word) - 2):
+        return word
+    spellings = map("".join, product(*(STAND_INS.get(sign, sign) for sign in word)))
+    return next((spelled for spelled in spellings if any(spelled in words for words in vocabularies)), word)
 
 
 def _close_up(text: str, origin: Sequence[int]) -> Reading:
     """Drop what sets letters apart."""
-    gaps = [gap.span() for gap in _SET_APART.finditer(text)]
-    for word in _SPACED_WORD.finditer(text):
-        gaps += [(index, index + 1) for index in range(*word.span()) if text[index] == " "]
+    gaps = {gap.span() for gap in _SET_APART.finditer(text)}
+    for letters in (*_SPACED_WORD.finditer(text), *_COLUMN.finditer(text)):
+        gaps |= {(index, index + 1) for index in range(letters.start() + 1, letters.end(), 2)}
     kept: list[str] = []
     kept_origin: list[int] = []
     position = 0

@@ -31,7 +31,7 @@ def packs() -> dict[str, RulePack]:
     [
         ("name: default", "name: De fault", "name: a DNS label"),
         ('version: "1"', 'version: ""', "version: "),
-        ("[diversion]", "[diversions]", "there is no pack 'diversions'; there are: diversion"),
+        ("[diversion]", "[diversions]", "there is no pack 'diversions'; there are: .*diversion"),
         ("[diversion]", "[diversion, diversion]", "rulePacks: 'diversion' is named twice"),
         ("action: ACTION_BLOCK", "action: ACTION_BAN", "ACTION_BAN"),
         (

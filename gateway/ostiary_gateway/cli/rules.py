@@ -1,0 +1,116 @@
+"""`ostiary rules`: check, try and list rule packs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Check, try and list rule packs.",
+    epilog=(
+        "Examples:\n\n"
+        "ostiary rules lint my-pack.yaml — what is wrong with it, and on which line\n\n"
+        "ostiary rules test cn-advertising-law — how its rules do on their own cases\n\n"
+        "ostiary rules list --jurisdiction EU — its rules with their articles"
+    ),
+)
+
+Packs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PACK|FILE]…", help="Shipped packs by name, or files; all shipped ones if none."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+@app.command(epilog="Example: ostiary rules lint my-pack.yaml")
+def lint(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Rule packs.")], as_json: AsJson = False
+) -> None:
+    """Say what is wrong with rule packs: FILE:LINE: why. The gateway refuses such packs.
+
+    Exit codes: 0 nothing wrong, 1 something is, 2 usage.
+    """
+    from ostiary_gateway.cli.rules_report import tell_lint
+    from ostiary_gateway.rules.pack import load
+    from ostiary_gateway.rules.problem import BadPack, Problem
+
+    sound = True
+    for name, text in _texts("lint", list(map(str, files))):
+        problems: Sequence[Problem] = ()
+        try:
+            load(text)
+        except BadPack as bad:
+            problems, sound = bad.problems, False
+        tell_lint(name, problems, as_json=as_json)
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command("test", epilog="Example: ostiary rules test diversion my-pack.yaml")
+def try_cases(packs: Packs = None, as_json: AsJson = False) -> None:
+    """Try the rules on the texts that their packs say they match and leave alone.
+
+    Exit codes: 0 all as the packs say, 1 not, 2 usage.
+    """
+    from ostiary_gateway.cli.rules_report import tell_lint, tell_trial
+    from ostiary_gateway.rules.pack import failures, tried
+    from ostiary_gateway.rules.problem import BadPack
+
+    passed = True
+    for name, text in _texts("test", packs):
+        try:
+            pack, cases = tried(text)
+        except BadPack as bad:
+            tell_lint(name, bad.problems, as_json=as_json)
+            passed = False
+            continue
+        tell_trial(pack, cases, [(name, problem) for problem in failures(text, cases)], as_json=as_json)
+        passed = passed and all(case.passed for case in cases)
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command("list", epilog="Example: ostiary rules list --jurisdiction CN --label medical_claim")
+def list_rules(
+    packs: Packs = None,
+    jurisdiction: Annotated[
+        str | None, typer.Option(help="Only this one's rules: CN, US, EU; an empty text for house rules.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Only rules for this label.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List rules with their jurisdictions and articles.
+
+    Exit codes: 0, 1 a pack is bad, 2 usage.
+    """
+    from ostiary_gateway.cli.rules_report import tell_lint, tell_rules
+    from ostiary_gateway.rules.pack import tried
+    from ostiary_gateway.rules.problem import BadPack
+
+    found = []
+    for name, text in _texts("list", packs):
+        try:
+            pack, _ = tried(text)
+        except BadPack as bad:
+            tell_lint(name, bad.problems, as_json=as_json)
+            raise typer.Exit(1) from bad
+        if jurisdiction in (None, pack.jurisdiction):
+            found += [(pack, rule) for rule in pack.rules if label in (None, rule.label)]
+    tell_rules(found, as_json=as_json)
+
+
+def _texts(command: str, names: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Name and text of each pack that is asked for; ends the command where one cannot be read."""
+    from ostiary_gateway.rules.pack import shipped_texts
+
+    shipped = shipped_texts()
+    try:
+        return [
+            (name, shipped.get(f"{name}.yaml") or Path(name).read_text(encoding="utf-8"))
+            for name in names or [file.removesuffix(".yaml") for file in shipped]
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        typer.echo(f"ostiary rules {command}: {error}", err=True)
+        raise typer.Exit(2) from error
