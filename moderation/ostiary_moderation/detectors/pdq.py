@@ -1,10 +1,10 @@
 """PDQ, the perceptual hash of 256 bits, over pixels that are in memory. Pure.
 
 As published by Meta ("TMK+PDQF and PDQ", hashing/hashing.pdf in https://github.com/facebook/ThreatExchange):
-luma, a tent filter down to 64 × 64, the lowest 16 × 16 frequencies of its cosine transform but for the constant
-ones, and one bit for each that is above their median. The filter is linear and separable, so a matrix for the
-rows and one for the columns do at once what the published code does pass by pass; a bit whose frequency is within
-rounding of the median may differ from it.
+luma, a tent filter down to 64 × 64, the lowest 16 × 16 frequencies of its cosine transform but for the
+constant ones, and one bit for each that is above their median. The filter is linear and separable, so a
+matrix for the rows and one for the columns do at once what the published code does pass by pass; a bit whose
+frequency is within rounding of the median may differ from it.
 """
 
 from dataclasses import dataclass

@@ -45,6 +45,7 @@ OWN = (
 # Entry points carry no summary, and loading them for one would make `--help` slow.
 _KNOWN_SERVICES = {
     "gateway": ("Run the gateway.", "gateway"),
+    "lists": ("Keep lists of known images.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
     "model": ("Inspect, train and evaluate model bundles.", "moderation"),
 }
