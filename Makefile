@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove bench-engine bench-gpu bench-memory clean
+.PHONY: help setup demo test lint proto prove bench-engine bench-gpu bench-lists bench-memory clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -48,6 +48,9 @@ bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA
 
 bench-memory: $(READY)  ## Memory of a pod, and its growth: make bench-memory CHECKS=10000
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.pod_memory --checks '$(or $(CHECKS),10000)'
+
+bench-lists: $(READY)  ## A million known images: reading them, looking one up, memory.
+	$(BIN)/python -m bench.lists
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist .ostiary .mypy_cache .ruff_cache .pytest_cache .hypothesis

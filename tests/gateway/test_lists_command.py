@@ -57,6 +57,12 @@ def test_lint_says_that_all_is_well(folder: Path) -> None:
     }
 
 
+def test_lint_of_an_empty_folder(tmp_path: Path) -> None:
+    """A gateway serves without lists, and a wrong folder is noticed."""
+    told = run("lint", tmp_path)
+    assert (told.exit_code, told.stdout) == (0, "no lists\n")
+
+
 def test_lint_says_what_is_wrong_where(folder: Path) -> None:
     """Exit code 1, and every problem as FILE:LINE: REASON."""
     (folder / "fakes.csv").write_text(f"hash\n{HASH}\n00\nzz\n")

@@ -70,6 +70,8 @@ def lint(folder: Folder, json: AsJson = False) -> None:
             typer.echo(f"{folder}/{problem}")
         for one in lists:
             typer.echo(f"{one.header.title}: {len(one):,} entries")
+        if not (lists or problems):
+            typer.echo("no lists")
     raise typer.Exit(1 if problems else 0)
 
 

@@ -105,7 +105,8 @@ def _flips_of_bands(max_distance: int) -> Iterator[tuple[int, ...]]:
 
 
 def _tables(hashes: bytes | bytearray, max_distance: int) -> tuple[_Table, ...]:
-    bands = array("H", bytes(hashes))
+    bands = array("H")
+    bands.frombytes(hashes)
     return tuple(
         _table(column, flips, bands[column::_BANDS])
         for column, flips in enumerate(_flips_of_bands(max_distance))
