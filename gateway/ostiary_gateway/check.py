@@ -192,7 +192,7 @@ class Checker:
             failure_verdict=failure_verdict,
             failure=seen.failure,
         )
-        # Rules over long texts and look-ups among millions of hashes take milliseconds, which other checks have.
+        # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
         decision = await asyncio.to_thread(decide, subject, policy)
         receipt = answer.receipt(policy, seen.observations, seen.route_version, now)
         timings = [*seen.timings, answer.timing("decide", self._clock() - started)]

@@ -116,6 +116,16 @@ def test_import_never_overwrites_unasked(tmp_path: Path, signals: Path) -> None:
     assert (header.policy, header.label, header.version) == ("prohibited_ads", "qr_code", "8")
 
 
+def test_import_takes_what_spreadsheets_save(tmp_path: Path) -> None:
+    """A byte order mark and other line breaks do no harm; another encoding is told."""
+    file = tmp_path / "sheet.csv"
+    file.write_bytes(f"\ufeffhash,note\r\n{HASH},名\r\n".encode())
+    assert import_(file, tmp_path / "sheet").exit_code == 0
+    assert read_folder(tmp_path, {})[0]["sheet"].list.header.name == "sheet"
+    file.write_bytes(f"hash,note\n{HASH},名\n".encode("gbk"))
+    assert "sheet.csv: not UTF-8 text" in import_(file, tmp_path / "other").stderr
+
+
 @pytest.mark.parametrize(
     ("text", "more", "words"),
     [

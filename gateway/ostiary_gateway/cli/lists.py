@@ -139,10 +139,13 @@ def import_(
             )
         message = _message(out.name, header_file, given)
         check_header(message)
-        found = import_entries(str(file), file.read_text(encoding="utf-8"), kind.value)
+        # Spreadsheets begin what they save with a byte order mark.
+        found = import_entries(str(file), file.read_text(encoding="utf-8-sig"), kind.value)
         out.parent.mkdir(parents=True, exist_ok=True)
         _write(out.with_name(f"{out.name}.csv"), entries_text(found.entries))
         _write(header_file, header_text(message))
+    except UnicodeDecodeError as error:
+        _fail(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})")
     except (OSError, ValueError) as error:
         _fail(str(error))
     _tell_imported(f"{message.name}@{message.version}", found, json)

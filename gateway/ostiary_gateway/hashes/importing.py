@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
 from ostiary_gateway.hashes.entries import Entry
@@ -53,7 +54,10 @@ def import_entries(file: str, text: str, kind: str) -> Imported:
     """
     problems: list[Problem] = []
     found = Imported()
-    found.entries.extend(_once(_reader(text)(file, text, kind, found.left_out, problems), found.left_out))
+    try:
+        found.entries.extend(_once(_reader(text)(file, text, kind, found.left_out, problems), found.left_out))
+    except csv.Error as error:
+        problems.append(Problem(file, 0, f"not CSV: {error}"))
     if not problems and not found.entries:
         left_out = ", ".join(f"{count} {reason}" for reason, count in found.left_out.items())
         problems.append(Problem(file, 0, f"there is no {kind} entry in it ({left_out or 'it is empty'})"))
@@ -62,11 +66,11 @@ def import_entries(file: str, text: str, kind: str) -> Imported:
     return found
 
 
-_Reader = Callable[[str, str, str, "Counter[str]", list[Problem]], Iterator[Entry]]
+_Reader = Callable[[str, str, str, Counter[str], list[Problem]], Iterator[Entry]]
 
 
 def _reader(text: str) -> _Reader:
-    first = text.lstrip("\ufeff").lstrip().partition("\n")[0]
+    first = text.lstrip().partition("\n")[0]
     if first.startswith(("[", "{")):
         return _from_json
     names = [name.strip() for name in first.split(",")]
@@ -76,16 +80,16 @@ def _reader(text: str) -> _Reader:
 
 
 def _from_own_csv(
-    file: str, text: str, kind: str, left_out: "Counter[str]", problems: list[Problem]
+    file: str, text: str, kind: str, left_out: Counter[str], problems: list[Problem]
 ) -> Iterator[Entry]:
-    return read_entries(file, iter(text.lstrip("\ufeff").splitlines(keepends=True)), problems)
+    return read_entries(file, StringIO(text, newline=""), problems)
 
 
 def _from_json(
-    file: str, text: str, kind: str, left_out: "Counter[str]", problems: list[Problem]
+    file: str, text: str, kind: str, left_out: Counter[str], problems: list[Problem]
 ) -> Iterator[Entry]:
     try:
-        document = json.loads(text.lstrip("\ufeff"))
+        document = json.loads(text)
     except json.JSONDecodeError as error:
         problems.append(Problem(file, error.lineno, f"not JSON: {error.msg}"))
         return iter(())
@@ -98,19 +102,19 @@ def _from_json(
 
 
 def _from_exchange_csv(
-    file: str, text: str, kind: str, left_out: "Counter[str]", problems: list[Problem]
+    file: str, text: str, kind: str, left_out: Counter[str], problems: list[Problem]
 ) -> Iterator[Entry]:
-    reader = csv.DictReader(text.lstrip("\ufeff").splitlines(keepends=True), strict=True)
+    reader = csv.DictReader(StringIO(text, newline=""), strict=True)
     signals = (_Signal(reader.line_num, row) for row in reader)
     return _entries(file, signals, kind, left_out, problems)
 
 
 def _from_signal_lines(
-    file: str, text: str, kind: str, left_out: "Counter[str]", problems: list[Problem]
+    file: str, text: str, kind: str, left_out: Counter[str], problems: list[Problem]
 ) -> Iterator[Entry]:
     signals = (
         _Signal(number, {"signal_type": words[0], "signal_str": words[-1]})
-        for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1)
+        for number, line in enumerate(StringIO(text), 1)
         if (words := line.split())
     )
     return _entries(file, signals, kind, left_out, problems)
@@ -120,7 +124,7 @@ def _entries(
     file: str,
     signals: Iterable[_Signal],
     kind: str,
-    left_out: "Counter[str]",
+    left_out: Counter[str],
     problems: list[Problem],
 ) -> Iterator[Entry]:
     for signal in signals:
@@ -169,7 +173,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _once(entries: Iterable[Entry], left_out: "Counter[str]") -> Iterator[Entry]:
+def _once(entries: Iterable[Entry], left_out: Counter[str]) -> Iterator[Entry]:
     seen: set[tuple[bytes, str]] = set()
     for entry in entries:
         key = (entry.hash, entry.seller)

@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from ostiary_gateway.hashes.entries import Entry, PackedEntries
@@ -36,7 +36,7 @@ def read_list(name: str, header: bytes, lines: Iterable[bytes]) -> ListInForce:
     digest = hashlib.sha256(header)
     hashes, entries = bytearray(), PackedEntries()
     problems: list[Problem] = []
-    for row in read_entries(f"{name}.csv", _digested(lines, digest), problems):
+    for row in read_entries(f"{name}.csv", _digested(lines, digest.update), problems):
         hashes += row.hash
         entries.append(row.source, row.seller, row.expires_at, row.note)
     if not problems and not entries:
@@ -109,10 +109,10 @@ def read_entries(file: str, lines: Iterator[str], problems: list[Problem]) -> It
         problems.append(Problem(file, max(1, reader.line_num), str(error)))
 
 
-def _digested(lines: Iterable[bytes], digest: "hashlib._Hash") -> Iterator[str]:
+def _digested(lines: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[str]:
     line = b"\n"
     for number, line in enumerate(lines):
-        digest.update(line)
+        update(line)
         yield line.decode("utf-8-sig" if number == 0 else "utf-8")
     if not line.endswith(b"\n"):
         raise ValueError("the file ends within a line: it may be cut off; end it with a line break")

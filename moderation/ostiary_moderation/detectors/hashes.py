@@ -22,7 +22,7 @@ class HashesDetector:
     """Hashes every frame with PDQ. SHA-256 is of files, and comes with the canonical image."""
 
     name = "hashes"
-    version = f"PDQ 2019-08, numpy {np.__version__}"
+    version = f"PDQ with numpy {np.__version__}"
     policies = ()
     """None by itself: which policies a known image speaks for stands in the gateway's lists."""
 
