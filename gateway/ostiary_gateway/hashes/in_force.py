@@ -23,7 +23,7 @@ class ListInForce:
 
     Attributes:
         header: what the list is.
-        digest: SHA-256 over the bytes of its header and then of its entries, 32 bytes.
+        digest: SHA-256 over the SHA-256 of its header file, then the bytes of its entry file; 32 bytes.
         index: its hashes.
         entries: the rest of its entries, by the same positions.
     """

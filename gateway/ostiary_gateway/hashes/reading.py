@@ -33,12 +33,12 @@ def read_list(name: str, header: bytes, lines: Iterable[bytes]) -> ListInForce:
         parsed = parse_header(header.decode(), name)
     except ValueError as error:
         raise BadListError([Problem(f"{name}.yaml", 0, str(error))]) from error
-    digest = hashlib.sha256(header)
+    digest = hashlib.sha256(hashlib.sha256(header).digest())
     hashes, entries = bytearray(), PackedEntries()
     problems: list[Problem] = []
-    for row in read_entries(f"{name}.csv", _digested(lines, digest.update), problems):
-        hashes += row.hash
-        entries.append(row.source, row.seller, row.expires_at, row.note)
+    for entry in read_entries(f"{name}.csv", _digested(lines, digest.update), problems):
+        hashes += entry.hash
+        entries.append(entry.source, entry.seller, entry.expires_at, entry.note)
     if not problems and not entries:
         why = "there is no entry; to take the list out of force, remove both of its files"
         problems.append(Problem(f"{name}.csv", 0, why))

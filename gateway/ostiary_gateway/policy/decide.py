@@ -109,25 +109,14 @@ def _findings(subject: Subject, policy: PolicyInForce) -> tuple[Finding, ...]:
 
 def _order(found: Finding) -> tuple[int, float, str, str, str, int]:
     image = known_images.image_of(found)
-    return (
-        -found.action,
-        -found.score,
-        found.policy,
-        found.label,
-        found.source,
-        -1 if image is None else image,
-    )
+    return -found.action, -found.score, found.policy, found.label, found.source, image
 
 
 def _result(rule: PolicyRule, policy: PolicyInForce, subject: Subject) -> PolicyResult:
     seen = subject.observations
     state = PolicyState.POLICY_STATE_UNAVAILABLE
-    if seen is not None:
+    if seen is not None and not known_images.unanswered(rule.policy, policy.lists, seen):
         state = coverage.state(rule, policy, seen, subject.image_count)
-        if state == PolicyState.POLICY_STATE_JUDGED and known_images.unanswered(
-            rule.policy, policy.lists, seen
-        ):
-            state = PolicyState.POLICY_STATE_UNAVAILABLE
     return PolicyResult(policy=rule.policy, state=state, optional=rule.optional)
 
 

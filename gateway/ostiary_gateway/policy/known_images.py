@@ -64,13 +64,13 @@ def unanswered(policy: str, lists: HashLists, seen: Observations) -> bool:
     return any(one.header.policy == policy for one in lists.needing_pdq) and bool(_unhashed(seen))
 
 
-def image_of(found: Finding) -> int | None:
-    """The image that a finding is of; None where it is of the listing's texts."""
+def image_of(found: Finding) -> int:
+    """The image that a finding is of; −1 where it is of the listing's texts."""
     if found.evidence.HasField("known_image"):
         return found.evidence.known_image.image_index
     if found.regions:
         return found.regions[0].image_index
-    return found.evidence.score.image_index if found.evidence.HasField("score") else None
+    return found.evidence.score.image_index if found.evidence.HasField("score") else _WHOLE_CHECK
 
 
 def _unhashed(seen: Observations) -> Sequence[tuple[str, int, str]]:
@@ -79,9 +79,7 @@ def _unhashed(seen: Observations) -> Sequence[tuple[str, int, str]]:
         return []
     detector = next((one for one in seen.detectors if one.name == _DETECTOR), None)
     if detector is None:
-        why = (
-            f"the bundle has no detector `{_DETECTOR}`: add it to the bundle, or take the lists out of force"
-        )
+        why = f"the bundle has no detector `{_DETECTOR}`: add it, or take the lists out of force"
         return [("unsupported", _WHOLE_CHECK, why)]
     if not detector.completed:
         why = f"detector {_DETECTOR} did not complete: {detector.error or 'no reason given'}"

@@ -93,8 +93,8 @@ def test_sha256_is_taken_where_it_is_asked_for() -> None:
         (f"{A}\n", "there is no pdq entry"),
     ],
     ids=[
-        "our CSV", "dataset CSV", "not hex", "JSON", "no hash", "signal lines", "no CSV", "no objects", "no JSON",
-        "empty", "nothing for us", "no kind",
+        "our CSV", "dataset CSV", "not hex", "JSON", "no hash", "signal lines", "no CSV", "no objects",
+        "no JSON", "empty", "nothing for us", "no kind",
     ],
 )  # fmt: skip
 def test_bad_files_are_refused(text: str, problem: str) -> None:
