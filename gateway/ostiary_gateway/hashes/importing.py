@@ -73,7 +73,7 @@ def _reader(text: str) -> _Reader:
     first = text.lstrip().partition("\n")[0]
     if first.startswith(("[", "{")):
         return _from_json
-    names = [name.strip() for name in first.split(",")]
+    names = [name.strip(' "\r') for name in first.split(",")]
     if "signal_str" in names:
         return _from_exchange_csv
     return _from_own_csv if "hash" in names else _from_signal_lines
