@@ -37,7 +37,8 @@ def pdq(pixels: NDArray[np.uint8]) -> Pdq:
     if min(height, width) < MIN_SIDE:
         return Pdq(bytes(32), 0)
     small = _shrink(pixels)
-    return Pdq(_bits(_DCT @ small @ _DCT.T), _quality(small))
+    transformed = np.asarray(_DCT @ small @ _DCT.T, np.float32)
+    return Pdq(_bits(transformed), _quality(small))
 
 
 def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -68,14 +69,14 @@ def _tent(side: int) -> NDArray[np.float32]:
         # Pixel j is in the boxes around j - after to j + before.
         sums = np.pad(np.cumsum(takes / boxed, axis=1), ((0, 0), (1, 0)))
         takes = sums[:, np.minimum(at + before, side - 1) + 1] - sums[:, np.maximum(at - after, 0)]
-    return takes.astype(np.float32)
+    return np.asarray(takes, np.float32)
 
 
 def _cosines() -> NDArray[np.float32]:
     """Rows 1 to 16 of the 64-point cosine transform (DCT-II): 16 × 64."""
     frequency = np.arange(1, _FREQUENCIES + 1)[:, None]
     odd = 2 * np.arange(_SMALL) + 1
-    return (np.sqrt(2 / _SMALL) * np.cos(np.pi / (2 * _SMALL) * frequency * odd)).astype(np.float32)
+    return np.asarray(np.sqrt(2 / _SMALL) * np.cos(np.pi / (2 * _SMALL) * frequency * odd), np.float32)
 
 
 _DCT = _cosines()
