@@ -1,30 +1,30 @@
 """Which of many hashes of 256 bits are within a Hamming distance of one.
 
 Multi-index hashing (Norouzi, Punjani, Fleet: "Fast Exact Search in Hamming Space With Multi-Index Hashing",
-IEEE TPAMI 36(6), 2014): the hash is cut into 16 bands of 16 bits, and each band is a table from its value to
-the hashes that have it. A hash within the distance is found in one of the tables, at the band's own value or
-one bit from it; what the tables give is compared in full. For a distance of 31 that is 16 × 17 look-ups, and
-0.4 % of evenly spread hashes to compare; for 0, as SHA-256 needs, it is one look-up in one table.
+IEEE TPAMI 36(6), 2014): the hash is cut into bands, and each band is a table from its value to the hashes
+that have it. A hash within the distance is found in one of the tables, at the band's own value or at most two
+bits from it; what the tables give is compared in full. Bands of 16 bits take the least memory; where hashes
+are many, wider bands leave fewer to compare: 0.14 % of them at a distance of 31, in place of 0.4 %.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, combinations
+from typing import NamedTuple
 
 HASH_BYTES = 32
 MOST_DISTANT = 31
-"""Largest distance that an index can be made for: beyond it, bands can differ in two bits each."""
+"""Largest distance that an index can be made for: beyond it, narrow bands can differ in two bits each."""
 
-_BANDS = 16
-_BAND_BITS = 16
-_VALUES = 1 << _BAND_BITS
 _SCANNED = 1024  # so few hashes are compared one by one, in a sixth of a millisecond, without any table
-_FLIPS = (0, *(1 << bit for bit in range(_BAND_BITS)))
+_MANY = 1 << 18
+# Widths of the bands, in bits, the widest first: 256 together.
+_NARROW = (16,) * 16
+_WIDE = (20,) * 9 + (19,) * 4
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
+class Near(NamedTuple):
     """A hash within the distance: its distance in bits, and its position in what the index was made of."""
 
     distance: int
@@ -32,25 +32,35 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """One band's table: positions of all hashes, by value of the band; those of value v from starts[v] on.
+class _Band:
+    """Bits of a hash, as a number: `width` of them, the lowest at `shift`.
 
-    `column`: which band it is. `flips`: what is XORed to a value to get those to look up.
+    `flips`: what is XORed to a value to get those to look up.
     """
 
-    column: int
+    shift: int
+    width: int
     flips: tuple[int, ...]
+
+    def of(self, hash: int) -> int:  # noqa: A002 - the field's own term
+        return (hash >> self.shift) & ((1 << self.width) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Positions of all hashes, by value of a band: of value v from starts[v] to before starts[v + 1]."""
+
+    band: _Band
     starts: "array[int]"
     positions: "array[int]"
 
-    def buckets(self, value: int) -> Iterator["array[int]"]:
-        for flip in self.flips:
-            near = value ^ flip
-            yield self.positions[self.starts[near] : self.starts[near + 1]]
-
 
 class HashIndex:
-    """Finds hashes by distance. Takes 72 bytes for a hash, 4 for each of its tables, 4.2 MB for 16 tables."""
+    """Finds hashes by distance.
+
+    Takes 72 bytes for a hash and 4 more for each table that the distance needs, 16 at most; the tables
+    themselves take 4 MB together, above 262,144 hashes 46 MB.
+    """
 
     def __init__(self, hashes: bytes | bytearray, max_distance: int) -> None:
         """Make the index of `hashes`, 32 bytes each without anything between them.
@@ -66,7 +76,9 @@ class HashIndex:
         self._hashes = [
             int.from_bytes(hashes[start : start + HASH_BYTES]) for start in range(0, len(hashes), HASH_BYTES)
         ]
-        self._tables = _tables(hashes, max_distance) if len(self._hashes) > _SCANNED else ()
+        count = len(self._hashes)
+        bands = _bands(_WIDE if count >= _MANY else _NARROW, max_distance) if count > _SCANNED else ()
+        self._tables = tuple(_table(band, self._hashes) for band in bands)
 
     def __len__(self) -> int:
         """How many hashes there are."""
@@ -79,51 +91,57 @@ class HashIndex:
     def within(self, hash: bytes) -> list[Near]:  # noqa: A002 - the field's own term
         """All hashes within the distance of `hash` (32 bytes), the nearest first, then by position."""
         hashes, wanted, most = self._hashes, int.from_bytes(hash), self.max_distance
-        found = {at for at in self._candidates(hash) if (hashes[at] ^ wanted).bit_count() <= most}
-        near = [Near((hashes[at] ^ wanted).bit_count(), at) for at in found]
-        return sorted(near, key=lambda one: (one.distance, one.position))
+        found = {at for at in self._candidates(wanted) if (hashes[at] ^ wanted).bit_count() <= most}
+        return sorted(Near((hashes[at] ^ wanted).bit_count(), at) for at in found)
 
-    def _candidates(self, hash: bytes) -> Iterable[int]:  # noqa: A002
+    def _candidates(self, wanted: int) -> Iterable[int]:
         if not self._tables:
             return range(len(self._hashes))
-        bands = array("H", hash)
-        buckets = (table.buckets(bands[table.column]) for table in self._tables)
-        return chain.from_iterable(chain.from_iterable(buckets))
+        found = array("I")
+        for table in self._tables:
+            starts, positions, value = table.starts, table.positions, table.band.of(wanted)
+            for flip in table.band.flips:
+                near = value ^ flip
+                start, end = starts[near], starts[near + 1]
+                if start != end:
+                    found += positions[start:end]
+        return found
 
 
-def _flips_of_bands(max_distance: int) -> Iterator[tuple[int, ...]]:
-    """What to XOR to each band: itself, and at a distance of its own, its neighbours.
+def _bands(widths: tuple[int, ...], max_distance: int) -> Iterator[_Band]:
+    """The bands to look up in, each with what to XOR to its value: all numbers of so few bits.
 
     By the pigeonhole principle: max_distance + 1 units are dealt out to the bands. A hash that differs in at
     least as many bits of each band as that has units differs in more than max_distance; so any other one
     differs in fewer in some band: in none where that has one unit, in at most one where it has two.
     """
-    each, more = divmod(max_distance + 1, _BANDS)
-    for band in range(_BANDS):
-        units = each + (band < more)
-        yield _FLIPS if units == 2 else (0,) if units == 1 else ()
+    each, more = divmod(max_distance + 1, len(widths))
+    shift = 0
+    for number, width in enumerate(widths):
+        units = each + (number < more)
+        if units:
+            yield _Band(shift, width, tuple(_numbers(width, most_bits=units - 1)))
+        shift += width
 
 
-def _tables(hashes: bytes | bytearray, max_distance: int) -> tuple[_Table, ...]:
-    bands = array("H")
-    bands.frombytes(hashes)
-    return tuple(
-        _table(column, flips, bands[column::_BANDS])
-        for column, flips in enumerate(_flips_of_bands(max_distance))
-        if flips
-    )
+def _numbers(width: int, most_bits: int) -> Iterator[int]:
+    """All numbers of `width` bits of which at most so many are set."""
+    for bits in range(most_bits + 1):
+        for chosen in combinations(range(width), bits):
+            yield sum(1 << bit for bit in chosen)
 
 
-def _table(column: int, flips: tuple[int, ...], values: "array[int]") -> _Table:
-    """Sort positions by value, by counting: no more memory on the way than the table takes."""
-    counts = [0] * (_VALUES + 1)
+def _table(band: _Band, hashes: list[int]) -> _Table:
+    """Sort positions by value, by counting: hardly more memory on the way than the table takes."""
+    values = array("I", map(band.of, hashes))
+    counts = [0] * ((1 << band.width) + 1)
     for value in values:
         counts[value + 1] += 1
     starts = array("I", accumulate(counts))
-    free = starts.tolist()
+    free = array("I", starts)
     positions = array("I", bytes(4 * len(values)))
     for position, value in enumerate(values):
         slot = free[value]
         positions[slot] = position
         free[value] = slot + 1
-    return _Table(column, flips, starts, positions)
+    return _Table(band, starts, positions)

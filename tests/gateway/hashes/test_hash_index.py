@@ -26,14 +26,15 @@ def flipped(rng: random.Random, original: bytes, bits: int) -> bytes:
     return value.to_bytes(32)
 
 
-@pytest.fixture(params=["tables", "one by one"])
-def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the few hashes of a test be looked up in tables, or compared."""
-    monkeypatch.setattr(index_module, "_SCANNED", 0 if request.param == "tables" else 1_000_000)
+@pytest.fixture(params=["narrow bands", "wide bands", "one by one"])
+def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the few hashes of a test be looked up in tables of either kind, or compared."""
+    monkeypatch.setattr(index_module, "_SCANNED", 1_000_000 if request.param == "one by one" else 0)
+    monkeypatch.setattr(index_module, "_MANY", 0 if request.param == "wide bands" else 1_000_000)
 
 
-@pytest.mark.usefixtures("_either_way")
-@pytest.mark.parametrize("max_distance", [0, 1, 7, 15, 16, 20, 30, 31])
+@pytest.mark.usefixtures("_each_way")
+@pytest.mark.parametrize("max_distance", [0, 1, 12, 15, 16, 26, 31])
 def test_neighbours_at_any_distance_are_found(max_distance: int) -> None:
     """Of copies with 0 to 40 bits changed, those within the distance and no others, the nearest first."""
     rng = random.Random(max_distance)
