@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from ostiary_gateway.hashes.in_force import HashLists
+from ostiary_gateway.list_source import no_lists
 from ostiary_gateway.policy import in_force
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.rules.pack import RulePack
@@ -21,14 +23,26 @@ class PolicySource(Protocol):
 class FilePolicySource:
     """A policy in a file; a change takes effect within a second, a bad one leaves the last good in force."""
 
-    def __init__(self, path: Path, packs: Mapping[str, RulePack], clock: Callable[[], float]) -> None:
-        """Read the policy.
+    def __init__(
+        self,
+        path: Path,
+        packs: Mapping[str, RulePack],
+        clock: Callable[[], float],
+        lists: Callable[[], HashLists] = no_lists,
+    ) -> None:
+        """Read the policy; `lists` gives the hash lists in force beside it, and never raises.
 
         Raises:
             ValueError: the file is missing or bad; the message says where.
         """
         self._file = WatchedFile(path, lambda text: in_force.load(text, packs), clock=clock)
+        self._lists = lists
+        self._written = self._file.current()
+        self._joined = self._written.with_lists(lists())
 
     def policy(self) -> PolicyInForce:
         """The policy in force now."""
-        return self._file.current()
+        written, lists = self._file.current(), self._lists()
+        if written is not self._written or lists is not self._joined.lists:
+            self._written, self._joined = written, written.with_lists(lists)
+        return self._joined

@@ -11,6 +11,7 @@ from ostiary.wire.server import Server, ServerBuilder
 from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
 from ostiary_gateway.authorizer import RolesAuthorizer
 from ostiary_gateway.check import Checker, CheckLimits
+from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.pods import PodClient
 from ostiary_gateway.policy_source import FilePolicySource
 from ostiary_gateway.route_source import FileRouteSource
@@ -53,7 +54,8 @@ async def _moderation_service(
     stack: AsyncExitStack, settings: GatewaySettings, credentials: CredentialSource
 ) -> ModerationService:
     route = FileRouteSource(settings.route, time.monotonic)
-    policy = FilePolicySource(settings.policy, shipped(), time.monotonic)
+    lists = FolderListSource(settings.lists, time.monotonic).lists if settings.lists else no_lists
+    policy = FilePolicySource(settings.policy, shipped(), time.monotonic, lists)
     evidence = _evidence(settings.evidence)
     recorder = await stack.enter_async_context(
         open_recorder(

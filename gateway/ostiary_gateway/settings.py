@@ -62,6 +62,8 @@ class GatewaySettings(BaseModel):
     """Where checks go: an ostiary.v1.TrafficRoute; read again when it changes."""
     policy: Path
     """What is done about what is seen: an ostiary.v1.ModerationPolicy; read again when it changes."""
+    lists: Path | None = None
+    """Folder of hash lists, NAME.yaml with NAME.csv; read again when they change; null for none."""
     store: Path
     """SQLite database of the record."""
     log: LogSettings

@@ -1,13 +1,14 @@
 """An answer as dataclasses."""
 
 from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ostiary.client import Action, CheckResult, Verdict
-from ostiary.client.evidence import Barcode, Brand, ModelScore, Region, Rule
+from ostiary.client.evidence import Barcode, Brand, KnownImage, ModelScore, Region, Rule
 from ostiary.v1 import decision_pb2, image_pb2, moderation_pb2, observation_pb2
 
 FULL = moderation_pb2.CheckResponse(
@@ -29,6 +30,10 @@ FULL = moderation_pb2.CheckResponse(
                 barcode=observation_pb2.Barcode(format="QRCode", text="https://x.example", payload=b"p"),
                 brand=observation_pb2.BrandCandidate(brand="b", reference_id="r", score=0.5, kind="word"),
                 score=observation_pb2.PolicyScore(question="q", image_index=1, probability=0.25),
+                known_image=decision_pb2.HashMatch(list="fakes@7", hash=b"h", distance=3, image_index=1),
+                allowed_by=decision_pb2.HashMatch(
+                    list="appeals@1", seller="s7", note="n", expires_at=Timestamp(seconds=1_800_000_000)
+                ),
             ),
         ),
         decision_pb2.Finding(policy="nudity", label="partial", action=decision_pb2.ACTION_NOTE),
@@ -62,6 +67,9 @@ def test_everything_is_read() -> None:
     assert finding.barcode == Barcode("QRCode", "https://x.example", b"p")
     assert finding.brand == Brand("b", "r", 0.5, "word")
     assert finding.model_score == ModelScore("q", 1, 0.25)
+    assert finding.known_image == KnownImage("fakes@7", b"h", 3, 1, 0, "", "", "", None)
+    until = datetime(2027, 1, 15, 8, tzinfo=UTC)
+    assert finding.allowed_by == KnownImage("appeals@1", b"", 0, 0, 0, "", "n", "s7", until)
     assert result.description is not None
     assert result.description.text == "A cup."
     assert result.attributes[0].value == "red"
@@ -77,6 +85,7 @@ def test_what_is_absent_is_none() -> None:
     """Evidence, description and bundle that are not there are None, not empty."""
     finding = CheckResult.from_proto(FULL).findings[1]
     assert (finding.rule, finding.barcode, finding.brand, finding.model_score) == (None, None, None, None)
+    assert (finding.known_image, finding.allowed_by) == (None, None)
     bare = CheckResult.from_proto(moderation_pb2.CheckResponse(verdict=decision_pb2.VERDICT_HOLD))
     assert (bare.description, bare.receipt.bundle, bare.findings) == (None, None, ())
 

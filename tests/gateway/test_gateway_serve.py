@@ -119,6 +119,7 @@ def test_init_writes_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "roles.yaml",
         "policy.yaml",
+        "lists",
         "log.key",
         "log.vkey",
         "evidence.key",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import HoldReason
 from ostiary.v1.observation_pb2 import Observations, PolicyState
+from ostiary_gateway.hashes.index import HASH_BYTES
 from ostiary_gateway.policy.in_force import PolicyInForce
 
 FAULT_CODES = frozenset({"empty", "unreadable", "unsupported_format", "too_large"})
@@ -23,13 +24,21 @@ def unsound(observations: Observations, image_count: int) -> str | None:
     places = [span.region.image_index for span in observations.ocr]
     places += [code.region.image_index for code in observations.barcodes]
     asked = [score.image_index for score in observations.scores]
-    if any(not 0 <= index < image_count for index in (*indices, *faults, *places, *asked)):
+    hashed = [known.image_index for known in observations.pdq]
+    if any(not 0 <= index < image_count for index in (*indices, *faults, *places, *asked, *hashed)):
         return "it names an image that the check does not have"
     if len(set(indices)) < len(indices) or set(indices) & set(faults):
         return "it names an image twice"
     table = [number for row in observations.calibration for number in (row.precision, row.threshold)]
     if not _all_probabilities([score.probability for score in observations.scores] + table):
         return "it holds a probability outside 0 to 1"
+    if any(len(known.hash) != HASH_BYTES or not 0 <= known.quality <= 100 for known in observations.pdq):
+        return "it holds a perceptual hash that is none"
+    if any(
+        len(image.sha256) != HASH_BYTES or len(image.raw_sha256) != HASH_BYTES
+        for image in observations.images
+    ):
+        return "it holds a SHA-256 that is none"
     return None
 
 

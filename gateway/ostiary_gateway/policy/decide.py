@@ -6,13 +6,14 @@ every policy was judged on every image and no finding asks for more; a failure n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding, HoldReason, PolicyResult, Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Observations, PolicyState
-from ostiary_gateway.policy import coverage
+from ostiary_gateway.policy import coverage, known_images
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy.sighting import from_rules, from_scores
 from ostiary_gateway.policy.steps import finding
@@ -30,6 +31,7 @@ class Subject:
         listing: the listing's texts.
         image_count: images of the request, 1 to 8.
         observations: what the pod saw; None where no pod answered.
+        at: aware time of the decision, by which entries of hash lists expire.
         flags: whether the caller wants the policies judged.
         failure_verdict: verdict where no pod answered; anything but REVIEW, HOLD and BLOCK counts as HOLD.
         failure: why no pod answered, in words.
@@ -38,6 +40,7 @@ class Subject:
     listing: Listing
     image_count: int
     observations: Observations | None
+    at: datetime
     flags: bool = True
     failure_verdict: Verdict.ValueType = Verdict.VERDICT_HOLD
     failure: str = ""
@@ -60,8 +63,10 @@ def decide(subject: Subject, policy: PolicyInForce) -> Decision:
         return _not_judged(subject)
     findings = _findings(subject, policy)
     results = tuple(_result(rule, policy, subject) for rule in policy.message.policies)
-    image_holds = _check_holds(subject)
-    holds = (*image_holds, *_policy_holds(results, subject, explained=bool(image_holds)))
+    check_holds = _check_holds(subject)
+    if subject.observations is not None:
+        check_holds += known_images.holds(policy.lists, subject.observations)
+    holds = (*check_holds, *_policy_holds(results, subject, explained=bool(check_holds)))
     return Decision(_verdict(findings, holds, subject), findings, results, holds)
 
 
@@ -75,10 +80,7 @@ def _without_unsound(subject: Subject) -> Subject:
     why = coverage.unsound(seen, subject.image_count) if seen else None
     if why is None:
         return subject
-    failure = f"the pod's answer cannot be used: {why}"
-    return Subject(
-        subject.listing, subject.image_count, None, subject.flags, subject.failure_verdict, failure
-    )
+    return replace(subject, observations=None, failure=f"the pod's answer cannot be used: {why}")
 
 
 def _not_judged(subject: Subject) -> Decision:
@@ -98,18 +100,22 @@ def _findings(subject: Subject, policy: PolicyInForce) -> tuple[Finding, ...]:
     table = seen.calibration if seen else ()
     judged = [(rule, sighting) for sighting in sightings if (rule := policy.rule(sighting.policy))]
     found = [made for rule, sighting in judged if (made := finding(sighting, rule, table))]
+    if seen is not None:
+        known = known_images.findings(policy.lists, seen, subject.listing.seller, subject.at)
+        allowed = known_images.allowances(policy.lists, seen, subject.listing.seller, subject.at)
+        found = [known_images.lifted(each, policy, allowed) for each in (*found, *known)]
     return tuple(sorted(found, key=_order))
 
 
 def _order(found: Finding) -> tuple[int, float, str, str, str, int]:
-    image = found.regions[0].image_index if found.regions else found.evidence.score.image_index
+    image = known_images.image_of(found)
     return -found.action, -found.score, found.policy, found.label, found.source, image
 
 
 def _result(rule: PolicyRule, policy: PolicyInForce, subject: Subject) -> PolicyResult:
     seen = subject.observations
     state = PolicyState.POLICY_STATE_UNAVAILABLE
-    if seen is not None:
+    if seen is not None and not known_images.unanswered(rule.policy, policy.lists, seen):
         state = coverage.state(rule, policy, seen, subject.image_count)
     return PolicyResult(policy=rule.policy, state=state, optional=rule.optional)
 

@@ -1,20 +1,23 @@
-"""A moderation policy together with the rule packs it names: all that a decision depends on."""
+"""A moderation policy with the rule packs it names and the hash lists: all that a decision depends on."""
 
 import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf import json_format
 
 from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule
 from ostiary.v1.decision_pb2 import Action
+from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists
 from ostiary_gateway.json_mapping import parse_message
 from ostiary_gateway.rules.pack import RulePack
 
 SOURCES = frozenset({"ocr", "text", "barcode", "vlm"})
+LIFTABLE = frozenset({"ocr", "barcode", "vlm", "pdq", "sha256"})
+"""Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TERRITORY = re.compile(r"([A-Z]{2})?")
 
@@ -27,12 +30,15 @@ class PolicyInForce:
         message: the policy as written.
         packs: the rule packs that it names, in its order.
         sha256: SHA-256 (32 bytes) over the JSON text of `{"policy": …, "rule_packs": {"name@version": hex
-            digest}}`: field names as in the .proto file, keys sorted, no spaces, ASCII.
+            digest}}`, and `"hash_lists"` like `"rule_packs"` where there are any: field names as in the
+            .proto file, keys sorted, no spaces, ASCII.
+        lists: the hash lists in force beside it.
     """
 
     message: ModerationPolicy
     packs: tuple[RulePack, ...]
     sha256: bytes
+    lists: HashLists = NO_LISTS
 
     @property
     def label(self) -> str:
@@ -42,6 +48,10 @@ class PolicyInForce:
     def rule(self, policy: str) -> PolicyRule | None:
         """What the policy says about `policy`; None where it does not judge it."""
         return next((rule for rule in self.message.policies if rule.policy == policy), None)
+
+    def with_lists(self, lists: HashLists) -> "PolicyInForce":
+        """The same policy beside other hash lists."""
+        return replace(self, lists=lists, sha256=_digest(self.message, self.packs, lists))
 
 
 def load(text: str, packs: Mapping[str, RulePack]) -> PolicyInForce:
@@ -61,14 +71,16 @@ def put_in_force(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> Po
     """
     _validate(message, packs)
     named = tuple(packs[name] for name in message.rule_packs)
-    return PolicyInForce(message, named, _digest(message, named))
+    return PolicyInForce(message, named, _digest(message, named, NO_LISTS))
 
 
-def _digest(message: ModerationPolicy, packs: Iterable[RulePack]) -> bytes:
+def _digest(message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists) -> bytes:
     content = {
         "policy": json_format.MessageToDict(message, preserving_proto_field_name=True),
         "rule_packs": {pack.label: pack.digest.hex() for pack in packs},
     }
+    if lists.by_name:
+        content["hash_lists"] = {one.header.title: one.digest.hex() for one in lists.by_name.values()}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
@@ -88,6 +100,9 @@ def _validate(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> None:
         _require(name in packs, f"rulePacks: there is no pack {name!r}; there are: {known}")
     for index, rule in enumerate(message.policies):
         _require(rule.policy, f"policies[{index}].policy: a name is needed")
+        unknown = sorted(set(rule.allow_lifts) - LIFTABLE)
+        names = ", ".join(sorted(LIFTABLE))
+        _require(not unknown, f"policies[{index}].allowLifts: {unknown} is none of {names}")
         _validate_labels(f"policies[{index}]", rule.labels)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ostiary.cli.check_run import Outcome
-from ostiary.client import CheckResult, Finding, OstiaryError, Verdict
+from ostiary.client import CheckResult, Finding, KnownImage, OstiaryError, Verdict
 
 COLOURS = {
     Verdict.ALLOW: "bold green",
@@ -96,7 +96,16 @@ def evidence(finding: Finding) -> str:
         words.append(f"{brand.brand}, like {brand.reference_id} ({brand.kind}, {brand.score:.2f})")
     if score := finding.model_score:
         words.append(f"model: {score.question}, P = {score.probability:.3f}")
+    if known := finding.known_image:
+        words.append(f"known to {_entry(known)}")
+    if allowed := finding.allowed_by:
+        words.append(f"allowed by {_entry(allowed)}")
     return plain("; ".join(words) or finding.internal_reason)
+
+
+def _entry(known: KnownImage) -> str:
+    facts = [f"{known.distance} bits away", *filter(None, (known.source, known.note))]
+    return f"{known.list} ({', '.join(facts)})"
 
 
 def _facts(result: CheckResult) -> Table:

@@ -2,7 +2,7 @@
 
 from ostiary.client.aio import AsyncClient
 from ostiary.client.blocking import Client
-from ostiary.client.evidence import Action, Barcode, Brand, Finding, ModelScore, Region, Rule
+from ostiary.client.evidence import Action, Barcode, Brand, Finding, KnownImage, ModelScore, Region, Rule
 from ostiary.client.profile import Profile
 from ostiary.client.result import (
     Attribute,
@@ -31,6 +31,7 @@ __all__ = [
     "Description",
     "Finding",
     "HoldReason",
+    "KnownImage",
     "ModelScore",
     "OstiaryError",
     "PolicyResult",

@@ -1,6 +1,7 @@
 """Findings and the evidence for them, as frozen dataclasses."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from ostiary.v1 import decision_pb2, image_pb2
@@ -67,10 +68,30 @@ class ModelScore:
 
 
 @dataclass(frozen=True)
+class KnownImage:
+    """An entry of a hash list that an image matched.
+
+    `list` is name and version, `hash` the entry's (32 bytes), `distance` the bits the image's differs in.
+    `seller` is whom it holds for, empty for all; `expires_at` until when, in UTC, None for good.
+    """
+
+    list: str
+    hash: bytes
+    distance: int
+    image_index: int
+    frame: int
+    source: str
+    note: str
+    seller: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing found. `score` and `threshold` go from 0 to 1; evidence that is exact scores 1.
 
-    What it rests on stands in those of `rule`, `barcode`, `brand` and `model_score` that are not None.
+    What it rests on stands in those of `rule`, `barcode`, `brand`, `model_score` and `known_image` that are
+    not None. `allowed_by` is the entry of an allow-list that made a note of it, if one did.
     `internal_reason` is for compliance teams and never for sellers; `seller_reason` is.
     """
 
@@ -87,6 +108,8 @@ class Finding:
     model_score: ModelScore | None
     internal_reason: str
     seller_reason: str
+    known_image: KnownImage | None = None
+    allowed_by: KnownImage | None = None
 
 
 def finding(message: decision_pb2.Finding) -> Finding:
@@ -106,6 +129,8 @@ def finding(message: decision_pb2.Finding) -> Finding:
         model_score=_model_score(evidence),
         internal_reason=message.internal_reason,
         seller_reason=message.seller_reason,
+        known_image=_known_image(evidence.known_image) if evidence.HasField("known_image") else None,
+        allowed_by=_known_image(evidence.allowed_by) if evidence.HasField("allowed_by") else None,
     )
 
 
@@ -138,3 +163,17 @@ def _model_score(evidence: decision_pb2.Evidence) -> ModelScore | None:
     if not evidence.HasField("score"):
         return None
     return ModelScore(score.question, score.image_index, score.probability)
+
+
+def _known_image(match: decision_pb2.HashMatch) -> KnownImage:
+    return KnownImage(
+        list=match.list,
+        hash=match.hash,
+        distance=match.distance,
+        image_index=match.image_index,
+        frame=match.frame,
+        source=match.source,
+        note=match.note,
+        seller=match.seller,
+        expires_at=match.expires_at.ToDatetime(UTC) if match.HasField("expires_at") else None,
+    )

@@ -286,6 +286,7 @@ class HashList(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """List name, a DNS label."""
     version: _builtins.str
@@ -297,9 +298,11 @@ class HashList(_message.Message):
     policy: _builtins.str
     """Policy that a match is a finding of."""
     label: _builtins.str
-    """Label that a match is a finding of."""
+    """Label that a match is a finding of; for an allow-list: the only one that it lifts, or empty for all."""
     max_distance: _builtins.int
-    """Largest Hamming distance that counts as a match, 0 to 31 for PDQ; 0 for SHA-256."""
+    """Largest Hamming distance that counts as a match, 0 to 31 for PDQ; 0 for SHA-256. Unset: 31 for PDQ."""
+    source: _builtins.str
+    """Where entries come from that do not say so themselves, at most 256 characters."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___HashEntry]:
         """The entries."""
@@ -313,14 +316,17 @@ class HashList(_message.Message):
         action: _decision_pb2.Action.ValueType = ...,
         policy: _builtins.str = ...,
         label: _builtins.str = ...,
-        max_distance: _builtins.int = ...,
+        max_distance: _builtins.int | None = ...,
         entries: _abc.Iterable[Global___HashEntry] | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "entries", b"entries", "kind", b"kind", "label", b"label", "max_distance", b"max_distance", "name", b"name", "policy", b"policy", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "action", b"action", "entries", b"entries", "kind", b"kind", "label", b"label", "max_distance", b"max_distance", "name", b"name", "policy", b"policy", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
+    _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
 
 Global___HashList: _TypeAlias = HashList  # noqa: Y015
 
@@ -334,12 +340,15 @@ class HashEntry(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     SELLER_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     hash: _builtins.bytes
     """The hash, 32 bytes."""
     note: _builtins.str
     """Why it is on the list, at most 500 characters."""
     seller: _builtins.str
     """Seller it holds for. Empty: all."""
+    source: _builtins.str
+    """Where it comes from, at most 256 characters: a team, an exchange. Empty: as the list says."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """Until when it holds. Unset: for good."""
@@ -351,10 +360,11 @@ class HashEntry(_message.Message):
         note: _builtins.str = ...,
         seller: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "hash", b"hash", "note", b"note", "seller", b"seller"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "hash", b"hash", "note", b"note", "seller", b"seller", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -233,6 +233,7 @@ class PolicyRule(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
+    ALLOW_LIFTS_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """Policy name: `prohibited_ads`."""
     optional: _builtins.bool
@@ -241,16 +242,21 @@ class PolicyRule(_message.Message):
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelRule]:
         """What to do per label; a label not named here is noted only."""
 
+    @_builtins.property
+    def allow_lifts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which findings an entry of an allow-list turns into notes, as Finding.source names them: `vlm`, `ocr`, `barcode`, `pdq`, `sha256`. Empty: `vlm` alone."""
+
     def __init__(
         self,
         *,
         policy: _builtins.str = ...,
         labels: _abc.Iterable[Global___LabelRule] | None = ...,
         optional: _builtins.bool = ...,
+        allow_lifts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "optional", b"optional", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_lifts", b"allow_lifts", "labels", b"labels", "optional", b"optional", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,6 +125,62 @@ class RuleEvidence(_message.Message):
 Global___RuleEvidence: _TypeAlias = RuleEvidence  # noqa: Y015
 
 @_typing.final
+class HashMatch(_message.Message):
+    """An image that is known: the entry of a hash list that it matched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    IMAGE_INDEX_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    SELLER_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    list: _builtins.str
+    """Name and version of the list: `known-fakes@7`."""
+    hash: _builtins.bytes
+    """Hash of the entry, 32 bytes."""
+    distance: _builtins.int
+    """Hamming distance between the image's hash and the entry's, in bits; 0 for SHA-256."""
+    image_index: _builtins.int
+    """Zero-based index into CheckRequest.images."""
+    frame: _builtins.int
+    """Zero-based index of the frame that matched, for animated images; 0 for still ones."""
+    source: _builtins.str
+    """Where the entry comes from: a team, an exchange."""
+    note: _builtins.str
+    """Why it is on the list."""
+    seller: _builtins.str
+    """Seller it holds for. Empty: all."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when it holds. Unset: for good."""
+
+    def __init__(
+        self,
+        *,
+        list: _builtins.str = ...,
+        hash: _builtins.bytes = ...,
+        distance: _builtins.int = ...,
+        image_index: _builtins.int = ...,
+        frame: _builtins.int = ...,
+        source: _builtins.str = ...,
+        note: _builtins.str = ...,
+        seller: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "expires_at", b"expires_at", "frame", b"frame", "hash", b"hash", "image_index", b"image_index", "list", b"list", "note", b"note", "seller", b"seller", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HashMatch: _TypeAlias = HashMatch  # noqa: Y015
+
+@_typing.final
 class Evidence(_message.Message):
     """Why a finding was made."""
 
@@ -134,6 +190,8 @@ class Evidence(_message.Message):
     BARCODE_FIELD_NUMBER: _builtins.int
     BRAND_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    KNOWN_IMAGE_FIELD_NUMBER: _builtins.int
+    ALLOWED_BY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rule(self) -> Global___RuleEvidence:
         """The rule that matched, if any."""
@@ -150,6 +208,14 @@ class Evidence(_message.Message):
     def score(self) -> _observation_pb2.PolicyScore:
         """The model's answer, if any."""
 
+    @_builtins.property
+    def known_image(self) -> Global___HashMatch:
+        """The entry of a block-list that the image matched, if any."""
+
+    @_builtins.property
+    def allowed_by(self) -> Global___HashMatch:
+        """The entry of an allow-list that made a note of this finding, if any."""
+
     def __init__(
         self,
         *,
@@ -157,10 +223,12 @@ class Evidence(_message.Message):
         barcode: _observation_pb2.Barcode | None = ...,
         brand: _observation_pb2.BrandCandidate | None = ...,
         score: _observation_pb2.PolicyScore | None = ...,
+        known_image: Global___HashMatch | None = ...,
+        allowed_by: Global___HashMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "brand", b"brand", "rule", b"rule", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_by", b"allowed_by", "barcode", b"barcode", "brand", b"brand", "known_image", b"known_image", "rule", b"rule", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "brand", b"brand", "rule", b"rule", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_by", b"allowed_by", "barcode", b"barcode", "brand", b"brand", "known_image", b"known_image", "rule", b"rule", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,7 +261,7 @@ class Finding(_message.Message):
     action: Global___Action.ValueType
     """What it asks for."""
     source: _builtins.str
-    """What looked: `ocr`, `barcode`, `vlm`, `text`, …"""
+    """What looked: `ocr`, `barcode`, `vlm`, `text`, …; `sha256` or `pdq` where a hash list knows the image."""
     internal_reason: _builtins.str
     """For compliance teams: full detail. Never shown to sellers."""
     seller_reason: _builtins.str
@@ -308,7 +376,7 @@ class Receipt(_message.Message):
     policy: _builtins.str
     """Name and version of the moderation policy: `default@1`."""
     policy_sha256: _builtins.bytes
-    """SHA-256 over the policy, its rule packs and registries; 32 bytes."""
+    """SHA-256 over the policy, its rule packs, registries and hash lists; 32 bytes."""
     log_origin: _builtins.str
     """Origin line of the transparency log."""
     log_index: _builtins.int

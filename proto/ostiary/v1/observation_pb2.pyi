@@ -317,7 +317,7 @@ class DetectorInfo(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Detector name: `ocr`, `barcode`, …"""
+    """Detector name: `ocr`, `barcode`, `hashes`, …"""
     version: _builtins.str
     """Version of the detector and its model: `rapidocr 3.10.0 PP-OCRv6`."""
     completed: _builtins.bool
@@ -354,7 +354,7 @@ class StageTiming(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
+    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `hashes`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Wall-clock time."""
@@ -476,7 +476,7 @@ class Observations(_message.Message):
 
     @_builtins.property
     def pdq(self) -> _containers.RepeatedCompositeFieldContainer[Global___PdqHash]:
-        """Perceptual hashes, one per readable image."""
+        """Perceptual hashes, one per judged frame of each readable image."""
 
     @_builtins.property
     def calibration(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationPoint]:
@@ -516,22 +516,26 @@ class PdqHash(_message.Message):
     IMAGE_INDEX_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     image_index: _builtins.int
     """Zero-based index into CheckRequest.images."""
     hash: _builtins.bytes
     """The hash, 32 bytes."""
     quality: _builtins.int
     """PDQ quality, 0 to 100; below 50 a match means little."""
+    frame: _builtins.int
+    """Zero-based index of the frame, for animated images; 0 for still ones."""
     def __init__(
         self,
         *,
         image_index: _builtins.int = ...,
         hash: _builtins.bytes = ...,
         quality: _builtins.int = ...,
+        frame: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "image_index", b"image_index", "quality", b"quality"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "hash", b"hash", "image_index", b"image_index", "quality", b"quality"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,5 +1,7 @@
 """Decisions: what each observation leads to, and what no observation may ever lead to."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from ostiary_gateway.policy import in_force
 from ostiary_gateway.policy.decide import GRAVITY, Decision, Subject, decide
 from ostiary_gateway.rules import pack
 
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PACKS = pack.shipped()
 POLICY = in_force.load(
     """
@@ -52,7 +55,7 @@ QR = Barcode(format="QRCode", text="https://example.com/", region=sights.region(
 def subject(
     observations: Observations | None, images: int = 1, title: str = "Cup", **more: object
 ) -> Subject:
-    return Subject(Listing(title=title), images, observations, **more)  # type: ignore[arg-type]
+    return Subject(Listing(title=title), images, observations, NOW, **more)  # type: ignore[arg-type]
 
 
 def states(decision: Decision) -> dict[str, int]:

@@ -17,7 +17,8 @@ from ostiary_moderation.detector import (
     load_detectors,
 )
 
-NAMES = ("ocr", "barcode")
+POLICIES = {"ocr": ("prohibited_ads",), "barcode": ("prohibited_ads",), "hashes": ()}
+NAMES = tuple(POLICIES)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,8 @@ def evidence(seen: Detections) -> Iterator[tuple[str, ...]]:
         yield ("text", span.text)
     for code in seen.barcodes:
         yield ("barcode", code.format, code.text)
+    for known in seen.pdq:
+        yield ("pdq", known.hash.hex(), str(known.quality))
 
 
 def regions(seen: Detections) -> list[Region]:
@@ -54,6 +57,7 @@ def test_examples_are_seen(detectors: dict[str, Detector], name: str) -> None:
         for region in regions(seen):
             assert inside(region, example), example.name
             assert (region.image_index, region.frame) == (3, 2)
+        assert all((known.image_index, known.frame) == (3, 2) for known in seen.pdq)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +66,7 @@ def test_detectors_say_what_they_are(detectors: dict[str, Detector], name: str) 
     detector = detectors[name]
     assert detector.name == name
     assert any(character.isdigit() for character in detector.version)
-    assert detector.policies == ("prohibited_ads",)
+    assert detector.policies == POLICIES[name]
 
 
 SHAPES = [(1, 1), (1, 4096), (4096, 1), (5, 5), (20, 2000), (31, 700)]

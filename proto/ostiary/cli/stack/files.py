@@ -71,6 +71,7 @@ def write_gateway(layout: Layout, port: int) -> str:
         "roles": "roles.yaml",
         "route": "route.yaml",
         "policy": "policy.yaml",
+        "lists": "lists",
         "store": "data/ostiary.db",
         "log": {"origin": f"{TRUST_DOMAIN}/log", "key": "log.key", "dir": "log"},
         "evidence": {"dir": "evidence", "key": "evidence.key"},

@@ -11,7 +11,7 @@ from ostiary.cli.stack import certificates, files, health
 from ostiary.cli.stack.layout import Layout
 from ostiary.cli.stack.process import Process, stop_all
 
-_INIT_FILES = ("roles.yaml", "policy.yaml", "log.key", "log.vkey", "evidence.key")
+_INIT_FILES = ("roles.yaml", "policy.yaml", "lists", "log.key", "log.vkey", "evidence.key")
 
 
 def ostiary(*arguments: str) -> list[str]:

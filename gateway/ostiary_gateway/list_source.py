@@ -1,0 +1,171 @@
+"""Hash lists from a folder, read again when they change; a bad new version never replaces a good one."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists, ListInForce
+from ostiary_gateway.hashes.problems import BadListError, Problem
+from ostiary_gateway.hashes.reading import read_list
+
+_log = structlog.get_logger(__name__)
+# The second is refused for want of the first: a list left aside without a word would let its images pass.
+_SUFFIXES = (".yaml", ".yml", ".csv")
+
+_Signature = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A list, and what its files looked like when it was read."""
+
+    list: ListInForce
+    signature: _Signature
+
+
+def no_lists() -> HashLists:
+    """What is in force where there is no folder."""
+    return NO_LISTS
+
+
+def read_folder(folder: Path, before: Mapping[str, Loaded]) -> tuple[dict[str, Loaded], list[BadListError]]:
+    """All lists of a folder by name, in the order of their names, and why others could not be read.
+
+    Args:
+        folder: holds NAME.yaml and NAME.csv for each list; other files and hidden ones are left aside.
+        before: lists read earlier, to be taken over where the files have not changed or have become bad.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    lists: dict[str, Loaded] = {}
+    errors: list[BadListError] = []
+    files = _files(folder)
+    for name in sorted({path.stem for path in files}):
+        signature = _sign([path for path in files if path.stem == name])
+        earlier = before.get(name)
+        if earlier is not None and earlier.signature == signature:
+            lists[name] = earlier
+            continue
+        try:
+            lists[name] = Loaded(_read(folder, name), signature)
+        except BadListError as error:
+            errors.append(error)
+            if earlier is not None:
+                lists[name] = earlier
+    return lists, errors
+
+
+class FolderListSource:
+    """The lists of a folder.
+
+    `lists` looks at the folder when it was last looked at longer than `interval` seconds ago. Reading a
+    million entries takes seconds and is done beside the event loop; until then the earlier lists hold.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        interval: float = 1.0,
+        start: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """Read the lists for the first time.
+
+        Args:
+            folder: as in `read_folder`.
+            clock: monotonic seconds.
+            interval: seconds between looks.
+            start: has reading done; in a thread of its own unless given.
+
+        Raises:
+            ValueError: the folder is missing or a list in it is bad; the message says where.
+        """
+        self._folder = folder
+        self._clock = clock
+        self._interval = interval
+        self._start = start or _in_a_thread
+        self._looked_at = clock()
+        self._reading = False
+        try:
+            self._signature = _sign(_files(folder))
+            self._loaded, errors = read_folder(folder, {})
+        except OSError as error:
+            raise ValueError(f"{folder}: {error.strerror}") from error
+        if errors:
+            raise ValueError(f"{folder}: {'; '.join(map(str, errors))}")
+        self._lists = _in_force(self._loaded)
+
+    def lists(self) -> HashLists:
+        """The lists in force; never raises."""
+        now = self._clock()
+        if now - self._looked_at >= self._interval and not self._reading:
+            self._looked_at = now
+            self._look()
+        return self._lists
+
+    def _look(self) -> None:
+        try:
+            signature = _sign(_files(self._folder))
+        except OSError:
+            signature = ()
+        if signature != self._signature:
+            self._signature = signature
+            self._reading = True
+            self._start(self._read)
+
+    def _read(self) -> None:
+        try:
+            loaded, errors = read_folder(self._folder, self._loaded)
+        except Exception as error:  # whatever it is, what is in force stays so
+            _log.error("kept the last good hash lists", folder=str(self._folder), error=str(error))
+        else:
+            for bad in errors:
+                _log.error("kept the last good hash list", folder=str(self._folder), error=str(bad))
+            self._loaded, self._lists = loaded, _in_force(loaded)
+            titles = [one.list.header.title for one in loaded.values()]
+            _log.info("read hash lists", folder=str(self._folder), lists=titles)
+        finally:
+            self._reading = False
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="hash-lists", daemon=True).start()
+
+
+def _in_force(loaded: Mapping[str, Loaded]) -> HashLists:
+    return HashLists({name: one.list for name, one in loaded.items()})
+
+
+def _read(folder: Path, name: str) -> ListInForce:
+    try:
+        with (folder / f"{name}.csv").open("rb") as lines:
+            return read_list(name, (folder / f"{name}.yaml").read_bytes(), lines)
+    except OSError as error:
+        file = Path(str(error.filename)).name
+        raise BadListError(
+            [Problem(file, 0, f"{error.strerror}: a list is both {name}.yaml and {name}.csv")]
+        ) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    """The folder's list files, by name. Raises OSError where it cannot be read."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in visible if path.suffix in _SUFFIXES)
+
+
+def _sign(files: list[Path]) -> _Signature:
+    return tuple(_sign_file(path) for path in files)
+
+
+def _sign_file(path: Path) -> tuple[str, int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:  # it went between the look into the folder and this
+        return path.name, 0, 0, 0
+    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size
