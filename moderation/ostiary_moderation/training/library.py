@@ -45,7 +45,11 @@ def manifest(weights_digest: str, calibrations: dict[str, Any]) -> dict[str, Any
         "questions": questions,
         "attributes": {name: list(SEEN.get(name, (UNKNOWN,))) for name in ATTRIBUTES},
         "prompts": PROMPTS,
-        "detectors": [{"name": "ocr", "settings": {}}, {"name": "barcode", "settings": {}}],
+        "detectors": [
+            {"name": "ocr", "settings": {}},
+            {"name": "barcode", "settings": {}},
+            {"name": "hashes", "settings": {}},
+        ],
         "pixels": {"min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS},
         "description": {"languages": list(LANGUAGES), "max_new_tokens": 32, "temperature": 0},
     }
