@@ -1,5 +1,6 @@
 """The shipped policy on prohibited advertising: what it blocks, what a person looks at, and by which law."""
 
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import pytest
@@ -15,6 +16,7 @@ from ostiary_gateway.rules import pack
 POLICY = in_force.load(
     (files("ostiary_gateway") / "defaults/policy.yaml").read_text(encoding="utf-8"), pack.shipped()
 )
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 ALLOW, REVIEW, BLOCK = Verdict.VERDICT_ALLOW, Verdict.VERDICT_REVIEW, Verdict.VERDICT_BLOCK
 
 
@@ -23,7 +25,7 @@ def judged(in_image: str = "", title: str = "", territory: str = "") -> Decision
     del seen.scores[:], seen.calibration[:]
     if in_image:
         seen = sights.merged(seen, Observations(ocr=[OcrSpan(text=in_image, region=sights.region())]))
-    return decide(Subject(Listing(title=title, territory=territory), 1, seen), POLICY)
+    return decide(Subject(Listing(title=title, territory=territory), 1, seen, NOW), POLICY)
 
 
 @pytest.mark.parametrize(
