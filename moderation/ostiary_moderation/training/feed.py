@@ -22,9 +22,8 @@ from ostiary_moderation.bundle import UNKNOWN
 from ostiary_moderation.training.gallery import CELL, LABELS
 from ostiary_moderation.training.photos import CATEGORIES, Photo
 from ostiary_moderation.training.products import draw_product
-from ostiary_moderation.training.scenes import KINDS, Recipe, Scene, make_scene
+from ostiary_moderation.training.scenes import KINDS, Grid, Recipe, Scene, make_scene
 
-Grid = tuple[int, int]  # rows and columns of visual tokens
 # Whole pictures, by how often photographs have that shape; all lie inside the pixel budget.
 GRIDS: dict[Grid, float] = {(9, 7): 0.72, (7, 9): 0.12, (8, 8): 0.08, (10, 6): 0.05, (6, 10): 0.03}
 # A part of a picture at the scale it is seen at: what is drawn, for a third of the cost of looking. So many
@@ -58,36 +57,48 @@ def draw_batch(
     """
     rng = random.Random(f"{seed}/{index}/{close_up}")  # noqa: S311 - drawing needs no secrets
     grid = rng.choices(list(GRIDS), list(GRIDS.values()))[0]
-    scenes = [
-        _fit(_scene(rng, photo, grid), grid)
-        for photo in rng.choices(photos, weights, k=-(-size // CLOSE_UPS) if close_up else size)
-    ]
+    chosen = rng.choices(photos, weights, k=-(-size // CLOSE_UPS) if close_up else size)
+    examples = [_whole(_scene(rng, photo, grid), grid) for photo in chosen]
     if close_up:
-        scenes = [scene for scene in scenes for _ in range(CLOSE_UPS)][:size]
-    covers = [scene.cover(*grid) for scene in scenes]
-    pixels, clean = (
-        [np.asarray(image) for image in images]
-        for images in zip(*((s.image, s.clean) for s in scenes), strict=True)
-    )
-    if close_up:
-        spots = [_spot(rng, cover.reshape(*grid, -1)) for cover in covers]
-        pixels, clean = (
-            [_cells(image, spot) for image, spot in zip(images, spots, strict=True)]
-            for images in (pixels, clean)
-        )
-        covers = [_window(cover.reshape(*grid, -1), spot) for cover, spot in zip(covers, spots, strict=True)]
-        grid = CLOSE_UP
+        examples = [part for whole in examples for part in _close_ups(rng, whole)][:size]
+    scenes = [example.scene for example in examples]
     return Batch(
-        grid,
-        np.stack(pixels),
-        np.stack(clean),
-        np.stack(covers),
+        CLOSE_UP if close_up else grid,
+        np.stack([example.pixels for example in examples]),
+        np.stack([example.clean for example in examples]),
+        np.stack([example.cover.reshape(-1, len(KINDS)) for example in examples]),
         np.array([[scene.has("qr_code"), scene.has("contact_details")] for scene in scenes]),
         {
             name: np.array([_index(values, getattr(scene.photo, name)) for scene in scenes])
             for name, values in LABELS.items()
         },
     )
+
+
+@dataclass(frozen=True)
+class _Example:
+    """A scene, or a part of one. `pixels`, `clean`: H × W × 3 uint8; `cover`: (rows, columns, KINDS)."""
+
+    scene: Scene
+    pixels: NDArray[np.uint8]
+    clean: NDArray[np.uint8]
+    cover: NDArray[np.bool_]
+
+
+def _whole(scene: Scene, grid: Grid) -> _Example:
+    shape = (grid[1] * CELL, grid[0] * CELL)
+    pixels, clean = (
+        np.asarray(image.resize(shape, Image.Resampling.BICUBIC)) for image in (scene.image, scene.clean)
+    )
+    return _Example(scene, pixels, clean, scene.cover(*grid).reshape(*grid, -1))
+
+
+def _close_ups(rng: random.Random, whole: _Example) -> Iterator[_Example]:
+    for _ in range(CLOSE_UPS):
+        top, left = _spot(rng, whole.cover)
+        cells = (slice(top, top + CLOSE_UP[0]), slice(left, left + CLOSE_UP[1]))
+        parts = tuple(slice(axis.start * CELL, axis.stop * CELL) for axis in cells)
+        yield _Example(whole.scene, whole.pixels[parts], whole.clean[parts], whole.cover[cells])
 
 
 def _scene(rng: random.Random, photo: Photo, grid: Grid) -> Scene:
@@ -102,12 +113,6 @@ def _index(values: Sequence[str], value: str) -> int:
     return values.index(value) if value != UNKNOWN else NONE
 
 
-def _fit(scene: Scene, grid: Grid) -> Scene:
-    shape = (grid[1] * CELL, grid[0] * CELL)
-    resized = [image.resize(shape, Image.Resampling.BICUBIC) for image in (scene.image, scene.clean)]
-    return Scene(resized[0], resized[1], scene.photo, scene.coverage)
-
-
 def _spot(rng: random.Random, cover: NDArray[np.bool_]) -> Grid:
     """The first row and column of a close-up: mostly one that shows something drawn, where anything was."""
     rows, columns = cover.shape[0] - CLOSE_UP[0], cover.shape[1] - CLOSE_UP[1]
@@ -118,16 +123,6 @@ def _spot(rng: random.Random, cover: NDArray[np.bool_]) -> Grid:
         top = rng.randint(max(0, row - CLOSE_UP[0] + 1), min(rows, row))
         left = rng.randint(max(0, column - CLOSE_UP[1] + 1), min(columns, column))
     return top, left
-
-
-def _window(cells: NDArray[np.bool_], spot: Grid) -> NDArray[np.bool_]:
-    window = cells[spot[0] : spot[0] + CLOSE_UP[0], spot[1] : spot[1] + CLOSE_UP[1]]
-    return window.reshape(-1, len(KINDS))
-
-
-def _cells(image: NDArray[np.uint8], spot: Grid) -> NDArray[np.uint8]:
-    top, left = spot[0] * CELL, spot[1] * CELL
-    return image[top : top + CLOSE_UP[0] * CELL, left : left + CLOSE_UP[1] * CELL]
 
 
 def sampling_weights(photos: Sequence[Photo]) -> list[float]:

@@ -107,8 +107,24 @@ class LearnToSee:
         return loss + 2.0 * self._heads.overlay_loss(tokens, taught), len(batch.pixels)
 
 
+class LearnToRead:
+    """The text tower learns the answers about whole scenes, from sight that does not change."""
+
+    scenes: Scenes = "whole"
+
+    def __init__(self, student: Student, curriculum: Curriculum) -> None:
+        self._student, self._curriculum = student, curriculum
+
+    def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
+        """The answers alone."""
+        batch = next(scenes)
+        with torch.no_grad():
+            features = self._student.see(relight(rng, to_tensor(batch.pixels)), batch.grid)
+        return self._student.answer_loss(self._curriculum.pack(batch), features), len(batch.pixels)
+
+
 class LearnToAnswer:
-    """Whole scenes at the size that serving sees them in: both towers, or the text tower on frozen sight."""
+    """Both towers learn from whole scenes at the size that serving sees them in."""
 
     scenes: Scenes = "whole"
 
@@ -119,11 +135,10 @@ class LearnToAnswer:
         garments: GarmentTeacher,
         overlays: OverlayTeacher,
         curriculum: Curriculum | None,
-        seeing: bool,
     ) -> None:
         self._student, self._heads = student, heads
         self._garments, self._overlays = garments, overlays
-        self._curriculum, self._seeing = curriculum, seeing
+        self._curriculum = curriculum
 
     def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
         """What the heads are taught, and the answers where there is a curriculum."""
@@ -133,11 +148,8 @@ class LearnToAnswer:
         # Side by side, so that the same light falls on both.
         both = torch.cat([to_tensor(batch.pixels), to_tensor(batch.clean)], dim=3)
         pixels, clean = relight(rng, both).chunk(2, dim=3)
-        with torch.set_grad_enabled(self._seeing):
-            features = self._student.see(pixels, batch.grid)
-        loss = torch.zeros(())
-        if self._seeing:
-            loss = 0.5 * self._sight_loss(batch, pixels, clean, visual_tokens(features))
+        features = self._student.see(pixels, batch.grid)
+        loss = 0.5 * self._sight_loss(batch, pixels, clean, visual_tokens(features))
         if self._curriculum is not None:
             loss = loss + self._student.answer_loss(self._curriculum.pack(batch), features)
         return loss, len(batch.pixels)

@@ -25,7 +25,13 @@ from ostiary_moderation.training.export import write_figures, write_manifest, wr
 from ostiary_moderation.training.feed import Batch, feeding
 from ostiary_moderation.training.gallery import Gallery
 from ostiary_moderation.training.heads import VisionHeads
-from ostiary_moderation.training.lessons import LearnToAnswer, LearnToSee, TeachGarments, TeachOverlays
+from ostiary_moderation.training.lessons import (
+    LearnToAnswer,
+    LearnToRead,
+    LearnToSee,
+    TeachGarments,
+    TeachOverlays,
+)
 from ostiary_moderation.training.lettering import chinese_fonts
 from ostiary_moderation.training.photos import Split, read_photos, split_by_sender
 from ostiary_moderation.training.student import Student
@@ -36,7 +42,7 @@ from ostiary_moderation.training.trainer import Part, Progress, Trainer
 PHOTOGRAPHS, SCENES = 48, 16  # examples in a batch
 # Until which share of the time. An untaught text tower's gradients would undo what the vision tower has
 # learnt: it first learns to read frozen features.
-OVERLAYS, TAUGHT, SEEN, FOCUSED, READ = 0.1, 0.45, 0.68, 0.76, 0.79
+OVERLAYS, TAUGHT, SEEN, FOCUSED, READ = 0.07, 0.3, 0.62, 0.66, 0.69
 Report = Callable[[str], None]
 
 
@@ -115,8 +121,8 @@ def _course(
 ) -> list[Part]:
     transformer = optimise.for_transformer(student.towers, heads, TAUGHT, 1.0)
 
-    def answer(curriculum: Curriculum | None, seeing: bool) -> LearnToAnswer:
-        return LearnToAnswer(student, heads, garments, overlays, curriculum, seeing)
+    def answer(curriculum: Curriculum | None) -> LearnToAnswer:
+        return LearnToAnswer(student, heads, garments, overlays, curriculum)
 
     return [
         Part(
@@ -134,9 +140,9 @@ def _course(
         Part(
             "sight", SEEN, LearnToSee(student, heads, garments, overlays, gallery, PHOTOGRAPHS), transformer
         ),
-        Part("scenes", FOCUSED, answer(None, seeing=True), transformer),
-        Part("reading", READ, answer(curriculum, seeing=False), transformer),
-        Part("answers", 1.0, answer(curriculum, seeing=True), transformer),
+        Part("scenes", FOCUSED, answer(None), transformer),
+        Part("reading", READ, LearnToRead(student, curriculum), transformer),
+        Part("answers", 1.0, answer(curriculum), transformer),
     ]
 
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from ostiary_moderation.training import drawing, wording
 from ostiary_moderation.training.photos import Photo
 
+Grid = tuple[int, int]  # rows and columns of visual tokens
 KINDS = ("qr_code", "contact_details", "text", "lookalike")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from ostiary_moderation.engines.qwen3_vl.patch_embed import LinearPatchEmbed
 from ostiary_moderation.training.architecture import patchify
@@ -15,6 +16,7 @@ from ostiary_moderation.training.optimise import fast_products
 from ostiary_moderation.training.packing import IGNORE, Pack
 
 VERDICT_WEIGHT = 2.0  # of a yes or a no, against any other answer token
+_ATTENTION = "sdpa_in_float32"
 
 
 class Student(nn.Module):
@@ -22,6 +24,8 @@ class Student(nn.Module):
 
     def __init__(self, model: Qwen3VLForConditionalGeneration, verdicts: list[int]) -> None:
         super().__init__()
+        AttentionInterface.register(_ATTENTION, _attend)
+        model.set_attn_implementation(_ATTENTION)
         self.model = model
         self._verdicts = torch.tensor(verdicts)
         visual = model.model.visual
@@ -60,3 +64,19 @@ class Student(nn.Module):
 def visual_tokens(features: Any) -> torch.Tensor:
     """(B, tokens, width), tokens in reading order."""
     return torch.stack(list(features.pooler_output)).float()
+
+
+def _attend(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """The library's attention in float32: in bfloat16 the CPU's kernel takes five times as long backwards."""
+    with torch.autocast("cpu", enabled=False):
+        seen, _ = sdpa_attention_forward(
+            module, query.float(), key.float(), value.float(), attention_mask, **options
+        )
+    return seen.to(query.dtype), None

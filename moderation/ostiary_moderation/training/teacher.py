@@ -14,9 +14,7 @@ from torch.nn.functional import adaptive_avg_pool2d, layer_norm, relu
 
 from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.optimise import fast_products
-from ostiary_moderation.training.scenes import KINDS
-
-Grid = tuple[int, int]  # rows and columns of visual tokens
+from ostiary_moderation.training.scenes import KINDS, Grid
 
 
 class _Block(nn.Module):
