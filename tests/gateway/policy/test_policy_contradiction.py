@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway import sights
 from ostiary.v1.decision_pb2 import Action, Verdict
+from ostiary.v1.image_pb2 import ImageFault
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Attribute, AttributeChoices, Observations, PolicyState
 from ostiary_gateway.policy import in_force
@@ -65,6 +66,14 @@ def test_a_wrong_colour_is_for_a_person_to_look_at() -> None:
     assert (found.evidence.contradiction.claimed, found.evidence.contradiction.seen) == ("Navy", "yellow")
 
 
+def unreadable() -> Observations:
+    """Clean observations, but that the one image could not be read."""
+    observations = sights.clean()
+    del observations.images[:], observations.scores[:], observations.calibration[:]
+    observations.faults.append(ImageFault(code="unreadable"))
+    return observations
+
+
 QUIET = {
     "what is claimed is seen": (LISTING, seen(category=("shirt", 0.99), colour=("blue", 0.99))),
     "what is seen is near": (LISTING, seen(category=("t-shirt", 0.99), colour=("black", 0.99))),
@@ -106,8 +115,9 @@ def test_claims_in_chinese(listing: Listing) -> None:
     [
         (seen(category=("shirt", 0.9)), PolicyState.POLICY_STATE_JUDGED),
         (sights.clean(), PolicyState.POLICY_STATE_UNSUPPORTED),
+        (unreadable(), PolicyState.POLICY_STATE_UNREADABLE),
     ],
-    ids=["attributes", "none"],
+    ids=["attributes", "none", "nothing readable"],
 )
 def test_it_is_judged_where_attributes_are_seen(observations: Observations, state: int) -> None:
     """Without attributes there is nothing to compare with, and the answer says so."""
