@@ -11,9 +11,7 @@ from ostiary.v1.listing_pb2 import Wants
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
 from ostiary.v1.observation_pb2 import Attribute, Observations, StageTiming
 from ostiary_gateway.policy.decide import Decision
-from ostiary_gateway.policy.in_force import PolicyInForce
-
-ATTRIBUTES = ("category", "colour", "pattern", "style", "material", "audience", "scene", "styling")
+from ostiary_gateway.policy.in_force import ATTRIBUTES, PolicyInForce
 
 
 def wanted(request: CheckRequest) -> Wants:

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ostiary.v1.observation_pb2 import BundleInfo, CalibrationPoint, Observations
+from ostiary.v1.observation_pb2 import AttributeChoices, BundleInfo, CalibrationPoint, Observations
 from ostiary_moderation.bundle import Bundle, Question
 from ostiary_moderation.detector import Detector
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """Measured at loading, the same for every check."""
+    """Measured at loading, the same for every check.
+
+    `choices`: the values of each attribute that the bundle can see.
+    """
 
     bundle: BundleInfo
     capabilities: tuple[str, ...]
     calibration: tuple[CalibrationPoint, ...]
+    choices: tuple[AttributeChoices, ...] = ()
 
     @classmethod
     def of(cls, bundle: Bundle, detectors: Sequence[Detector]) -> "Declaration":
@@ -32,14 +36,21 @@ class Declaration:
             ),
             capabilities=tuple(sorted(policies)),
             calibration=tuple(point for question in manifest.questions for point in _points(question)),
+            choices=tuple(
+                AttributeChoices(name=name, values=values)
+                for name, values in manifest.attributes.items()
+                if len(values) > 1
+            ),
         )
 
     def declare(self, observations: Observations, *, flags: bool) -> None:
-        """Add the declaration; the calibration only where the questions were asked."""
+        """Add the declaration; calibration and choices only where questions and attributes were asked."""
         observations.bundle.CopyFrom(self.bundle)
         observations.capabilities.extend(self.capabilities)
         if flags:
             observations.calibration.extend(self.calibration)
+        if observations.attributes:
+            observations.choices.extend(self.choices)
 
 
 def _points(question: Question) -> list[CalibrationPoint]:

@@ -10,10 +10,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from ostiary.v1.observation_pb2 import Barcode, BrandCandidate, OcrSpan, PdqHash, PolicyScore
 
+_log = structlog.get_logger(__name__)
 GROUP = "ostiary.detectors"
 
 
@@ -70,7 +72,11 @@ class Example:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Looks at images. Constructed as `cls(settings, threads)`, with ValueError for unknown settings."""
+    """Looks at images. Constructed as `cls(settings, threads)`, with ValueError for unknown settings.
+
+    A class may have a `notice`: what whoever switches it on has to know, such as a licence. It is logged when
+    the detector is loaded, and shown beside the bundle that asks for it.
+    """
 
     @property
     def name(self) -> str:
@@ -117,4 +123,24 @@ def _load(
         raise DetectorError(
             f"detector {name}: {installed[name].value} does not keep the contract of detectors"
         )
+    if notice := _notice(type(detector)):
+        _log.warning("notice of a detector", detector=name, notice=notice)
     return detector
+
+
+def notices(names: Iterable[str]) -> dict[str, str]:
+    """The notices of those of the detectors that have one; none of them is made for it."""
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = {name: _notice_of(installed[name]) for name in names if name in installed}
+    return {name: notice for name, notice in found.items() if notice}
+
+
+def _notice_of(entry: EntryPoint) -> str:
+    try:
+        return _notice(entry.load())
+    except ImportError:  # its libraries are not here, and neither can it be switched on
+        return ""
+
+
+def _notice(kind: type) -> str:
+    return str(getattr(kind, "notice", ""))

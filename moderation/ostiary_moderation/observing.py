@@ -25,7 +25,7 @@ def observations(
         ocr=seen.ocr,
         barcodes=seen.barcodes,
         brands=seen.brands,
-        scores=seen.scores,
+        scores=_surest(seen.scores),
         pdq=seen.pdq,
         detectors=[report.info for report in reports],
     )
@@ -80,6 +80,16 @@ def _canonical_image(index: int, image: Canonical) -> CanonicalImage:
         size_bytes=len(image.file),
         notes=image.notes,
     )
+
+
+def _surest(scores: Sequence[PolicyScore]) -> list[PolicyScore]:
+    """One score per thing asked and image: detectors look at each frame, and the highest counts."""
+    highest: dict[tuple[str, str, str, str, int], PolicyScore] = {}
+    for score in scores:
+        key = (score.source, score.policy, score.label, score.question, score.image_index)
+        if key not in highest or score.probability > highest[key].probability:
+            highest[key] = score
+    return list(highest.values())
 
 
 def _scores(scores: Sequence[QuestionScore], images: Sequence[int]) -> list[PolicyScore]:

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ostiary.client import Action, CheckResult, Verdict
-from ostiary.client.evidence import Barcode, Brand, KnownImage, ModelScore, Region, Rule
+from ostiary.client.evidence import Barcode, Brand, Contradiction, KnownImage, ModelScore, Region, Rule
 from ostiary.v1 import decision_pb2, image_pb2, moderation_pb2, observation_pb2
 
 FULL = moderation_pb2.CheckResponse(
@@ -33,6 +33,9 @@ FULL = moderation_pb2.CheckResponse(
                 known_image=decision_pb2.HashMatch(list="fakes@7", hash=b"h", distance=3, image_index=1),
                 allowed_by=decision_pb2.HashMatch(
                     list="appeals@1", seller="s7", note="n", expires_at=Timestamp(seconds=1_800_000_000)
+                ),
+                contradiction=decision_pb2.Contradiction(
+                    about="colour", field="title", claimed="Navy", seen="red", confidence=0.75
                 ),
             ),
         ),
@@ -70,6 +73,7 @@ def test_everything_is_read() -> None:
     assert finding.known_image == KnownImage("fakes@7", b"h", 3, 1, 0, "", "", "", None)
     until = datetime(2027, 1, 15, 8, tzinfo=UTC)
     assert finding.allowed_by == KnownImage("appeals@1", b"", 0, 0, 0, "", "n", "s7", until)
+    assert finding.contradiction == Contradiction("colour", "title", "Navy", "red", 0.75)
     assert result.description is not None
     assert result.description.text == "A cup."
     assert result.attributes[0].value == "red"
@@ -85,7 +89,7 @@ def test_what_is_absent_is_none() -> None:
     """Evidence, description and bundle that are not there are None, not empty."""
     finding = CheckResult.from_proto(FULL).findings[1]
     assert (finding.rule, finding.barcode, finding.brand, finding.model_score) == (None, None, None, None)
-    assert (finding.known_image, finding.allowed_by) == (None, None)
+    assert (finding.known_image, finding.allowed_by, finding.contradiction) == (None, None, None)
     bare = CheckResult.from_proto(moderation_pb2.CheckResponse(verdict=decision_pb2.VERDICT_HOLD))
     assert (bare.description, bare.receipt.bundle, bare.findings) == (None, None, ())
 

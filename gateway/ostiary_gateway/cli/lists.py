@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ostiary_gateway.cli import dry_run as shared
+
 if TYPE_CHECKING:
     from ostiary.v1.admin_pb2 import HashList
     from ostiary_gateway.hashes.importing import Imported
     from ostiary_gateway.hashes.in_force import Hit, ListInForce
     from ostiary_gateway.hashes.problems import Problem
+    from ostiary_gateway.policy.in_force import PolicyInForce
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +29,8 @@ app = typer.Typer(
         "--policy logo_infringement --label unauthorised_brand\n\n"
         "ostiary lists lint lists — what is wrong, as FILE:LINE: REASON; exit code 1\n\n"
         "ostiary lists list lists\n\n"
-        "ostiary lists lookup lists f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
+        "ostiary lists lookup lists f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22\n\n"
+        "ostiary lists dry-run new-lists --config gateway/gateway.yaml — what they would have changed"
     ),
 )
 
@@ -177,6 +181,35 @@ def lookup(
     else:
         _print_matches(matches)
     raise typer.Exit(max((_EXIT[match["asks_for"]] for match in matches if match["holds"]), default=0))
+
+
+@app.command("dry-run", epilog=shared.EXIT_CODES)
+def dry_run(
+    folder: Folder,
+    config: shared.Config,
+    policy: shared.PolicyFile = None,
+    since: shared.Since = "",
+    until: shared.Until = "",
+    tenant: shared.Tenant = "",
+    limit: shared.Limit = 20,
+    json: AsJson = False,
+) -> None:
+    """Decide recorded checks again with the lists of DIR in place of those in force; tell what would change.
+
+    Nothing is written, and the gateway may run meanwhile. Entries count as they did when each check was made.
+    Example: ostiary lists dry-run new-lists --config gateway/gateway.yaml --since 2026-11-01
+    """
+    asked = shared.Asked(config, since, until, tenant, limit, json)
+    shared.dry_run("ostiary lists dry-run", asked, lambda before: _tried(before, folder, policy))
+
+
+def _tried(before: "PolicyInForce", folder: Path, policy: Path | None) -> "PolicyInForce":
+    """What is in force with other lists, and perhaps another policy. Raises ValueError."""
+    from ostiary_gateway.list_source import FolderListSource
+    from ostiary_gateway.rules.pack import shipped
+
+    tried = before.with_policy(shared.policy_message(policy, before), shipped())
+    return tried.with_lists(FolderListSource(folder).lists())
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,28 @@
 """`ostiary rules`: check, try and list rule packs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ostiary_gateway.cli import dry_run as shared
+
+if TYPE_CHECKING:
+    from ostiary_gateway.policy.in_force import PolicyInForce
+    from ostiary_gateway.rules.pack import RulePack
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Check, try and list rule packs.",
+    help="Check, try and list rule packs, and see what they would have changed.",
     epilog=(
         "Examples:\n\n"
         "ostiary rules lint my-pack.yaml — what is wrong with it, and on which line\n\n"
         "ostiary rules test cn-advertising-law — how its rules do on their own cases\n\n"
-        "ostiary rules list --jurisdiction EU — its rules with their articles"
+        "ostiary rules list --jurisdiction EU — its rules with their articles\n\n"
+        "ostiary rules dry-run my-pack.yaml --config gateway/gateway.yaml — what it would have changed"
     ),
 )
 
@@ -99,6 +106,62 @@ def list_rules(
         if jurisdiction in (None, pack.jurisdiction):
             found += [(pack, rule) for rule in pack.rules if label in (None, rule.label)]
     tell_rules(found, as_json=as_json)
+
+
+@app.command("dry-run", epilog=shared.EXIT_CODES)
+def dry_run(
+    config: shared.Config,
+    packs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PACK|FILE]…", help="Packs to try, in place of those of the same names or beside them."
+        ),
+    ] = None,
+    policy: shared.PolicyFile = None,
+    since: shared.Since = "",
+    until: shared.Until = "",
+    tenant: shared.Tenant = "",
+    limit: shared.Limit = 20,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Decide recorded checks again with other rule packs, or another policy, and tell what would change.
+
+    Nothing is written, and the gateway may run meanwhile. A pack that the policy does not name is tried as if
+    it did. Example: ostiary rules dry-run my-pack.yaml --config gateway/gateway.yaml --since 2026-11-01
+    """
+    if not packs and policy is None:
+        raise typer.BadParameter("give a pack or --policy to try: what is in force changes nothing")
+    candidates = _candidates(packs or [])
+    asked = shared.Asked(config, since, until, tenant, limit, as_json)
+    shared.dry_run("ostiary rules dry-run", asked, lambda before: _tried(before, candidates, policy))
+
+
+def _candidates(names: Sequence[str]) -> "dict[str, RulePack]":
+    """The packs to try, by name; ends the command where one is bad."""
+    from ostiary_gateway.cli.rules_report import tell_lint
+    from ostiary_gateway.rules.pack import load
+    from ostiary_gateway.rules.problem import BadPack
+
+    found = {}
+    for name, text in _texts("dry-run", names) if names else []:
+        try:
+            pack = load(text)
+        except BadPack as bad:
+            tell_lint(name, bad.problems, as_json=False)
+            raise typer.Exit(1) from bad
+        found[pack.name] = pack
+    return found
+
+
+def _tried(
+    before: "PolicyInForce", candidates: "Mapping[str, RulePack]", policy: Path | None
+) -> "PolicyInForce":
+    """What is in force with other packs, and perhaps another policy. Raises ValueError."""
+    from ostiary_gateway.rules.pack import shipped
+
+    message = shared.policy_message(policy, before)
+    message.rule_packs.extend(name for name in candidates if name not in message.rule_packs)
+    return before.with_policy(message, {**shipped(), **candidates})
 
 
 def _texts(command: str, names: Sequence[str] | None) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import HoldReason
 from ostiary.v1.observation_pb2 import Observations, PolicyState
 from ostiary_gateway.hashes.index import HASH_BYTES
+from ostiary_gateway.policy import contradiction
 from ostiary_gateway.policy.in_force import PolicyInForce
 
 FAULT_CODES = frozenset({"empty", "unreadable", "unsupported_format", "too_large"})
@@ -23,6 +24,7 @@ def unsound(observations: Observations, image_count: int) -> str | None:
     faults = [fault.image_index for fault in observations.faults]
     places = [span.region.image_index for span in observations.ocr]
     places += [code.region.image_index for code in observations.barcodes]
+    places += [score.region.image_index for score in observations.scores if score.HasField("region")]
     asked = [score.image_index for score in observations.scores]
     hashed = [known.image_index for known in observations.pdq]
     if any(not 0 <= index < image_count for index in (*indices, *faults, *places, *asked, *hashed)):
@@ -30,7 +32,9 @@ def unsound(observations: Observations, image_count: int) -> str | None:
     if len(set(indices)) < len(indices) or set(indices) & set(faults):
         return "it names an image twice"
     table = [number for row in observations.calibration for number in (row.precision, row.threshold)]
-    if not _all_probabilities([score.probability for score in observations.scores] + table):
+    confidences = [attribute.confidence for attribute in observations.attributes]
+    probabilities = [score.probability for score in observations.scores]
+    if not _all_probabilities(probabilities + table + confidences):
         return "it holds a probability outside 0 to 1"
     if any(len(known.hash) != HASH_BYTES or not 0 <= known.quality <= 100 for known in observations.pdq):
         return "it holds a perceptual hash that is none"
@@ -49,7 +53,7 @@ def state(
     if not observations.HasField("bundle"):
         # Nothing looked: the faults were seen before the check was sent anywhere.
         return _unreadable_or(PolicyState.POLICY_STATE_UNAVAILABLE, observations)
-    if rule.policy not in observations.capabilities or _missing_detectors(rule.policy, policy, observations):
+    if not _can_judge(rule.policy, observations) or _missing_detectors(rule.policy, policy, observations):
         return PolicyState.POLICY_STATE_UNSUPPORTED
     if failures(rule.policy, observations) or unseen(observations, image_count):
         return _unreadable_or(PolicyState.POLICY_STATE_UNAVAILABLE, observations)
@@ -100,6 +104,13 @@ def image_holds(observations: Observations, image_count: int) -> list[HoldReason
         for index in unseen(observations, image_count)
     ]
     return sorted(faults + missing, key=lambda reason: reason.image_index)
+
+
+def _can_judge(policy: str, observations: Observations) -> bool:
+    # Claims are compared here, so that no bundle lists the policy.
+    if policy == contradiction.POLICY:
+        return contradiction.judged(observations)
+    return policy in observations.capabilities
 
 
 def _missing_detectors(name: str, policy: PolicyInForce, observations: Observations) -> frozenset[str]:

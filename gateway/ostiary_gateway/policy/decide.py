@@ -13,10 +13,10 @@ from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding, HoldReason, PolicyResult, Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Observations, PolicyState
-from ostiary_gateway.policy import coverage, known_images
+from ostiary_gateway.policy import contradiction, coverage, known_images
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy.sighting import from_rules, from_scores
-from ostiary_gateway.policy.steps import finding
+from ostiary_gateway.policy.steps import Circumstances, finding
 
 GRAVITY = (Verdict.VERDICT_ALLOW, Verdict.VERDICT_REVIEW, Verdict.VERDICT_HOLD, Verdict.VERDICT_BLOCK)
 _ASKED_BY = {Action.ACTION_REVIEW: Verdict.VERDICT_REVIEW, Action.ACTION_BLOCK: Verdict.VERDICT_BLOCK}
@@ -97,14 +97,22 @@ def _findings(subject: Subject, policy: PolicyInForce) -> tuple[Finding, ...]:
     territory = subject.listing.territory or policy.message.default_territory
     sightings = from_rules(policy.packs, subject.listing, seen, territory)
     sightings += from_scores(seen.scores) if seen else []
-    table = seen.calibration if seen else ()
+    sightings += contradiction.from_claims(subject.listing, seen, policy.words) if seen else []
     judged = [(rule, sighting) for sighting in sightings if (rule := policy.rule(sighting.policy))]
-    found = [made for rule, sighting in judged if (made := finding(sighting, rule, table))]
+    circumstances = _circumstances(subject, policy)
+    found = [made for rule, sighting in judged if (made := finding(sighting, rule, circumstances))]
     if seen is not None:
         known = known_images.findings(policy.lists, seen, subject.listing.seller, subject.at)
         allowed = known_images.allowances(policy.lists, seen, subject.listing.seller, subject.at)
         found = [known_images.lifted(each, policy, allowed) for each in (*found, *known)]
     return tuple(sorted(found, key=_order))
+
+
+def _circumstances(subject: Subject, policy: PolicyInForce) -> Circumstances:
+    seen, categories = subject.observations, policy.words.categories_of(subject.listing)
+    if seen is None:
+        return Circumstances(categories=categories)
+    return Circumstances(seen.calibration, categories, seen.attributes)
 
 
 def _order(found: Finding) -> tuple[int, float, str, str, str, int]:

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 
 from google.protobuf import json_format
 
-from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule
+from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule, Vocabulary
 from ostiary.v1.decision_pb2 import Action
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists
 from ostiary_gateway.json_mapping import parse_message
+from ostiary_gateway.policy.vocabulary import NO_WORDS, Words, compiled
 from ostiary_gateway.rules.pack import RulePack
 
-SOURCES = frozenset({"ocr", "text", "barcode", "vlm"})
-LIFTABLE = frozenset({"ocr", "barcode", "vlm", "pdq", "sha256"})
+SOURCES = frozenset({"ocr", "text", "barcode", "vlm", "nudity"})
+LIFTABLE = frozenset({"ocr", "barcode", "vlm", "nudity", "pdq", "sha256"})
 """Sources of findings that an allow-list can turn into notes: those that tell of an image."""
+ATTRIBUTES = ("category", "colour", "pattern", "style", "material", "audience", "scene", "styling")
+"""The attributes of a product, in the order in which answers give them."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TERRITORY = re.compile(r"([A-Z]{2})?")
 
@@ -33,12 +36,14 @@ class PolicyInForce:
             digest}}`, and `"hash_lists"` like `"rule_packs"` where there are any: field names as in the
             .proto file, keys sorted, no spaces, ASCII.
         lists: the hash lists in force beside it.
+        words: the vocabulary of the policy.
     """
 
     message: ModerationPolicy
     packs: tuple[RulePack, ...]
     sha256: bytes
     lists: HashLists = NO_LISTS
+    words: Words = NO_WORDS
 
     @property
     def label(self) -> str:
@@ -48,6 +53,10 @@ class PolicyInForce:
     def rule(self, policy: str) -> PolicyRule | None:
         """What the policy says about `policy`; None where it does not judge it."""
         return next((rule for rule in self.message.policies if rule.policy == policy), None)
+
+    def with_policy(self, message: ModerationPolicy, packs: Mapping[str, RulePack]) -> "PolicyInForce":
+        """Another policy beside the same lists. Raises ValueError as `put_in_force`."""
+        return put_in_force(message, packs).with_lists(self.lists)
 
     def with_lists(self, lists: HashLists) -> "PolicyInForce":
         """The same policy beside other hash lists."""
@@ -71,7 +80,8 @@ def put_in_force(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> Po
     """
     _validate(message, packs)
     named = tuple(packs[name] for name in message.rule_packs)
-    return PolicyInForce(message, named, _digest(message, named, NO_LISTS))
+    words = compiled(message.vocabulary)
+    return PolicyInForce(message, named, _digest(message, named, NO_LISTS), words=words)
 
 
 def _digest(message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists) -> bytes:
@@ -103,11 +113,11 @@ def _validate(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> None:
         unknown = sorted(set(rule.allow_lifts) - LIFTABLE)
         names = ", ".join(sorted(LIFTABLE))
         _require(not unknown, f"policies[{index}].allowLifts: {unknown} is none of {names}")
-        _validate_labels(f"policies[{index}]", rule.labels)
+        _validate_labels(f"policies[{index}]", rule.labels, message.vocabulary)
 
 
-def _validate_labels(path: str, labels: Iterable[LabelRule]) -> None:
-    labels = list(labels)
+def _validate_labels(path: str, labels: Iterable[LabelRule], vocabulary: Vocabulary) -> None:
+    labels, categories = list(labels), {term.name for term in vocabulary.categories}
     _unique(f"{path}.labels", (rule.label for rule in labels))
     for index, rule in enumerate(labels):
         here = f"{path}.labels[{index}]"
@@ -115,6 +125,7 @@ def _validate_labels(path: str, labels: Iterable[LabelRule]) -> None:
         _require(rule.steps, f"{here}.steps: give at least one, or leave the label out to note it only")
         for number, step in enumerate(rule.steps):
             _validate_step(f"{here}.steps[{number}]", step)
+            _validate_conditions(f"{here}.steps[{number}]", step, categories)
 
 
 def _validate_step(path: str, step: ActionStep) -> None:
@@ -126,6 +137,22 @@ def _validate_step(path: str, step: ActionStep) -> None:
     _require(0 < value <= 1, f"{path}.{when}: a number above 0 and at most 1 is needed, not {value:g}")
     unknown = set(step.sources) - SOURCES
     _require(not unknown, f"{path}.sources: {sorted(unknown)} is none of {', '.join(sorted(SOURCES))}")
+
+
+def _validate_conditions(path: str, step: ActionStep, categories: set[str]) -> None:
+    named = {"categories": step.categories, "exceptCategories": step.except_categories}
+    for field, names in named.items():
+        unknown = sorted(set(names) - categories)
+        known = ", ".join(sorted(categories)) or "none"
+        _require(
+            not unknown, f"{path}.{field}: {unknown} is not in vocabulary.categories; there are: {known}"
+        )
+    for index, seen in enumerate(step.except_seen):
+        here = f"{path}.exceptSeen[{index}]"
+        _require(seen.name in ATTRIBUTES, f"{here}.name: {seen.name!r} is none of {', '.join(ATTRIBUTES)}")
+        _require(seen.value, f"{here}.value: say which value of {seen.name}")
+        least = "a number above 0 and at most 1 is needed"
+        _require(0 < seen.confidence <= 1, f"{here}.confidence: {least}, not {seen.confidence:g}")
 
 
 def _unique(path: str, names: Iterable[str]) -> None:

@@ -12,6 +12,8 @@ from ostiary_gateway.rules.document import of_listing, of_spans
 from ostiary_gateway.rules.matcher import Match, match_barcodes, match_documents
 from ostiary_gateway.rules.pack import RulePack
 
+_MODEL = "vlm"
+
 
 @dataclass(frozen=True)
 class Sighting:
@@ -21,8 +23,9 @@ class Sighting:
         policy: policy it speaks for.
         label: label within the policy.
         score: 0 to 1.
-        source: `ocr`, `text`, `barcode`, `vlm`, or the name of the detector that scored.
-        question: the bundle's question; empty where a rule matched.
+        source: `ocr`, `text`, `barcode`, `vlm`, or the name of the detector that scored, such as `nudity`.
+        question: what was asked: the bundle's question, the part that a detector saw, or the claim that was
+            compared; empty where a rule matched.
         evidence: why.
         regions: where; empty where the whole image or listing is meant.
         internal: what was seen, in words for compliance teams.
@@ -52,7 +55,7 @@ def from_rules(
 
 
 def from_scores(scores: Sequence[PolicyScore]) -> list[Sighting]:
-    """One sighting per answer of the model, however unlikely it calls it."""
+    """One sighting per answer of the model or of a detector, however unlikely it calls it."""
     return [_from_score(score) for score in scores]
 
 
@@ -74,15 +77,16 @@ def _from_match(match: Match) -> Sighting:
 
 
 def _from_score(score: PolicyScore) -> Sighting:
+    source = score.source or _MODEL
+    asked = f"question {score.question}: P(yes)" if source == _MODEL else f"{source} saw {score.question}: P"
     return Sighting(
         policy=score.policy,
         label=score.label,
         score=score.probability,
-        source=score.source or "vlm",
+        source=source,
         question=score.question,
         evidence=Evidence(score=score),
-        regions=(),
-        internal=f"question {score.question}: P(yes) {score.probability:.4f} on image {score.image_index}"
-        f" (margin {score.margin:.2f})",
+        regions=(score.region,) if score.HasField("region") else (),
+        internal=f"{asked} {score.probability:.4f} on image {score.image_index} (margin {score.margin:.2f})",
         seller=seller_reason(score.policy, score.label),
     )

@@ -27,6 +27,14 @@ _REASONS: Mapping[tuple[str, str], str] = MappingProxyType(
             "unauthorised_brand",
         ): "Remove the brand's marks, or ask the brand for permission.",
         ("logo_infringement", "unclear_authorisation"): "Show that you may sell this brand.",
+        (
+            "listing_accuracy",
+            "contradicted_category",
+        ): "List the product in its own category, or use images that show it.",
+        (
+            "listing_accuracy",
+            "contradicted_colour",
+        ): "Name the colour that the images show, or use images of the colour that is for sale.",
     }
 )
 

@@ -98,11 +98,14 @@ def _checkpoint(weights: str) -> Path:
 
 
 def _facts(bundle: Bundle) -> dict[str, Any]:
+    from ostiary_moderation.detector import notices
+
     return {
         "folder": str(bundle.folder),
         "digest": bundle.digest.hex(),
         "weights_digest": bundle.weights_digest.hex(),
         "judged": list(bundle.manifest.judged),
+        "notices": notices(detector.name for detector in bundle.manifest.detectors),
         "manifest": bundle.manifest.model_dump(mode="json"),
     }
 
@@ -111,13 +114,18 @@ def _print(bundle: Bundle) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ostiary_moderation.detector import notices
+
     manifest = bundle.manifest
+    names = [detector.name for detector in manifest.detectors]
     typer.echo(f"{manifest.name} {manifest.version}  engine {manifest.engine}  dtype {manifest.dtype}")
     typer.echo(f"folder          {bundle.folder}")
     typer.echo(f"digest          {bundle.digest.hex()}")
     typer.echo(f"weights digest  {bundle.weights_digest.hex()}")
     typer.echo(f"judges          {', '.join(manifest.judged) or 'nothing yet: no question is calibrated'}")
-    typer.echo(f"detectors       {', '.join(detector.name for detector in manifest.detectors) or 'none'}")
+    typer.echo(f"detectors       {', '.join(names) or 'none'}")
+    for name, notice in notices(names).items():
+        typer.echo(f"notice          {name}: {notice}")
     seen = [name for name, values in manifest.attributes.items() if len(values) > 1]
     typer.echo(f"attributes      {', '.join(seen)}")
     typer.echo(f"prompts for     {', '.join(manifest.prompts.describe)}")

@@ -81,6 +81,8 @@ def where(finding: Finding) -> str:
     """The places of a finding as `x,y width×height` in canonical pixels, or the field of the text."""
     if finding.regions:
         return "at " + "; ".join(f"{r.x},{r.y} {r.width}×{r.height}" for r in finding.regions)
+    if claim := finding.contradiction:
+        return f"against the {plain(claim.field)}"
     return f"in the {plain(finding.rule.field)}" if finding.rule else "in the whole image"
 
 
@@ -95,9 +97,12 @@ def evidence(finding: Finding) -> str:
     if brand := finding.brand:
         words.append(f"{brand.brand}, like {brand.reference_id} ({brand.kind}, {brand.score:.2f})")
     if score := finding.model_score:
-        words.append(f"model: {score.question}, P = {score.probability:.3f}")
+        looked = "model" if finding.source == "vlm" else finding.source
+        words.append(f"{looked}: {score.question}, P = {score.probability:.3f}")
     if known := finding.known_image:
         words.append(f"known to {_entry(known)}")
+    if against := finding.contradiction:
+        words.append(f"“{against.claimed}” claimed, {against.seen} seen ({against.confidence:.2f})")
     if allowed := finding.allowed_by:
         words.append(f"allowed by {_entry(allowed)}")
     return plain("; ".join(words) or finding.internal_reason)

@@ -2,7 +2,17 @@
 
 from ostiary.client.aio import AsyncClient
 from ostiary.client.blocking import Client
-from ostiary.client.evidence import Action, Barcode, Brand, Finding, KnownImage, ModelScore, Region, Rule
+from ostiary.client.evidence import (
+    Action,
+    Barcode,
+    Brand,
+    Contradiction,
+    Finding,
+    KnownImage,
+    ModelScore,
+    Region,
+    Rule,
+)
 from ostiary.client.profile import Profile
 from ostiary.client.result import (
     Attribute,
@@ -28,6 +38,7 @@ __all__ = [
     "CanonicalImage",
     "CheckResult",
     "Client",
+    "Contradiction",
     "Description",
     "Finding",
     "HoldReason",

@@ -87,11 +87,27 @@ class KnownImage:
 
 
 @dataclass(frozen=True)
+class Contradiction:
+    """A claim of the listing that what was seen speaks against.
+
+    `about` is `category`, `colour` or `brand`; `field` is where `claimed` stands in the listing; `seen` is
+    what was seen instead, with a `confidence` from 0 to 1.
+    """
+
+    about: str
+    field: str
+    claimed: str
+    seen: str
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing found. `score` and `threshold` go from 0 to 1; evidence that is exact scores 1.
 
-    What it rests on stands in those of `rule`, `barcode`, `brand`, `model_score` and `known_image` that are
-    not None. `allowed_by` is the entry of an allow-list that made a note of it, if one did.
+    What it rests on stands in those of `rule`, `barcode`, `brand`, `model_score`, `known_image` and
+    `contradiction` that are not None. `allowed_by` is the entry of an allow-list that made a note of it, if
+    one did.
     `internal_reason` is for compliance teams and never for sellers; `seller_reason` is.
     """
 
@@ -110,6 +126,7 @@ class Finding:
     seller_reason: str
     known_image: KnownImage | None = None
     allowed_by: KnownImage | None = None
+    contradiction: Contradiction | None = None
 
 
 def finding(message: decision_pb2.Finding) -> Finding:
@@ -131,6 +148,7 @@ def finding(message: decision_pb2.Finding) -> Finding:
         seller_reason=message.seller_reason,
         known_image=_known_image(evidence.known_image) if evidence.HasField("known_image") else None,
         allowed_by=_known_image(evidence.allowed_by) if evidence.HasField("allowed_by") else None,
+        contradiction=_contradiction(evidence),
     )
 
 
@@ -163,6 +181,13 @@ def _model_score(evidence: decision_pb2.Evidence) -> ModelScore | None:
     if not evidence.HasField("score"):
         return None
     return ModelScore(score.question, score.image_index, score.probability)
+
+
+def _contradiction(evidence: decision_pb2.Evidence) -> Contradiction | None:
+    found = evidence.contradiction
+    if not evidence.HasField("contradiction"):
+        return None
+    return Contradiction(found.about, found.field, found.claimed, found.seen, found.confidence)
 
 
 def _known_image(match: decision_pb2.HashMatch) -> KnownImage:

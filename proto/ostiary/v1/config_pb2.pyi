@@ -193,6 +193,7 @@ class ModerationPolicy(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     RULE_PACKS_FIELD_NUMBER: _builtins.int
     DEFAULT_TERRITORY_FIELD_NUMBER: _builtins.int
+    VOCABULARY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Policy name, a DNS label."""
     version: _builtins.str
@@ -207,6 +208,10 @@ class ModerationPolicy(_message.Message):
     def rule_packs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Rule packs to apply, by name: `diversion`."""
 
+    @_builtins.property
+    def vocabulary(self) -> Global___Vocabulary:
+        """Words by which listings name what they offer. Steps name its categories; `listing_accuracy` compares claims by it."""
+
     def __init__(
         self,
         *,
@@ -215,10 +220,11 @@ class ModerationPolicy(_message.Message):
         policies: _abc.Iterable[Global___PolicyRule] | None = ...,
         rule_packs: _abc.Iterable[_builtins.str] | None = ...,
         default_territory: _builtins.str = ...,
+        vocabulary: Global___Vocabulary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["vocabulary", b"vocabulary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_territory", b"default_territory", "name", b"name", "policies", b"policies", "rule_packs", b"rule_packs", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_territory", b"default_territory", "name", b"name", "policies", b"policies", "rule_packs", b"rule_packs", "version", b"version", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,7 +250,7 @@ class PolicyRule(_message.Message):
 
     @_builtins.property
     def allow_lifts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which findings an entry of an allow-list turns into notes, as Finding.source names them: `vlm`, `ocr`, `barcode`, `pdq`, `sha256`. Empty: `vlm` alone."""
+        """Which findings an entry of an allow-list turns into notes, as Finding.source names them: `vlm`, `nudity`, `ocr`, `barcode`, `pdq`, `sha256`. Empty: `vlm` alone."""
 
     def __init__(
         self,
@@ -300,6 +306,9 @@ class ActionStep(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     TARGET_PRECISION_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    EXCEPT_CATEGORIES_FIELD_NUMBER: _builtins.int
+    EXCEPT_SEEN_FIELD_NUMBER: _builtins.int
     action: _decision_pb2.Action.ValueType
     """What to ask for."""
     threshold: _builtins.float
@@ -308,7 +317,19 @@ class ActionStep(_message.Message):
     """From the score on that reaches this precision in the bundle's calibration table, 0 to 1."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What must have looked, as Finding.source names it: `ocr`, `text`, `barcode`, `vlm`. Empty: any."""
+        """What must have looked, as Finding.source names it: `ocr`, `text`, `barcode`, `vlm`, `nudity`. Empty: any."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories of the vocabulary that the listing must claim one of. Empty: whatever it claims."""
+
+    @_builtins.property
+    def except_categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories of the vocabulary for which the step is not taken."""
+
+    @_builtins.property
+    def except_seen(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeenAttribute]:
+        """Attributes for which the step is not taken."""
 
     def __init__(
         self,
@@ -317,16 +338,113 @@ class ActionStep(_message.Message):
         threshold: _builtins.float = ...,
         target_precision: _builtins.float = ...,
         sources: _abc.Iterable[_builtins.str] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        except_categories: _abc.Iterable[_builtins.str] | None = ...,
+        except_seen: _abc.Iterable[Global___SeenAttribute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target_precision", b"target_precision", "threshold", b"threshold", "when", b"when"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "sources", b"sources", "target_precision", b"target_precision", "threshold", b"threshold", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "categories", b"categories", "except_categories", b"except_categories", "except_seen", b"except_seen", "sources", b"sources", "target_precision", b"target_precision", "threshold", b"threshold", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_when: _TypeAlias = _typing.Literal["threshold", "target_precision"]  # noqa: Y015
     _WhichOneofArgType_when: _TypeAlias = _typing.Literal["when", b"when"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_when) -> _WhichOneofReturnType_when | None: ...
 
 Global___ActionStep: _TypeAlias = ActionStep  # noqa: Y015
+
+@_typing.final
+class SeenAttribute(_message.Message):
+    """An attribute with a value, seen with a certain confidence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the attribute: `styling`."""
+    value: _builtins.str
+    """The value: `on a mannequin`."""
+    confidence: _builtins.float
+    """Least confidence, above 0 and at most 1."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeenAttribute: _TypeAlias = SeenAttribute  # noqa: Y015
+
+@_typing.final
+class Vocabulary(_message.Message):
+    """Words by which listings name what they offer, and what that may look like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    COLOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Term]:
+        """Categories, claimed by Listing.category and seen as the attribute `category`."""
+
+    @_builtins.property
+    def colours(self) -> _containers.RepeatedCompositeFieldContainer[Global___Term]:
+        """Colours, claimed by titles and by `colour: …` in descriptions, and seen as the attribute `colour`."""
+
+    def __init__(
+        self,
+        *,
+        categories: _abc.Iterable[Global___Term] | None = ...,
+        colours: _abc.Iterable[Global___Term] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "colours", b"colours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Vocabulary: _TypeAlias = Vocabulary  # noqa: Y015
+
+@_typing.final
+class Term(_message.Message):
+    """One thing, the words for it, and what it may look like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique among its kind: `swimwear`."""
+    @_builtins.property
+    def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words for it in any language, Latin ones in the singular. The longest that stands at a place counts there."""
+
+    @_builtins.property
+    def seen(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of the attribute that agree with it. Empty: whatever is seen agrees."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        words: _abc.Iterable[_builtins.str] | None = ...,
+        seen: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "seen", b"seen", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Term: _TypeAlias = Term  # noqa: Y015
 
 @_typing.final
 class BrandRegistry(_message.Message):

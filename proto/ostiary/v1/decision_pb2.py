@@ -27,29 +27,31 @@ from ostiary.v1 import image_pb2 as ostiary_dot_v1_dot_image__pb2
 from ostiary.v1 import observation_pb2 as ostiary_dot_v1_dot_observation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ostiary/v1/decision.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ostiary/v1/image.proto\x1a\x1costiary/v1/observation.proto\"v\n\x0cRuleEvidence\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04pack\x18\x02 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x03 \x01(\t\x12\x0f\n\x07\x61rticle\x18\x04 \x01(\t\x12\x14\n\x0cmatched_text\x18\x05 \x01(\t\x12\r\n\x05\x66ield\x18\x06 \x01(\t\"\xbb\x01\n\tHashMatch\x12\x0c\n\x04list\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x10\n\x08\x64istance\x18\x03 \x01(\x05\x12\x13\n\x0bimage_index\x18\x04 \x01(\x05\x12\r\n\x05\x66rame\x18\x05 \x01(\x05\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x0e\n\x06seller\x18\x08 \x01(\t\x12.\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x82\x02\n\x08\x45vidence\x12&\n\x04rule\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.RuleEvidence\x12$\n\x07\x62\x61rcode\x18\x02 \x01(\x0b\x32\x13.ostiary.v1.Barcode\x12)\n\x05\x62rand\x18\x03 \x01(\x0b\x32\x1a.ostiary.v1.BrandCandidate\x12&\n\x05score\x18\x04 \x01(\x0b\x32\x17.ostiary.v1.PolicyScore\x12*\n\x0bknown_image\x18\x05 \x01(\x0b\x32\x15.ostiary.v1.HashMatch\x12)\n\nallowed_by\x18\x06 \x01(\x0b\x32\x15.ostiary.v1.HashMatch\"\xfb\x01\n\x07\x46inding\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\"\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x12.ostiary.v1.Action\x12#\n\x07regions\x18\x06 \x03(\x0b\x32\x12.ostiary.v1.Region\x12\x0e\n\x06source\x18\x07 \x01(\t\x12&\n\x08\x65vidence\x18\x08 \x01(\x0b\x32\x14.ostiary.v1.Evidence\x12\x17\n\x0finternal_reason\x18\t \x01(\t\x12\x15\n\rseller_reason\x18\n \x01(\t\"?\n\nHoldReason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x13\n\x0bimage_index\x18\x02 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"X\n\x0cPolicyResult\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.ostiary.v1.PolicyState\x12\x10\n\x08optional\x18\x03 \x01(\x08\"\xed\x01\n\x07Receipt\x12&\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x16.ostiary.v1.BundleInfo\x12\x15\n\rroute_version\x18\x02 \x01(\t\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\x15\n\rpolicy_sha256\x18\x04 \x01(\x0c\x12\x12\n\nlog_origin\x18\x05 \x01(\t\x12\x11\n\tlog_index\x18\x06 \x01(\x03\x12\x11\n\tleaf_hash\x18\x07 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x08 \x01(\t\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x12\n\x0eVERDICT_REVIEW\x10\x02\x12\x11\n\rVERDICT_BLOCK\x10\x03\x12\x10\n\x0cVERDICT_HOLD\x10\x04*V\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x41\x43TION_NOTE\x10\x01\x12\x11\n\rACTION_REVIEW\x10\x02\x12\x10\n\x0c\x41\x43TION_BLOCK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ostiary/v1/decision.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ostiary/v1/image.proto\x1a\x1costiary/v1/observation.proto\"v\n\x0cRuleEvidence\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04pack\x18\x02 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x03 \x01(\t\x12\x0f\n\x07\x61rticle\x18\x04 \x01(\t\x12\x14\n\x0cmatched_text\x18\x05 \x01(\t\x12\r\n\x05\x66ield\x18\x06 \x01(\t\"\xbb\x01\n\tHashMatch\x12\x0c\n\x04list\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x10\n\x08\x64istance\x18\x03 \x01(\x05\x12\x13\n\x0bimage_index\x18\x04 \x01(\x05\x12\r\n\x05\x66rame\x18\x05 \x01(\x05\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x0e\n\x06seller\x18\x08 \x01(\t\x12.\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\rContradiction\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07\x63laimed\x18\x03 \x01(\t\x12\x0c\n\x04seen\x18\x04 \x01(\t\x12\x12\n\nconfidence\x18\x05 \x01(\x01\"\xb4\x02\n\x08\x45vidence\x12&\n\x04rule\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.RuleEvidence\x12$\n\x07\x62\x61rcode\x18\x02 \x01(\x0b\x32\x13.ostiary.v1.Barcode\x12)\n\x05\x62rand\x18\x03 \x01(\x0b\x32\x1a.ostiary.v1.BrandCandidate\x12&\n\x05score\x18\x04 \x01(\x0b\x32\x17.ostiary.v1.PolicyScore\x12*\n\x0bknown_image\x18\x05 \x01(\x0b\x32\x15.ostiary.v1.HashMatch\x12)\n\nallowed_by\x18\x06 \x01(\x0b\x32\x15.ostiary.v1.HashMatch\x12\x30\n\rcontradiction\x18\x07 \x01(\x0b\x32\x19.ostiary.v1.Contradiction\"\xfb\x01\n\x07\x46inding\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\"\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x12.ostiary.v1.Action\x12#\n\x07regions\x18\x06 \x03(\x0b\x32\x12.ostiary.v1.Region\x12\x0e\n\x06source\x18\x07 \x01(\t\x12&\n\x08\x65vidence\x18\x08 \x01(\x0b\x32\x14.ostiary.v1.Evidence\x12\x17\n\x0finternal_reason\x18\t \x01(\t\x12\x15\n\rseller_reason\x18\n \x01(\t\"?\n\nHoldReason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x13\n\x0bimage_index\x18\x02 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"X\n\x0cPolicyResult\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.ostiary.v1.PolicyState\x12\x10\n\x08optional\x18\x03 \x01(\x08\"\xed\x01\n\x07Receipt\x12&\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x16.ostiary.v1.BundleInfo\x12\x15\n\rroute_version\x18\x02 \x01(\t\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\x15\n\rpolicy_sha256\x18\x04 \x01(\x0c\x12\x12\n\nlog_origin\x18\x05 \x01(\t\x12\x11\n\tlog_index\x18\x06 \x01(\x03\x12\x11\n\tleaf_hash\x18\x07 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x08 \x01(\t\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x12\n\x0eVERDICT_REVIEW\x10\x02\x12\x11\n\rVERDICT_BLOCK\x10\x03\x12\x10\n\x0cVERDICT_HOLD\x10\x04*V\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x41\x43TION_NOTE\x10\x01\x12\x11\n\rACTION_REVIEW\x10\x02\x12\x10\n\x0c\x41\x43TION_BLOCK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ostiary.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=1348
-  _globals['_VERDICT']._serialized_end=1458
-  _globals['_ACTION']._serialized_start=1460
-  _globals['_ACTION']._serialized_end=1546
+  _globals['_VERDICT']._serialized_start=1496
+  _globals['_VERDICT']._serialized_end=1606
+  _globals['_ACTION']._serialized_start=1608
+  _globals['_ACTION']._serialized_end=1694
   _globals['_RULEEVIDENCE']._serialized_start=128
   _globals['_RULEEVIDENCE']._serialized_end=246
   _globals['_HASHMATCH']._serialized_start=249
   _globals['_HASHMATCH']._serialized_end=436
-  _globals['_EVIDENCE']._serialized_start=439
-  _globals['_EVIDENCE']._serialized_end=697
-  _globals['_FINDING']._serialized_start=700
-  _globals['_FINDING']._serialized_end=951
-  _globals['_HOLDREASON']._serialized_start=953
-  _globals['_HOLDREASON']._serialized_end=1016
-  _globals['_POLICYRESULT']._serialized_start=1018
-  _globals['_POLICYRESULT']._serialized_end=1106
-  _globals['_RECEIPT']._serialized_start=1109
-  _globals['_RECEIPT']._serialized_end=1346
+  _globals['_CONTRADICTION']._serialized_start=438
+  _globals['_CONTRADICTION']._serialized_end=534
+  _globals['_EVIDENCE']._serialized_start=537
+  _globals['_EVIDENCE']._serialized_end=845
+  _globals['_FINDING']._serialized_start=848
+  _globals['_FINDING']._serialized_end=1099
+  _globals['_HOLDREASON']._serialized_start=1101
+  _globals['_HOLDREASON']._serialized_end=1164
+  _globals['_POLICYRESULT']._serialized_start=1166
+  _globals['_POLICYRESULT']._serialized_end=1254
+  _globals['_RECEIPT']._serialized_start=1257
+  _globals['_RECEIPT']._serialized_end=1494
 # @@protoc_insertion_point(module_scope)

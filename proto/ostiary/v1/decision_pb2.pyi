@@ -181,6 +181,44 @@ class HashMatch(_message.Message):
 Global___HashMatch: _TypeAlias = HashMatch  # noqa: Y015
 
 @_typing.final
+class Contradiction(_message.Message):
+    """A claim of the listing that what was seen speaks against."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABOUT_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    CLAIMED_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    about: _builtins.str
+    """What the claim is about: `category`, `colour` or `brand`."""
+    field: _builtins.str
+    """Where it stands: `category`, `title`, `description` or `claimed_brand`."""
+    claimed: _builtins.str
+    """The words that claim it, as they stand there."""
+    seen: _builtins.str
+    """What was seen instead: the attribute's value, or the brand's id."""
+    confidence: _builtins.float
+    """How certain that is, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        about: _builtins.str = ...,
+        field: _builtins.str = ...,
+        claimed: _builtins.str = ...,
+        seen: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "claimed", b"claimed", "confidence", b"confidence", "field", b"field", "seen", b"seen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contradiction: _TypeAlias = Contradiction  # noqa: Y015
+
+@_typing.final
 class Evidence(_message.Message):
     """Why a finding was made."""
 
@@ -192,6 +230,7 @@ class Evidence(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     KNOWN_IMAGE_FIELD_NUMBER: _builtins.int
     ALLOWED_BY_FIELD_NUMBER: _builtins.int
+    CONTRADICTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rule(self) -> Global___RuleEvidence:
         """The rule that matched, if any."""
@@ -216,6 +255,10 @@ class Evidence(_message.Message):
     def allowed_by(self) -> Global___HashMatch:
         """The entry of an allow-list that made a note of this finding, if any."""
 
+    @_builtins.property
+    def contradiction(self) -> Global___Contradiction:
+        """The claim that was contradicted, if any."""
+
     def __init__(
         self,
         *,
@@ -225,10 +268,11 @@ class Evidence(_message.Message):
         score: _observation_pb2.PolicyScore | None = ...,
         known_image: Global___HashMatch | None = ...,
         allowed_by: Global___HashMatch | None = ...,
+        contradiction: Global___Contradiction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_by", b"allowed_by", "barcode", b"barcode", "brand", b"brand", "known_image", b"known_image", "rule", b"rule", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_by", b"allowed_by", "barcode", b"barcode", "brand", b"brand", "contradiction", b"contradiction", "known_image", b"known_image", "rule", b"rule", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_by", b"allowed_by", "barcode", b"barcode", "brand", b"brand", "known_image", b"known_image", "rule", b"rule", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_by", b"allowed_by", "barcode", b"barcode", "brand", b"brand", "contradiction", b"contradiction", "known_image", b"known_image", "rule", b"rule", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

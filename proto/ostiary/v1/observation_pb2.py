@@ -26,15 +26,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from ostiary.v1 import image_pb2 as ostiary_dot_v1_dot_image__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1costiary/v1/observation.proto\x12\nostiary.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16ostiary/v1/image.proto\"O\n\x07OcrSpan\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\"\n\x06region\x18\x03 \x01(\x0b\x32\x12.ostiary.v1.Region\"\\\n\x07\x42\x61rcode\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\"\n\x06region\x18\x04 \x01(\x0b\x32\x12.ostiary.v1.Region\"v\n\x0e\x42randCandidate\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\x14\n\x0creference_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\"\n\x06region\x18\x04 \x01(\x0b\x32\x12.ostiary.v1.Region\x12\x0c\n\x04kind\x18\x05 \x01(\t\"\x88\x01\n\x0bPolicyScore\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x13\n\x0bimage_index\x18\x04 \x01(\x05\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12\x0e\n\x06margin\x18\x06 \x01(\x01\x12\x0e\n\x06source\x18\x07 \x01(\t\"<\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\"-\n\x0b\x44\x65scription\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\"r\n\nBundleInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x16\n\x0eweights_digest\x18\x04 \x01(\x0c\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\r\n\x05\x64type\x18\x06 \x01(\t\"a\n\x0c\x44\x65tectorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tcompleted\x18\x03 \x01(\x08\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x10\n\x08policies\x18\x05 \x03(\t\"I\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"i\n\x10\x43\x61librationPoint\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x11\n\tprecision\x18\x04 \x01(\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\"\x99\x04\n\x0cObservations\x12*\n\x06images\x18\x01 \x03(\x0b\x32\x1a.ostiary.v1.CanonicalImage\x12&\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x16.ostiary.v1.ImageFault\x12 \n\x03ocr\x18\x03 \x03(\x0b\x32\x13.ostiary.v1.OcrSpan\x12%\n\x08\x62\x61rcodes\x18\x04 \x03(\x0b\x32\x13.ostiary.v1.Barcode\x12*\n\x06\x62rands\x18\x05 \x03(\x0b\x32\x1a.ostiary.v1.BrandCandidate\x12\'\n\x06scores\x18\x06 \x03(\x0b\x32\x17.ostiary.v1.PolicyScore\x12)\n\nattributes\x18\x07 \x03(\x0b\x32\x15.ostiary.v1.Attribute\x12,\n\x0b\x64\x65scription\x18\x08 \x01(\x0b\x32\x17.ostiary.v1.Description\x12&\n\x06\x62undle\x18\t \x01(\x0b\x32\x16.ostiary.v1.BundleInfo\x12+\n\tdetectors\x18\n \x03(\x0b\x32\x18.ostiary.v1.DetectorInfo\x12\x14\n\x0c\x63\x61pabilities\x18\x0b \x03(\t\x12 \n\x03pdq\x18\x0c \x03(\x0b\x32\x13.ostiary.v1.PdqHash\x12\x31\n\x0b\x63\x61libration\x18\r \x03(\x0b\x32\x1c.ostiary.v1.CalibrationPoint\"L\n\x07PdqHash\x12\x13\n\x0bimage_index\x18\x01 \x01(\x05\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x0f\n\x07quality\x18\x03 \x01(\x05\x12\r\n\x05\x66rame\x18\x04 \x01(\x05*\x9d\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13POLICY_STATE_JUDGED\x10\x01\x12\x1c\n\x18POLICY_STATE_UNSUPPORTED\x10\x02\x12\x1b\n\x17POLICY_STATE_UNREADABLE\x10\x03\x12\x1c\n\x18POLICY_STATE_UNAVAILABLE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1costiary/v1/observation.proto\x12\nostiary.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16ostiary/v1/image.proto\"O\n\x07OcrSpan\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\"\n\x06region\x18\x03 \x01(\x0b\x32\x12.ostiary.v1.Region\"\\\n\x07\x42\x61rcode\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\"\n\x06region\x18\x04 \x01(\x0b\x32\x12.ostiary.v1.Region\"v\n\x0e\x42randCandidate\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\x14\n\x0creference_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\"\n\x06region\x18\x04 \x01(\x0b\x32\x12.ostiary.v1.Region\x12\x0c\n\x04kind\x18\x05 \x01(\t\"\xac\x01\n\x0bPolicyScore\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x13\n\x0bimage_index\x18\x04 \x01(\x05\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12\x0e\n\x06margin\x18\x06 \x01(\x01\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\"\n\x06region\x18\x08 \x01(\x0b\x32\x12.ostiary.v1.Region\"<\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\"0\n\x10\x41ttributeChoices\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"-\n\x0b\x44\x65scription\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\"r\n\nBundleInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x16\n\x0eweights_digest\x18\x04 \x01(\x0c\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\r\n\x05\x64type\x18\x06 \x01(\t\"a\n\x0c\x44\x65tectorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tcompleted\x18\x03 \x01(\x08\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x10\n\x08policies\x18\x05 \x03(\t\"I\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"i\n\x10\x43\x61librationPoint\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x11\n\tprecision\x18\x04 \x01(\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\"\xc8\x04\n\x0cObservations\x12*\n\x06images\x18\x01 \x03(\x0b\x32\x1a.ostiary.v1.CanonicalImage\x12&\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x16.ostiary.v1.ImageFault\x12 \n\x03ocr\x18\x03 \x03(\x0b\x32\x13.ostiary.v1.OcrSpan\x12%\n\x08\x62\x61rcodes\x18\x04 \x03(\x0b\x32\x13.ostiary.v1.Barcode\x12*\n\x06\x62rands\x18\x05 \x03(\x0b\x32\x1a.ostiary.v1.BrandCandidate\x12\'\n\x06scores\x18\x06 \x03(\x0b\x32\x17.ostiary.v1.PolicyScore\x12)\n\nattributes\x18\x07 \x03(\x0b\x32\x15.ostiary.v1.Attribute\x12,\n\x0b\x64\x65scription\x18\x08 \x01(\x0b\x32\x17.ostiary.v1.Description\x12&\n\x06\x62undle\x18\t \x01(\x0b\x32\x16.ostiary.v1.BundleInfo\x12+\n\tdetectors\x18\n \x03(\x0b\x32\x18.ostiary.v1.DetectorInfo\x12\x14\n\x0c\x63\x61pabilities\x18\x0b \x03(\t\x12 \n\x03pdq\x18\x0c \x03(\x0b\x32\x13.ostiary.v1.PdqHash\x12\x31\n\x0b\x63\x61libration\x18\r \x03(\x0b\x32\x1c.ostiary.v1.CalibrationPoint\x12-\n\x07\x63hoices\x18\x0f \x03(\x0b\x32\x1c.ostiary.v1.AttributeChoices\"L\n\x07PdqHash\x12\x13\n\x0bimage_index\x18\x01 \x01(\x05\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x0f\n\x07quality\x18\x03 \x01(\x05\x12\r\n\x05\x66rame\x18\x04 \x01(\x05*\x9d\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13POLICY_STATE_JUDGED\x10\x01\x12\x1c\n\x18POLICY_STATE_UNSUPPORTED\x10\x02\x12\x1b\n\x17POLICY_STATE_UNREADABLE\x10\x03\x12\x1c\n\x18POLICY_STATE_UNAVAILABLE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ostiary.v1.observation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICYSTATE']._serialized_start=1659
-  _globals['_POLICYSTATE']._serialized_end=1816
+  _globals['_POLICYSTATE']._serialized_start=1792
+  _globals['_POLICYSTATE']._serialized_end=1949
   _globals['_OCRSPAN']._serialized_start=100
   _globals['_OCRSPAN']._serialized_end=179
   _globals['_BARCODE']._serialized_start=181
@@ -42,21 +42,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BRANDCANDIDATE']._serialized_start=275
   _globals['_BRANDCANDIDATE']._serialized_end=393
   _globals['_POLICYSCORE']._serialized_start=396
-  _globals['_POLICYSCORE']._serialized_end=532
-  _globals['_ATTRIBUTE']._serialized_start=534
-  _globals['_ATTRIBUTE']._serialized_end=594
-  _globals['_DESCRIPTION']._serialized_start=596
-  _globals['_DESCRIPTION']._serialized_end=641
-  _globals['_BUNDLEINFO']._serialized_start=643
-  _globals['_BUNDLEINFO']._serialized_end=757
-  _globals['_DETECTORINFO']._serialized_start=759
-  _globals['_DETECTORINFO']._serialized_end=856
-  _globals['_STAGETIMING']._serialized_start=858
-  _globals['_STAGETIMING']._serialized_end=931
-  _globals['_CALIBRATIONPOINT']._serialized_start=933
-  _globals['_CALIBRATIONPOINT']._serialized_end=1038
-  _globals['_OBSERVATIONS']._serialized_start=1041
-  _globals['_OBSERVATIONS']._serialized_end=1578
-  _globals['_PDQHASH']._serialized_start=1580
-  _globals['_PDQHASH']._serialized_end=1656
+  _globals['_POLICYSCORE']._serialized_end=568
+  _globals['_ATTRIBUTE']._serialized_start=570
+  _globals['_ATTRIBUTE']._serialized_end=630
+  _globals['_ATTRIBUTECHOICES']._serialized_start=632
+  _globals['_ATTRIBUTECHOICES']._serialized_end=680
+  _globals['_DESCRIPTION']._serialized_start=682
+  _globals['_DESCRIPTION']._serialized_end=727
+  _globals['_BUNDLEINFO']._serialized_start=729
+  _globals['_BUNDLEINFO']._serialized_end=843
+  _globals['_DETECTORINFO']._serialized_start=845
+  _globals['_DETECTORINFO']._serialized_end=942
+  _globals['_STAGETIMING']._serialized_start=944
+  _globals['_STAGETIMING']._serialized_end=1017
+  _globals['_CALIBRATIONPOINT']._serialized_start=1019
+  _globals['_CALIBRATIONPOINT']._serialized_end=1124
+  _globals['_OBSERVATIONS']._serialized_start=1127
+  _globals['_OBSERVATIONS']._serialized_end=1711
+  _globals['_PDQHASH']._serialized_start=1713
+  _globals['_PDQHASH']._serialized_end=1789
 # @@protoc_insertion_point(module_scope)

@@ -174,6 +174,7 @@ class PolicyScore(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     MARGIN_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """Policy the question belongs to: `nudity`, `prohibited_ads`, …"""
     label: _builtins.str
@@ -188,6 +189,10 @@ class PolicyScore(_message.Message):
     """Raw logit(yes) − logit(no), before calibration."""
     source: _builtins.str
     """What looked: `vlm`, or a detector's name."""
+    @_builtins.property
+    def region(self) -> _image_pb2.Region:
+        """Where, if what looked can tell. Unset: the whole image is meant."""
+
     def __init__(
         self,
         *,
@@ -198,10 +203,11 @@ class PolicyScore(_message.Message):
         probability: _builtins.float = ...,
         margin: _builtins.float = ...,
         source: _builtins.str = ...,
+        region: _image_pb2.Region | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "label", b"label", "margin", b"margin", "policy", b"policy", "probability", b"probability", "question", b"question", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "label", b"label", "margin", b"margin", "policy", b"policy", "probability", b"probability", "question", b"question", "region", b"region", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -236,6 +242,34 @@ class Attribute(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Attribute: _TypeAlias = Attribute  # noqa: Y015
+
+@_typing.final
+class AttributeChoices(_message.Message):
+    """The values that a bundle chooses one attribute from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the attribute: `colour`."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values, `unknown` among them."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeChoices: _TypeAlias = AttributeChoices  # noqa: Y015
 
 @_typing.final
 class Description(_message.Message):
@@ -430,6 +464,7 @@ class Observations(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     PDQ_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_image_pb2.CanonicalImage]:
         """One per readable image."""
@@ -482,6 +517,10 @@ class Observations(_message.Message):
     def calibration(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationPoint]:
         """The bundle's precision-to-threshold table, for the questions that were asked."""
 
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeChoices]:
+        """What the bundle chose the attributes from, where they were wanted; those that it cannot see are left out."""
+
     def __init__(
         self,
         *,
@@ -498,10 +537,11 @@ class Observations(_message.Message):
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         pdq: _abc.Iterable[Global___PdqHash] | None = ...,
         calibration: _abc.Iterable[Global___CalibrationPoint] | None = ...,
+        choices: _abc.Iterable[Global___AttributeChoices] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "description", b"description", "detectors", b"detectors", "faults", b"faults", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "choices", b"choices", "description", b"description", "detectors", b"detectors", "faults", b"faults", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,4 +85,5 @@ def test_the_shipped_policy(packs: dict[str, RulePack]) -> None:
         "prohibited_ads": False,
         "nudity": True,
         "logo_infringement": True,
+        "listing_accuracy": True,
     }

@@ -1,0 +1,110 @@
+"""Reads recorded decisions of a period, without ever writing, also while a gateway records more."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import ColumnElement, Engine, Select, and_, create_engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.store.database import StoreError
+from ostiary_gateway.store.schema import decisions
+
+_BATCH = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_D = decisions.c
+
+
+@dataclass(frozen=True)
+class Period:
+    """Which decisions are meant.
+
+    Attributes:
+        since: aware time from which on; None: from the first.
+        until: aware time before which; None: to the last that is there when reading begins.
+        tenant: whose; empty: everybody's.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    tenant: str = ""
+
+
+class History:
+    """The decisions of a period, in the order of the log. Each method raises StoreError."""
+
+    def __init__(self, store: Path, period: Period) -> None:
+        """Look at what is there now; what is recorded later is not part of it."""
+        if not store.is_file():
+            raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
+        self._store = store
+        self._engine = _engine(store)
+        self._where = _condition(period)
+        query = select(func.count(), func.max(_D.log_index)).where(self._where)
+        ((self._count, self._last),) = self._ask(query)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return int(self._count)
+
+    def records(self) -> Iterator[DecisionRecord]:
+        """Each of them. Nothing is held open between batches, so that the write-ahead log is kept short."""
+        if not self._count:
+            return
+        after = -1
+        while after < self._last:
+            query = (
+                select(_D.log_index, _D.record)
+                .where(self._where, _D.log_index > after, _D.log_index <= self._last)
+                .order_by(_D.log_index)
+                .limit(_BATCH)
+            )
+            for row in (rows := self._ask(query)):
+                yield self._decoded(row.log_index, row.record)
+            after = rows[-1].log_index if rows else self._last
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def _ask(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
+        try:
+            with self._engine.connect() as connection:
+                return list(connection.execute(query))
+        except SQLAlchemyError as error:
+            why = getattr(error, "orig", None) or error
+            raise StoreError(f"{self._store} cannot be read as a record: {why}") from error
+
+    def _decoded(self, log_index: int, data: bytes) -> DecisionRecord:
+        try:
+            return DecisionRecord.FromString(data)
+        except DecodeError as error:
+            raise StoreError(
+                f"{self._store}: the record of entry {log_index} is damaged; see `ostiary audit verify`"
+            ) from error
+
+
+def _engine(store: Path) -> Engine:
+    # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
+    mode = "mode=ro" if store.with_name(store.name + "-wal").exists() else "mode=ro&immutable=1"
+    return create_engine(f"sqlite:///file:{store.absolute()}?{mode}&uri=true", poolclass=NullPool)
+
+
+def _condition(period: Period) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [_D.log_index >= 0]
+    if period.since is not None:
+        conditions.append(_D.created_us >= _microseconds(period.since))
+    if period.until is not None:
+        conditions.append(_D.created_us < _microseconds(period.until))
+    if period.tenant:
+        conditions.append(_D.tenant == period.tenant)
+    return and_(*conditions)
+
+
+def _microseconds(time: datetime) -> int:
+    return round((time - _EPOCH).total_seconds() * 1_000_000)
