@@ -31,6 +31,7 @@ PEOPLE = {
     "pipeline": "/tenant/demo/role/pipeline",
     "stranger": "/tenant/other/role/pipeline",
     "auditor": "/tenant/demo/role/auditor",
+    "admin": "/tenant/demo/role/compliance-admin",
     "nobody": "/tenant/demo/role/nobody",
 }
 

@@ -1,4 +1,4 @@
-"""A moderation policy with the rule packs it names and the hash lists: all that a decision depends on."""
+"""A moderation policy with the rule packs it names, hash lists and brands: all that a decision depends on."""
 
 import hashlib
 import json
@@ -11,12 +11,13 @@ from google.protobuf import json_format
 
 from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule
 from ostiary.v1.decision_pb2 import Action
+from ostiary_gateway.brands.in_force import NO_BRANDS, Brands
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists
 from ostiary_gateway.json_mapping import parse_message
 from ostiary_gateway.rules.pack import RulePack
 
-SOURCES = frozenset({"ocr", "text", "barcode", "vlm"})
-LIFTABLE = frozenset({"ocr", "barcode", "vlm", "pdq", "sha256"})
+SOURCES = frozenset({"ocr", "text", "barcode", "logo", "vlm"})
+LIFTABLE = frozenset({"ocr", "barcode", "logo", "vlm", "pdq", "sha256"})
 """Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TERRITORY = re.compile(r"([A-Z]{2})?")
@@ -30,15 +31,17 @@ class PolicyInForce:
         message: the policy as written.
         packs: the rule packs that it names, in its order.
         sha256: SHA-256 (32 bytes) over the JSON text of `{"policy": …, "rule_packs": {"name@version": hex
-            digest}}`, and `"hash_lists"` like `"rule_packs"` where there are any: field names as in the
-            .proto file, keys sorted, no spaces, ASCII.
+            digest}}`, and `"hash_lists"` and `"brand_registries"` like `"rule_packs"` where there are any: field
+            names as in the .proto file, keys sorted, no spaces, ASCII.
         lists: the hash lists in force beside it.
+        brands: the brand registries in force beside it.
     """
 
     message: ModerationPolicy
     packs: tuple[RulePack, ...]
     sha256: bytes
     lists: HashLists = NO_LISTS
+    brands: Brands = NO_BRANDS
 
     @property
     def label(self) -> str:
@@ -51,7 +54,16 @@ class PolicyInForce:
 
     def with_lists(self, lists: HashLists) -> "PolicyInForce":
         """The same policy beside other hash lists."""
-        return replace(self, lists=lists, sha256=_digest(self.message, self.packs, lists))
+        return self.beside(lists, self.brands)
+
+    def with_brands(self, brands: Brands) -> "PolicyInForce":
+        """The same policy beside other brand registries."""
+        return self.beside(self.lists, brands)
+
+    def beside(self, lists: HashLists, brands: Brands) -> "PolicyInForce":
+        """The same policy beside other hash lists and brand registries."""
+        digest = _digest(self.message, self.packs, lists, brands)
+        return replace(self, lists=lists, brands=brands, sha256=digest)
 
 
 def load(text: str, packs: Mapping[str, RulePack]) -> PolicyInForce:
@@ -71,16 +83,20 @@ def put_in_force(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> Po
     """
     _validate(message, packs)
     named = tuple(packs[name] for name in message.rule_packs)
-    return PolicyInForce(message, named, _digest(message, named, NO_LISTS))
+    return PolicyInForce(message, named, _digest(message, named, NO_LISTS, NO_BRANDS))
 
 
-def _digest(message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists) -> bytes:
+def _digest(
+    message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists, brands: Brands
+) -> bytes:
     content = {
         "policy": json_format.MessageToDict(message, preserving_proto_field_name=True),
         "rule_packs": {pack.label: pack.digest.hex() for pack in packs},
     }
     if lists.by_name:
         content["hash_lists"] = {one.header.title: one.digest.hex() for one in lists.by_name.values()}
+    if brands.by_name:
+        content["brand_registries"] = {one.title: one.digest.hex() for one in brands.by_name.values()}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 

@@ -27,6 +27,7 @@ _REASONS: Mapping[tuple[str, str], str] = MappingProxyType(
             "unauthorised_brand",
         ): "Remove the brand's marks, or ask the brand for permission.",
         ("logo_infringement", "unclear_authorisation"): "Show that you may sell this brand.",
+        ("logo_infringement", "authorised_brand"): "Nothing needs to be changed.",
     }
 )
 

@@ -1,0 +1,25 @@
+"""Files that are replaced whole, and stay replaced after a crash."""
+
+import os
+import secrets
+from pathlib import Path
+
+from ostiary_gateway.store.database import sync_folder
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of what `path` held: whoever reads it meanwhile reads the one or the other.
+
+    A symbolic link is replaced, not followed. Raises OSError.
+    """
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with staged.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
