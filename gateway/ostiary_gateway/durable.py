@@ -4,8 +4,6 @@ import os
 import secrets
 from pathlib import Path
 
-from ostiary_gateway.store.database import sync_folder
-
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in the place of what `path` held: whoever reads it meanwhile reads the one or the other.
@@ -23,3 +21,12 @@ def replace_file(path: Path, data: bytes) -> None:
         staged.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

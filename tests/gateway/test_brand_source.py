@@ -107,9 +107,7 @@ def twice(stage: Stage) -> None:
     (stage.folder / "house.json").write_text("{}")
 
 
-@pytest.mark.parametrize(
-    "spoil", [spoiled, not_utf8, without_image, twice], ids=lambda spoil: spoil.__name__
-)
+@pytest.mark.parametrize("spoil", [spoiled, not_utf8, without_image, twice], ids=lambda spoil: spoil.__name__)
 def test_a_bad_change_keeps_the_last_good_registry(stage: Stage, spoil: Callable[[Stage], None]) -> None:
     """Others are taken up all the same."""
     source = stage.source()
@@ -220,7 +218,9 @@ def test_a_bad_registry_is_refused_at_the_start(
 def test_registries_that_overlap_are_refused_at_the_start(stage: Stage) -> None:
     """The later file is named, with the field and whom it collides with."""
     stage.write("more", brand("acmoria", shade=5))
-    with pytest.raises(ValueError, match=r"more\.yaml: brands\[0\]\.id: it is the id of brand acmoria of guests"):
+    with pytest.raises(
+        ValueError, match=r"more\.yaml: brands\[0\]\.id: it is the id of brand acmoria of guests"
+    ):
         stage.source()
 
 

@@ -179,7 +179,10 @@ async def test_a_dry_run_changes_nothing(site: Site, admin: "AdminServiceAsyncSt
     [
         (BrandRegistry(), "name: a DNS label is needed"),
         (BrandRegistry(name="../house", version="2"), "name: a DNS label is needed"),
-        (registries.registry(brand(), name="other").message, "brands[0].id: it is the id of brand zorvane of house"),
+        (
+            registries.registry(brand(), name="other").message,
+            "brands[0].id: it is the id of brand zorvane of house",
+        ),
         (registries.registry(brand("vellitor", shade=2)).message, "version: '1' is in force already"),
     ],
     ids=["nothing", "elsewhere", "overlapping", "another under the same version"],
@@ -215,7 +218,9 @@ async def test_what_is_listed_can_be_changed_and_put(admin: "AdminServiceAsyncSt
     assert report.sha256 == whole.digest
 
 
-async def test_a_list_is_put_in_force(script: Script, served: Running, admin: "AdminServiceAsyncStub") -> None:
+async def test_a_list_is_put_in_force(
+    script: Script, served: Running, admin: "AdminServiceAsyncStub"
+) -> None:
     """The next check finds its images; a new list is made as well."""
     hashed = Observations(
         pdq=[PdqHash(hash=PDQ, quality=100)], detectors=[DetectorInfo(name="hashes", completed=True)]

@@ -132,8 +132,8 @@ def _brand_faults(place: Place, brand: Brand) -> Iterator[Fault]:
 
 def _reference_faults(place: Place, reference_id: str) -> Iterator[Fault]:
     if not _REFERENCE.fullmatch(reference_id):
-        words_ = "1 to 128 letters, digits, dots, underscores and hyphens, starting with a letter or digit"
-        yield Fault((*place, "referenceId"), f"{reference_id!r}; {words_}")
+        allowed = "1 to 128 letters, digits, dots, underscores and hyphens, starting with a letter or digit"
+        yield Fault((*place, "referenceId"), f"{reference_id!r}; {allowed}")
 
 
 def _scope_faults(place: Place, territories: Iterable[str], categories: Iterable[str]) -> Iterator[Fault]:

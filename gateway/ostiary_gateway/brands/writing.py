@@ -24,9 +24,7 @@ def with_known_images(message: BrandRegistry, known: BrandRegistry | None) -> Br
     """The same, where a mark without an image has that of the mark of the same brand and id in `known`."""
     if known is None:
         return message
-    images = {
-        (brand.id, mark.reference_id): mark.image for brand in known.brands for mark in brand.marks
-    }
+    images = {(brand.id, mark.reference_id): mark.image for brand in known.brands for mark in brand.marks}
     filled = BrandRegistry()
     filled.CopyFrom(message)
     for brand in filled.brands:

@@ -95,7 +95,8 @@ def list_(folder: Folder, json: AsJson = False) -> None:
 
 
 @app.command(
-    "test", epilog="Exit code: 0 nothing, or notes alone, 3 REVIEW, 5 BLOCK, 1 an error, 2 a wrong command line."
+    "test",
+    epilog="Exit code: 0 nothing, or notes alone, 3 REVIEW, 5 BLOCK, 1 an error, 2 a wrong command line.",
 )
 def try_out(
     folder: Folder,
@@ -160,7 +161,9 @@ def try_out(
 def put(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="NAME.yaml or NAME.json of a registry.", exists=True, dir_okay=False),
+        typer.Argument(
+            metavar="FILE", help="NAME.yaml or NAME.json of a registry.", exists=True, dir_okay=False
+        ),
     ],
     profile: ProfileFile,
     dry_run: Annotated[

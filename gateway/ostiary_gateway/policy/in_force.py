@@ -86,9 +86,7 @@ def put_in_force(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> Po
     return PolicyInForce(message, named, _digest(message, named, NO_LISTS, NO_BRANDS))
 
 
-def _digest(
-    message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists, brands: Brands
-) -> bytes:
+def _digest(message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists, brands: Brands) -> bytes:
     content = {
         "policy": json_format.MessageToDict(message, preserving_proto_field_name=True),
         "rule_packs": {pack.label: pack.digest.hex() for pack in packs},

@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 
+from gateway import sights
 from ostiary.v1.observation_pb2 import BrandCandidate, DetectorInfo, Observations
 from ostiary_gateway.brands.in_force import Brands, Registry
 from ostiary_gateway.brands.reading import read_registry
-
-from gateway import sights
 
 
 def png(shade: int = 0, side: int = 8) -> bytes:

@@ -87,7 +87,11 @@ def given(**more: str) -> list[dict[str, Any]]:
         ({"id": "acmoria"}, "brands[1].id", "it is the id of brand acmoria of house already"),
         ({"words": None, "marks": None}, "brands[1]", "there is nothing to look for"),
         ({"words": word("ACMORIA")}, "brands[1].words[0].text", "reads like a word mark of brand acmoria"),
-        ({"words": word("Ａｃｍ ôria")}, "brands[1].words[0].text", "reads like a word mark of brand acmoria"),
+        (
+            {"words": word("Ａｃｍ ôria")},
+            "brands[1].words[0].text",
+            "reads like a word mark of brand acmoria",
+        ),
         (
             {"words": word("Zorvane", "Zor-Vane", "АСMORIA")},
             "brands[1].words[0].variants[1]",
@@ -240,7 +244,9 @@ def test_registries_that_overlap() -> None:
     other = registries.registry(
         brand("zorvane", shade=0, words=[{"referenceId": "x", "text": "zor vane"}]), name="other"
     )
-    found = [(name, fault.place[2:], fault.reason) for name, fault in overlaps([house.message, other.message])]
+    found = [
+        (name, fault.place[2:], fault.reason) for name, fault in overlaps([house.message, other.message])
+    ]
     assert [(name, place) for name, place, _ in found] == [
         ("other", ("id",)),
         ("other", ("marks", 0, "referenceId")),

@@ -189,7 +189,12 @@ def incapable(observations: Observations) -> Observations:
     [
         (seen(), HOUSE, JUDGED, ""),
         (seen(gallery=b"o" * 32), HOUSE.believing([b"o" * 32]), JUDGED, ""),
-        (seen(gallery=b"o" * 32), HOUSE, UNAVAILABLE, "does not hold the marks of the registries in force yet"),
+        (
+            seen(gallery=b"o" * 32),
+            HOUSE,
+            UNAVAILABLE,
+            "does not hold the marks of the registries in force yet",
+        ),
         (seen(gallery=b""), HOUSE, UNAVAILABLE, "does not hold the marks"),
         (incapable(seen(gallery=b"")), HOUSE, UNAVAILABLE, "does not hold the marks"),
         (completing(seen(), completed=False), HOUSE, UNAVAILABLE, "detector logo did not complete"),
