@@ -190,8 +190,8 @@ class AdminService:
             except OSError as error:
                 raise OstiaryError(
                     Reason.FAILED_PRECONDITION,
-                    f"The {what} cannot be written ({error.strerror or error}): change it where the gateway's "
-                    "files come from",
+                    f"The {what} cannot be written ({error.strerror or error}): change it where the "
+                    "gateway's files come from",
                 ) from error
             _log.info(
                 "changed" if not problems else "change failed",

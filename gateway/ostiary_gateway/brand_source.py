@@ -1,4 +1,4 @@
-"""Brand registries from a folder, read again when they change; a bad new version never replaces a good one."""
+"""Brand registries from a folder, read again when they change; a bad version never replaces a good one."""
 
 import threading
 import time

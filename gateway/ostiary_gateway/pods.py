@@ -148,14 +148,13 @@ class PodClient:
         """See `GalleryPods.put_gallery`."""
         self._follow(route)
         # Serialised once for all pods, and off the event loop: a gallery may have two hundred megabytes.
-        put = self._pod(endpoint).channel.unary_unary(
-            _PUT_GALLERY, response_deserializer=PutGalleryResponse.FromString
-        )
+        put: grpc.aio.UnaryUnaryMultiCallable[bytes, PutGalleryResponse] = self._pod(
+            endpoint
+        ).channel.unary_unary(_PUT_GALLERY, response_deserializer=PutGalleryResponse.FromString)
         try:
-            response: PutGalleryResponse = await put(request, timeout=seconds)
+            return await put(request, timeout=seconds)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
-        return response
 
     async def close(self) -> None:
         """Close all channels; calls on them are cancelled."""

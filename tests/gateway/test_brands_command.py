@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from typer.testing import CliRunner, Result
 from gateway.brands import registries
 from gateway.brands.registries import brand
 from gateway.scripted_pod import Script
-from gateway.site import DOMAIN, Running, Site
+from gateway.site import DOMAIN, Running, Site, until
 from ostiary_gateway.cli.brands import app
 
 
@@ -148,19 +149,28 @@ async def served(site: Site) -> AsyncIterator[Running]:
         yield running
 
 
-@pytest.fixture
-def profile(site: Site, served: Running) -> Path:
+def profile_of(site: Site, running: Running) -> Path:
     """A compliance administrator's profile."""
     folder = site.people.folder / "admin"
-    values = {"endpoint": served.server.address, "server_name": f"gateway.{DOMAIN}"}
+    values = {"endpoint": running.server.address, "server_name": f"gateway.{DOMAIN}"}
     values |= {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
     (folder / "profile.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     return folder
 
 
+@pytest.fixture
+def profile(site: Site, served: Running) -> Path:
+    return profile_of(site, served)
+
+
 async def asked(*arguments: object) -> Result:
     """As `run`, beside the gateway's event loop."""
     return await asyncio.to_thread(run, *arguments)
+
+
+def told(result: Result) -> Any:
+    """What a command printed as JSON, among what the gateway in the same process logs."""
+    return json.loads(next(line for line in result.stdout.splitlines() if line.startswith(("{", "["))))
 
 
 async def test_a_registry_is_put(site: Site, script: Script, profile: Path, folder: Path) -> None:
@@ -171,16 +181,15 @@ async def test_a_registry_is_put(site: Site, script: Script, profile: Path, fold
     assert not list((site.folder / "brands").iterdir())
     done = await asked(*put, "--json")
     assert done.exit_code == 0, done.output
-    report = json.loads(done.stdout)
+    report = told(done)
     assert (report["registry"], report["before"], report["after"]) == ("house", "", "1")
     assert (site.folder / "brands/house.json").exists()
     registries.write(folder, brand("vellitor", shade=2))
     refused = await asked(*put)
     assert refused.exit_code == 1
     assert "refused: version: '1' is in force already" in refused.stderr
-    while not script.gallery.digest:
-        await asyncio.sleep(0.01)
-    held = json.loads((await asked("galleries", "--profile", profile, "--json")).stdout)
+    await until(lambda: bool(script.gallery.digest))
+    held = told(await asked("galleries", "--profile", profile, "--json"))
     assert [each["address"] for each in held]
 
 
@@ -196,16 +205,20 @@ async def test_galleries_are_shown(script: Script, profile: Path, folder: Path) 
     """What each pod holds and refuses; exit code 1 where one lacks the marks."""
     script.gallery.refused = ("zorvane-mark: too plain",)
     await asked("put", folder / "house.yaml", "--profile", profile)
-    while (told := await asked("galleries", "--profile", profile)).exit_code or "ok" not in told.stdout:
-        await asyncio.sleep(0.05)
-    while "refused" not in told.stdout:
-        await asyncio.sleep(0.05)
-        told = await asked("galleries", "--profile", profile)
-    assert "refused: zorvane-mark: too plain" in told.stdout
-    script.gallery.compares, script.gallery.digest = False, b""
-    while not (told := await asked("galleries", "--profile", profile)).exit_code:
-        await asyncio.sleep(0.05)
-    assert "no detector of the pod compares with galleries" in told.stdout
+    await until(lambda: bool(script.gallery.digest))
+    shown = await asked("galleries", "--profile", profile)
+    assert shown.exit_code == 0
+    assert "refused: zorvane-mark: too plain" in shown.stdout
+
+
+async def test_a_pod_that_lacks_the_marks_is_shown(site: Site, script: Script) -> None:
+    """Exit code 1, and why."""
+    script.gallery.compares = False
+    registries.write(site.folder / "brands", brand())
+    async with site.start(brands="brands") as running:
+        shown = await asked("galleries", "--profile", profile_of(site, running))
+    assert shown.exit_code == 1
+    assert "no detector of the pod compares with galleries" in shown.stdout
 
 
 def test_a_profile_is_needed(folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from gateway.brands import registries
 from gateway.brands.registries import brand
 from gateway.scripted_pod import Script, serving
-from gateway.site import DOMAIN, People
+from gateway.site import DOMAIN, People, until
 from ostiary.v1.admin_pb2 import PodGallery
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.wire.errors import OstiaryError, Reason
@@ -206,8 +206,7 @@ async def test_a_pod_that_is_slow_keeps_nobody_waiting(stage: Stage) -> None:
     galleries = stage.galleries()
     first = galleries.begin_round()
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    while not slow.put:
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(slow.put))
     stage.held = TWO
     await stage.round(galleries, 2.0)
     assert stage.scripts[1].gallery.digest == TWO.gallery
@@ -228,7 +227,7 @@ async def test_pods_that_leave_the_route_are_forgotten(stage: Stage) -> None:
 
 async def test_a_gallery_that_is_too_large_is_told_of(stage: Stage, people: People) -> None:
     """The pod's limit for one message ends it, in words."""
-    async with serving(Script(), people.credentials("pod"), max_receive_bytes=300) as pod:
+    async with serving(Script(), people.credentials("pod"), max_receive_bytes=100) as pod:
         stage.to([Endpoint(address=pod.address, server_name=f"pod.{DOMAIN}")])
         held = await stage.round(stage.galleries())
         assert held[pod.address].problem.startswith("TOO_LARGE")
@@ -238,12 +237,10 @@ async def test_rounds_go_on_until_they_are_ended(stage: Stage) -> None:
     """A change wakes them before their time."""
     galleries = stage.galleries(interval=60.0)
     running = asyncio.create_task(galleries.run())
-    while stage.scripts[0].gallery.digest != ONE.gallery:
-        await asyncio.sleep(0.01)
+    await until(lambda: stage.scripts[0].gallery.digest == ONE.gallery)
     stage.held, stage.now = TWO, 2.0
     galleries.wake()
-    while stage.scripts[0].gallery.digest != TWO.gallery:
-        await asyncio.sleep(0.01)
+    await until(lambda: stage.scripts[0].gallery.digest == TWO.gallery)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -73,9 +73,7 @@ class Brands:
         return cls(
             by_name={one.message.name: one for one in held},
             by_id={each.brand.id: each for each in known},
-            by_reference={
-                mark.reference_id: each for each in known for mark in (*each.brand.marks, *each.brand.words)
-            },
+            by_reference=dict(_references(known)),
             words=WordIndex(
                 (spelling, word.reference_id)
                 for each in known
@@ -91,8 +89,14 @@ class Brands:
         return replace(self, believed=self.believed.union(galleries))
 
     def put_gallery(self) -> PutGalleryRequest:
-        """What makes the gallery a pod's. It is as large as all marks together: hold it no longer than needed."""
+        """What makes the gallery a pod's: as large as all marks together, so not to be held for long."""
         return PutGalleryRequest(digest=self.gallery, marks=_marks(self.by_name.values()))
+
+
+def _references(known: Iterable[KnownBrand]) -> Iterator[tuple[str, KnownBrand]]:
+    for each in known:
+        yield from ((mark.reference_id, each) for mark in each.brand.marks)
+        yield from ((word.reference_id, each) for word in each.brand.words)
 
 
 def _marks(registries: Iterable[Registry]) -> Iterator[GalleryMark]:

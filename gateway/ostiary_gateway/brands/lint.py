@@ -160,6 +160,6 @@ def _authorisation_faults(place: Place, given: Authorisation) -> Iterator[Fault]
 
 def _too_large(size: int) -> str:
     return (
-        f"{size:,} bytes of marks; {MAX_GALLERY_BYTES:,} are the most that one message to a pod has room for: "
-        "use smaller images, 512 pixels are enough"
+        f"{size:,} bytes of marks; {MAX_GALLERY_BYTES:,} are the most that one message to a pod has room "
+        "for: use smaller images, 512 pixels are enough"
     )

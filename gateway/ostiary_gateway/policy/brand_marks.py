@@ -1,7 +1,7 @@
 """What brand registries add to a decision: whose marks were seen, and whether they may stand there.
 
-A pod says which marks it saw, by brand and reference; the listing's title and claimed brand are read here. The
-registries in force say what they mean for this seller, category and territory, at this time.
+A pod says which marks it saw, by brand and reference; the listing's title and claimed brand are read here.
+The registries in force say what they mean for this seller, category and territory, at this time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ def unsupported(brands: Brands, seen: Observations) -> str:
     if brands.by_name:
         why = "No detector of the pod compares with the marks of brand registries: add `logo` to the bundle"
         return "" if detectors else why
-    asked = any(row.policy == POLICY for row in (*seen.calibration, *seen.scores))
+    asked = POLICY in {*(row.policy for row in seen.calibration), *(score.policy for score in seen.scores)}
     why = f"{POLICY} has nothing to compare with: put a brand registry in force"
     return why if detectors and not asked else ""
 

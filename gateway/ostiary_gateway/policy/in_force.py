@@ -31,8 +31,8 @@ class PolicyInForce:
         message: the policy as written.
         packs: the rule packs that it names, in its order.
         sha256: SHA-256 (32 bytes) over the JSON text of `{"policy": …, "rule_packs": {"name@version": hex
-            digest}}`, and `"hash_lists"` and `"brand_registries"` like `"rule_packs"` where there are any: field
-            names as in the .proto file, keys sorted, no spaces, ASCII.
+            digest}}`, and `"hash_lists"` and `"brand_registries"` like `"rule_packs"` where there are any:
+            field names as in the .proto file, keys sorted, no spaces, ASCII.
         lists: the hash lists in force beside it.
         brands: the brand registries in force beside it.
     """
