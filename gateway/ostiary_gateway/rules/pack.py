@@ -6,7 +6,9 @@ A pack is refused where one of its cases fails: a rule that does not do what it 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 from ostiary_gateway.rules.index import Index
 from ostiary_gateway.rules.normal import read
@@ -125,9 +127,10 @@ def shipped_texts() -> Mapping[str, str]:
     return {entry.name: entry.read_text(encoding="utf-8") for entry in entries}
 
 
+@cache
 def shipped() -> Mapping[str, RulePack]:
-    """The packs in this package, by name."""
-    return {pack.name: pack for pack in map(load, shipped_texts().values())}
+    """The packs in this package, by name; read and tried once in a process."""
+    return MappingProxyType({pack.name: pack for pack in map(load, shipped_texts().values())})
 
 
 def _cases(pack: RulePack, written: Sequence[RuleSource]) -> Iterator[Case]:
