@@ -12,7 +12,7 @@ _SHIPPED_DOMAIN = "ostiary.local"
 def init_gateway(folder: Path, *, trust_domain: str, origin: str) -> list[Path]:
     """Write roles.yaml, policy.yaml, log.key with log.vkey, and evidence.key into `folder`; never overwrite.
 
-    The folder `lists` of hash lists is made there too, empty.
+    The folders `lists` of hash lists and `brands` of brand registries are made there too, empty.
 
     Args:
         folder: made where it is missing.
@@ -26,7 +26,8 @@ def init_gateway(folder: Path, *, trust_domain: str, origin: str) -> list[Path]:
         OSError: a file cannot be written.
         ValueError: `origin` holds a space, a plus or a control character.
     """
-    (folder / "lists").mkdir(parents=True, exist_ok=True)
+    for name in ("lists", "brands"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     written = []
     roles = _shipped("roles.yaml").replace(f"spiffe://{_SHIPPED_DOMAIN}/", f"spiffe://{trust_domain}/")
     for name, text in (("roles.yaml", roles), ("policy.yaml", _shipped("policy.yaml"))):

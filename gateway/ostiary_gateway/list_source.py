@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from ostiary_gateway.durable import replace_file
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists, ListInForce
 from ostiary_gateway.hashes.problems import BadListError, Problem
 from ostiary_gateway.hashes.reading import read_list
@@ -92,6 +93,7 @@ class FolderListSource:
         self._start = start or _in_a_thread
         self._looked_at = clock()
         self._reading = False
+        self._lock = threading.Lock()  # over the files and what is read of them
         try:
             self._signature = _sign(_files(folder))
             self._loaded, errors = read_folder(folder, {})
@@ -109,6 +111,29 @@ class FolderListSource:
             self._look()
         return self._lists
 
+    def put(self, new: ListInForce, header: bytes, entries: bytes) -> list[str]:
+        """Write a list durably and put it in force; what kept it from that, in words. Blocking.
+
+        Args:
+            new: what was read of the two files.
+            header: what NAME.yaml shall hold.
+            entries: what NAME.csv shall hold.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        name = new.header.name
+        with self._lock:
+            # Entries first: they are read under the header that is there, until theirs is.
+            replace_file(self._folder / f"{name}.csv", entries)
+            replace_file(self._folder / f"{name}.yaml", header)
+            self._signature = _sign(_files(self._folder))
+            errors = self._take_up()
+        held = self._lists.by_name.get(name)
+        if held is not None and held.digest == new.digest:
+            return []
+        return [f"written, but not in force: {error}" for error in errors]
+
     def _look(self) -> None:
         try:
             signature = _sign(_files(self._folder))
@@ -121,17 +146,21 @@ class FolderListSource:
 
     def _read(self) -> None:
         try:
-            loaded, errors = read_folder(self._folder, self._loaded)
+            with self._lock:
+                self._take_up()
         except Exception as error:  # whatever it is, what is in force stays so
             _log.error("kept the last good hash lists", folder=str(self._folder), error=str(error))
-        else:
-            for bad in errors:
-                _log.error("kept the last good hash list", folder=str(self._folder), error=str(bad))
-            self._loaded, self._lists = loaded, _in_force(loaded)
-            titles = [one.list.header.title for one in loaded.values()]
-            _log.info("read hash lists", folder=str(self._folder), lists=titles)
         finally:
             self._reading = False
+
+    def _take_up(self) -> list[BadListError]:
+        loaded, errors = read_folder(self._folder, self._loaded)
+        for bad in errors:
+            _log.error("kept the last good hash list", folder=str(self._folder), error=str(bad))
+        self._loaded, self._lists = loaded, _in_force(loaded)
+        titles = [one.list.header.title for one in loaded.values()]
+        _log.info("read hash lists", folder=str(self._folder), lists=titles)
+        return errors
 
 
 def _in_a_thread(work: Callable[[], None]) -> None:

@@ -11,7 +11,13 @@ import grpc
 import structlog
 
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
-from ostiary.v1.inference_pb2 import InferRequest, InferResponse
+from ostiary.v1.inference_pb2 import (
+    InferRequest,
+    InferResponse,
+    PutGalleryResponse,
+    StatusRequest,
+    StatusResponse,
+)
 from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialSource
@@ -27,6 +33,7 @@ _MAX_MESSAGE_BYTES = 256 * _MIB
 # An input that kills its pod must not be handed to all of them.
 _MAX_ATTEMPTS = 3
 _CLOSE_GRACE = 120.0
+_PUT_GALLERY = "/ostiary.v1.InferenceService/PutGallery"
 # Another pod may have room where this one is down or full.
 _TRY_ANOTHER = {
     Reason.UNAVAILABLE,
@@ -47,6 +54,28 @@ class Pods(Protocol):
 
         Raises:
             OstiaryError: POD_UNAVAILABLE: no pod answered in time, or the one that looked failed.
+        """
+        ...
+
+
+class GalleryPods(Protocol):
+    """Keeps the galleries of a route's pods."""
+
+    async def status(self, route: TrafficRoute, endpoint: Endpoint, seconds: float) -> StatusResponse:
+        """What one pod of `route` says of itself within `seconds`.
+
+        Raises:
+            OstiaryError: as the pod has it; UNAVAILABLE where it cannot be reached.
+        """
+        ...
+
+    async def put_gallery(
+        self, route: TrafficRoute, endpoint: Endpoint, request: bytes, seconds: float
+    ) -> PutGalleryResponse:
+        """Make a gallery one pod's; `request` is a serialised PutGalleryRequest.
+
+        Raises:
+            OstiaryError: as `status`; TOO_LARGE where the pod takes no message of that size.
         """
         ...
 
@@ -104,6 +133,28 @@ class PodClient:
                 if reason.reason not in _TRY_ANOTHER:
                     break
         raise OstiaryError(Reason.POD_UNAVAILABLE, f"no pod of version {version.name} answered ({failure})")
+
+    async def status(self, route: TrafficRoute, endpoint: Endpoint, seconds: float) -> StatusResponse:
+        """See `GalleryPods.status`."""
+        self._follow(route)
+        try:
+            return await self._pod(endpoint).stub.Status(StatusRequest(), timeout=seconds)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def put_gallery(
+        self, route: TrafficRoute, endpoint: Endpoint, request: bytes, seconds: float
+    ) -> PutGalleryResponse:
+        """See `GalleryPods.put_gallery`."""
+        self._follow(route)
+        # Serialised once for all pods, and off the event loop: a gallery may have two hundred megabytes.
+        put: grpc.aio.UnaryUnaryMultiCallable[bytes, PutGalleryResponse] = self._pod(
+            endpoint
+        ).channel.unary_unary(_PUT_GALLERY, response_deserializer=PutGalleryResponse.FromString)
+        try:
+            return await put(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
 
     async def close(self) -> None:
         """Close all channels; calls on them are cancelled."""

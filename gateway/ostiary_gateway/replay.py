@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ostiary.v1.decision_pb2 import Action, Finding, Verdict
@@ -106,9 +106,21 @@ class Tally:
 
 
 def replay(record: DecisionRecord, before: PolicyInForce, after: PolicyInForce) -> Replayed:
-    """The check decided twice, as of the time at which it was recorded."""
+    """The check decided twice, as of the time at which it was recorded.
+
+    Marks count that its pod compared with then, whatever is in its gallery now: of a new registry only those
+    that were looked for before can be judged.
+    """
     subject = subject_of(record)
-    return Replayed(record, decide(subject, before), decide(subject, after))
+    gallery = record.observations.gallery_digest
+    return Replayed(
+        record, decide(subject, _believing(before, gallery)), decide(subject, _believing(after, gallery))
+    )
+
+
+def _believing(policy: PolicyInForce, gallery: bytes) -> PolicyInForce:
+    # Not `with_brands`, which would digest the whole policy anew for each check.
+    return replace(policy, brands=policy.brands.believing([gallery]))
 
 
 def subject_of(record: DecisionRecord) -> Subject:
@@ -139,12 +151,14 @@ def hits(findings: Iterable[Finding]) -> Counter[Hit]:
 
 def _by(found: Finding) -> str:
     evidence = found.evidence
+    if evidence.HasField("contradiction"):
+        return f"claimed {evidence.contradiction.about}"
+    if evidence.HasField("brand"):
+        return f"brand {evidence.brand.brand}"
     if evidence.HasField("rule"):
         return f"{_unversioned(evidence.rule.pack)} {evidence.rule.rule}"
     if evidence.HasField("known_image"):
         return f"list {_unversioned(evidence.known_image.list)}"
-    if evidence.HasField("contradiction"):
-        return f"claimed {evidence.contradiction.about}"
     if evidence.HasField("score"):
         return f"{found.source} {evidence.score.question}"
     return found.source

@@ -1,26 +1,33 @@
 """Wires a gateway together. The only place that knows which class stands behind which contract."""
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.server import Server, ServerBuilder
+from ostiary_gateway.admin import AdminService
 from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
 from ostiary_gateway.authorizer import RolesAuthorizer
+from ostiary_gateway.brand_source import BrandSource, FolderBrandSource, no_brands
 from ostiary_gateway.check import Checker, CheckLimits
+from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.pods import PodClient
-from ostiary_gateway.policy_source import FilePolicySource
-from ostiary_gateway.route_source import FileRouteSource
+from ostiary_gateway.policy_source import FilePolicySource, PolicySource
+from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
 from ostiary_gateway.settings import EvidenceSettings, GatewaySettings
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
+
+# Pods that are there have their galleries by then; those that are not get them when they come.
+_FIRST_PUSH_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -38,12 +45,24 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             credentials=credentials,
             authorizer=RolesAuthorizer(settings.roles),
         )
-        service = await _moderation_service(stack, settings, credentials)
+        route = FileRouteSource(settings.route, time.monotonic)
+        lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
+        brands = FolderBrandSource(settings.brands, time.monotonic) if settings.brands else None
+        policy = FilePolicySource(
+            settings.policy,
+            shipped(),
+            time.monotonic,
+            lists.lists if lists else no_lists,
+            brands.brands if brands else no_brands,
+        )
+        service = await _moderation_service(stack, settings, credentials, route, policy)
+        galleries = await _galleries(stack, credentials, route, brands) if brands else None
+        admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"], service.handlers()
         )
         builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], {})
-        builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], {})
+        builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
         server.set_serving(True)
@@ -51,11 +70,12 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
 
 
 async def _moderation_service(
-    stack: AsyncExitStack, settings: GatewaySettings, credentials: CredentialSource
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    credentials: CredentialSource,
+    route: RouteSource,
+    policy: PolicySource,
 ) -> ModerationService:
-    route = FileRouteSource(settings.route, time.monotonic)
-    lists = FolderListSource(settings.lists, time.monotonic).lists if settings.lists else no_lists
-    policy = FilePolicySource(settings.policy, shipped(), time.monotonic, lists)
     evidence = _evidence(settings.evidence)
     recorder = await stack.enter_async_context(
         open_recorder(
@@ -80,6 +100,26 @@ async def _moderation_service(
     )
     limits = AdmissionLimits(settings.admission.max_checks, settings.admission.max_bytes)
     return ModerationService(checker, FixedAdmission(limits), recorder, evidence)
+
+
+async def _galleries(
+    stack: AsyncExitStack, credentials: CredentialSource, route: RouteSource, brands: BrandSource
+) -> Galleries:
+    """Looks after the pods' galleries, over connections apart from those of checks."""
+    pods = PodClient(credentials, random.Random())  # noqa: S311 - as above
+    stack.push_async_callback(pods.close)
+    galleries = Galleries(route, brands, pods)
+    if brands.brands().by_name and (first := galleries.begin_round()):
+        await asyncio.wait(first, timeout=_FIRST_PUSH_SECONDS)
+    looking = asyncio.create_task(galleries.run(), name="galleries")
+    stack.push_async_callback(_ended, looking)
+    return galleries
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _evidence(settings: EvidenceSettings) -> DirectoryEvidence:

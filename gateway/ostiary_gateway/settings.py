@@ -64,6 +64,8 @@ class GatewaySettings(BaseModel):
     """What is done about what is seen: an ostiary.v1.ModerationPolicy; read again when it changes."""
     lists: Path | None = None
     """Folder of hash lists, NAME.yaml with NAME.csv; read again when they change; null for none."""
+    brands: Path | None = None
+    """Folder of brand registries, NAME.yaml or NAME.json; read again when they change; null for none."""
     store: Path
     """SQLite database of the record."""
     log: LogSettings

@@ -50,10 +50,11 @@ class WatchedFile(Generic[T]):
         now = self._clock()
         if now - self._looked_at >= self._interval:
             self._looked_at = now
-            self._refresh()
+            self.look()
         return self._value
 
-    def _refresh(self) -> None:
+    def look(self) -> None:
+        """Look at the file now; never raises."""
         signature = self._sign()
         if signature == self._signature:
             return

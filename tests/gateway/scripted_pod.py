@@ -13,12 +13,22 @@ from dataclasses import dataclass, field
 
 from gateway import sights
 from ostiary.v1 import inference_pb2
-from ostiary.v1.inference_pb2 import CanonicalBytes, InferRequest, InferResponse
+from ostiary.v1.inference_pb2 import (
+    CanonicalBytes,
+    InferRequest,
+    InferResponse,
+    PutGalleryRequest,
+    PutGalleryResponse,
+    StatusRequest,
+    StatusResponse,
+)
 from ostiary.v1.moderation_pb2 import CheckRequest
-from ostiary.v1.observation_pb2 import Observations, StageTiming
+from ostiary.v1.observation_pb2 import DetectorInfo, Observations, StageTiming
 from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.call import Call
 from ostiary.wire.credentials import CredentialSource
+from ostiary.wire.errors import OstiaryError
+from ostiary.wire.gallery import gallery_digest
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
 
@@ -47,6 +57,23 @@ Answer = Callable[[CheckRequest], InferResponse]
 
 
 @dataclass
+class ScriptedGallery:
+    """How a pod with a logo detector, or without one, takes galleries."""
+
+    compares: bool = True
+    digest: bytes = b""
+    refused: tuple[str, ...] = ()
+    failure: OstiaryError | None = None
+    others: bytes = b""
+    asked: int = 0
+    put: list[PutGalleryRequest] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+
+@dataclass
 class Script:
     """What a pod answers, what it was asked, and a gate that holds its answers back."""
 
@@ -55,6 +82,7 @@ class Script:
     serials: list[int] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    gallery: ScriptedGallery = field(default_factory=ScriptedGallery)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -66,9 +94,26 @@ class Script:
         await self.gate.wait()
         return self.answer(CheckRequest.FromString(request.check_request))
 
+    async def status(self, request: StatusRequest, call: Call) -> StatusResponse:
+        self.gallery.asked += 1
+        info = DetectorInfo(name="logo", completed=True, policies=["logo_infringement"])
+        detectors = [info] if self.gallery.compares else []
+        return StatusResponse(detectors=detectors, gallery_digest=self.gallery.digest)
+
+    async def put_gallery(self, request: PutGalleryRequest, call: Call) -> PutGalleryResponse:
+        self.gallery.put.append(request)
+        await self.gallery.gate.wait()
+        if self.gallery.failure is not None:
+            raise self.gallery.failure
+        assert gallery_digest(request.marks) == request.digest
+        self.gallery.digest = self.gallery.others or request.digest
+        return PutGalleryResponse(digest=self.gallery.digest, refused=self.gallery.refused)
+
 
 @asynccontextmanager
-async def serving(script: Script, credentials: CredentialSource) -> AsyncIterator[Server]:
+async def serving(
+    script: Script, credentials: CredentialSource, max_receive_bytes: int = 220_000_000
+) -> AsyncIterator[Server]:
     """The server, on a free port."""
     methods = [f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods]
     builder = ServerBuilder(
@@ -76,12 +121,14 @@ async def serving(script: Script, credentials: CredentialSource) -> AsyncIterato
         health_address=None,
         credentials=credentials,
         authorizer=AllowedIds("gateway", [GATEWAY], methods),
-        limits=ServerLimits(max_receive_bytes=220_000_000, max_send_bytes=220_000_000),
+        limits=ServerLimits(max_receive_bytes=max_receive_bytes, max_send_bytes=220_000_000),
     )
-    builder.add_service(SERVICE, {"Infer": script.infer})
+    handlers = {"Infer": script.infer, "Status": script.status, "PutGallery": script.put_gallery}
+    builder.add_service(SERVICE, handlers)
     server = await builder.start()
     try:
         yield server
     finally:
         script.gate.set()
+        script.gallery.gate.set()
         await server.drain(0)

@@ -1,6 +1,7 @@
 """A gateway as it runs in production, on 127.0.0.1, with certificates for everybody who calls it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -31,8 +32,18 @@ PEOPLE = {
     "pipeline": "/tenant/demo/role/pipeline",
     "stranger": "/tenant/other/role/pipeline",
     "auditor": "/tenant/demo/role/auditor",
+    "admin": "/tenant/demo/role/compliance-admin",
     "nobody": "/tenant/demo/role/nobody",
 }
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens beside the test, at most ten seconds."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to be")
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def test_init_writes_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
         "roles.yaml",
         "policy.yaml",
         "lists",
+        "brands",
         "log.key",
         "log.vkey",
         "evidence.key",

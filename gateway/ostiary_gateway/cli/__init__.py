@@ -31,9 +31,10 @@ def init(
         str, typer.Option(help="Name of the transparency log, in its checkpoints and its key.")
     ] = "ostiary.local/log",
 ) -> None:
-    """Write roles.yaml, policy.yaml, log.key, log.vkey and evidence.key, and make the folder lists.
+    """Write roles.yaml, policy.yaml, log.key, log.vkey and evidence.key; make the folders lists and brands.
 
-    Nothing is ever overwritten. Lists of known images go into the folder: see `ostiary lists`.
+    Nothing is ever overwritten. Lists of known images go into the one folder, brand registries into the
+    other: see `ostiary lists` and `ostiary brands`.
 
     Keep the two keys safe: without log.key the log cannot grow, without evidence.key no image can be read.
     """
@@ -60,7 +61,8 @@ def serve(
     """Serve until SIGTERM or SIGINT, then finish what is in progress.
 
     Any setting can come from the environment instead: OSTIARY_GATEWAY_LISTEN, OSTIARY_GATEWAY_TLS__CERT.
-    Roles, route, policy, hash lists, certificates and the deny-list are taken up when their files change.
+    Roles, route, policy, hash lists, brand registries, certificates and the deny-list are taken up when their
+    files change.
     """
     from ostiary.wire.process import Stop, load_settings, run
     from ostiary.wire.process import serve as serve_until

@@ -103,12 +103,14 @@ def policy_message(policy: Path | None, before: "PolicyInForce") -> "ModerationP
 
 def _in_force(settings: "GatewaySettings") -> "PolicyInForce":
     """What a gateway with these settings decides by. Raises ValueError."""
+    from ostiary_gateway.brand_source import FolderBrandSource, no_brands
     from ostiary_gateway.list_source import FolderListSource, no_lists
     from ostiary_gateway.policy_source import FilePolicySource
     from ostiary_gateway.rules.pack import shipped
 
     lists = FolderListSource(settings.lists).lists if settings.lists else no_lists
-    return FilePolicySource(settings.policy, shipped(), time.monotonic, lists).policy()
+    brands = FolderBrandSource(settings.brands).brands if settings.brands else no_brands
+    return FilePolicySource(settings.policy, shipped(), time.monotonic, lists, brands).policy()
 
 
 def _replay(history: "History", before: "PolicyInForce", after: "PolicyInForce", asked: Asked) -> "Tally":

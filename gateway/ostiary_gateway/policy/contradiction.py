@@ -10,18 +10,23 @@ from collections.abc import Iterator, Sequence
 from ostiary.v1.decision_pb2 import Contradiction, Evidence
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Attribute, Observations
+from ostiary_gateway.brands.in_force import Brands
 from ostiary_gateway.policy.sighting import Sighting
 from ostiary_gateway.policy.vocabulary import Claim, Lexicon, Words
 from ostiary_gateway.policy.words import seller_reason
 
 POLICY = "listing_accuracy"
-LABELS = {"category": "contradicted_category", "colour": "contradicted_colour"}
+LABELS = {
+    "category": "contradicted_category",
+    "colour": "contradicted_colour",
+    "brand": "contradicted_brand",
+}
 _SOURCE = "vlm"
 
 
 def judged(seen: Observations) -> bool:
     """Whether there is anything that claims could be compared with, or nothing could be read at all."""
-    return bool(seen.attributes) or not seen.images
+    return bool(seen.attributes or seen.brands) or not seen.images
 
 
 def from_claims(listing: Listing, seen: Observations, words: Words) -> list[Sighting]:
@@ -35,6 +40,42 @@ def from_claims(listing: Listing, seen: Observations, words: Words) -> list[Sigh
         for about, claim, lexicon in claims
         if claim
         for value in _against(claim, lexicon, _value(about, seen.attributes), _choices(about, seen))
+    ]
+
+
+def from_brands(listing: Listing, seen: Observations, brands: Brands) -> list[Sighting]:
+    """One for the surest brand seen, where the listing claims one that the registries know, and it is not
+    seen.
+    """
+    mentions = brands.words.mentions(listing.claimed_brand)
+    claimed = {brands.by_reference[mention.reference_id].brand.id for mention in mentions}
+    candidates = [candidate for candidate in seen.brands if candidate.brand in brands.by_id]
+    if not claimed or not candidates or any(candidate.brand in claimed for candidate in candidates):
+        return []
+    surest = max(candidates, key=lambda candidate: candidate.score)
+    name = brands.by_id[surest.brand].name
+    return [
+        Sighting(
+            policy=POLICY,
+            label=LABELS["brand"],
+            score=surest.score,
+            source="ocr" if surest.kind == "word" else "logo",
+            question="claimed_brand",
+            evidence=Evidence(
+                brand=surest,
+                contradiction=Contradiction(
+                    about="brand",
+                    field="claimed_brand",
+                    claimed=listing.claimed_brand,
+                    seen=surest.brand,
+                    confidence=surest.score,
+                ),
+            ),
+            regions=(surest.region,),
+            internal=f"the listing's claimed_brand claims {listing.claimed_brand!r}; "
+            f"the brand seen is {name} ({surest.score:.4f})",
+            seller=seller_reason(POLICY, LABELS["brand"]),
+        )
     ]
 
 

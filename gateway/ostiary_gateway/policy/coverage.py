@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import HoldReason
 from ostiary.v1.observation_pb2 import Observations, PolicyState
+from ostiary_gateway.brands.in_force import POLICY as BRANDS
 from ostiary_gateway.hashes.index import HASH_BYTES
-from ostiary_gateway.policy import contradiction
+from ostiary_gateway.policy import brand_marks, contradiction
 from ostiary_gateway.policy.in_force import PolicyInForce
 
 FAULT_CODES = frozenset({"empty", "unreadable", "unsupported_format", "too_large"})
@@ -25,6 +26,7 @@ def unsound(observations: Observations, image_count: int) -> str | None:
     places = [span.region.image_index for span in observations.ocr]
     places += [code.region.image_index for code in observations.barcodes]
     places += [score.region.image_index for score in observations.scores if score.HasField("region")]
+    places += [candidate.region.image_index for candidate in observations.brands]
     asked = [score.image_index for score in observations.scores]
     hashed = [known.image_index for known in observations.pdq]
     if any(not 0 <= index < image_count for index in (*indices, *faults, *places, *asked, *hashed)):
@@ -33,8 +35,9 @@ def unsound(observations: Observations, image_count: int) -> str | None:
         return "it names an image twice"
     table = [number for row in observations.calibration for number in (row.precision, row.threshold)]
     confidences = [attribute.confidence for attribute in observations.attributes]
-    probabilities = [score.probability for score in observations.scores]
-    if not _all_probabilities(probabilities + table + confidences):
+    scores = [score.probability for score in observations.scores]
+    scores += [candidate.score for candidate in observations.brands]
+    if not _all_probabilities(scores + table + confidences):
         return "it holds a probability outside 0 to 1"
     if any(len(known.hash) != HASH_BYTES or not 0 <= known.quality <= 100 for known in observations.pdq):
         return "it holds a perceptual hash that is none"
@@ -53,25 +56,42 @@ def state(
     if not observations.HasField("bundle"):
         # Nothing looked: the faults were seen before the check was sent anywhere.
         return _unreadable_or(PolicyState.POLICY_STATE_UNAVAILABLE, observations)
-    if not _can_judge(rule.policy, observations) or _missing_detectors(rule.policy, policy, observations):
+    if unsupported(rule.policy, policy, observations):
         return PolicyState.POLICY_STATE_UNSUPPORTED
-    if failures(rule.policy, observations) or unseen(observations, image_count):
+    if failures(rule.policy, policy, observations) or unseen(observations, image_count):
         return _unreadable_or(PolicyState.POLICY_STATE_UNAVAILABLE, observations)
     return _unreadable_or(PolicyState.POLICY_STATE_JUDGED, observations)
 
 
-def failures(policy: str, observations: Observations) -> list[str]:
-    """What should have judged `policy` and did not, in words."""
+def unsupported(name: str, policy: PolicyInForce, observations: Observations) -> str:
+    """Why the pod cannot judge the policy `name`, and the remedy, in words; empty where it can."""
+    if name == BRANDS:
+        if why := brand_marks.unsupported(policy.brands, observations):
+            return why
+        if brand_marks.unmatched_gallery(policy.brands, observations):
+            return ""  # it can, once it has its marks: until then that is a failure
+    # Claims are compared here, so that no bundle lists the policy.
+    if name == contradiction.POLICY:
+        why = "No attributes were seen that the listing could be compared with: ask for attributes"
+        return "" if contradiction.judged(observations) else why
+    if name in observations.capabilities and not _missing_detectors(name, policy, observations):
+        return ""
+    bundle = f"{observations.bundle.name} {observations.bundle.version}".strip()
+    return f"The bundle {bundle} cannot judge {name}: use one that can"
+
+
+def failures(name: str, policy: PolicyInForce, observations: Observations) -> list[str]:
+    """What should have judged the policy `name` and did not, in words."""
     detectors = [
         f"detector {detector.name} did not complete: {detector.error or 'no reason given'}"
         for detector in observations.detectors
-        if policy in detector.policies and not detector.completed
+        if name in detector.policies and not detector.completed
     ]
     answered = {
         (score.policy, score.label, score.question, score.image_index) for score in observations.scores
     }
     questions = {
-        (row.policy, row.label, row.question) for row in observations.calibration if row.policy == policy
+        (row.policy, row.label, row.question) for row in observations.calibration if row.policy == name
     }
     unanswered = [
         f"question {question[2]} was not answered on image {image.image_index}"
@@ -79,7 +99,8 @@ def failures(policy: str, observations: Observations) -> list[str]:
         for image in observations.images
         if (*question, image.image_index) not in answered
     ]
-    return detectors + unanswered
+    gallery = brand_marks.unmatched_gallery(policy.brands, observations) if name == BRANDS else ""
+    return [*detectors, *unanswered, *filter(None, [gallery])]
 
 
 def unseen(observations: Observations, image_count: int) -> list[int]:
@@ -104,13 +125,6 @@ def image_holds(observations: Observations, image_count: int) -> list[HoldReason
         for index in unseen(observations, image_count)
     ]
     return sorted(faults + missing, key=lambda reason: reason.image_index)
-
-
-def _can_judge(policy: str, observations: Observations) -> bool:
-    # Claims are compared here, so that no bundle lists the policy.
-    if policy == contradiction.POLICY:
-        return contradiction.judged(observations)
-    return policy in observations.capabilities
 
 
 def _missing_detectors(name: str, policy: PolicyInForce, observations: Observations) -> frozenset[str]:

@@ -13,7 +13,7 @@ from ostiary.v1.config_pb2 import PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding, HoldReason, PolicyResult, Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import Observations, PolicyState
-from ostiary_gateway.policy import contradiction, coverage, known_images
+from ostiary_gateway.policy import brand_marks, contradiction, coverage, known_images
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy.sighting import from_rules, from_scores
 from ostiary_gateway.policy.steps import Circumstances, finding
@@ -66,7 +66,7 @@ def decide(subject: Subject, policy: PolicyInForce) -> Decision:
     check_holds = _check_holds(subject)
     if subject.observations is not None:
         check_holds += known_images.holds(policy.lists, subject.observations)
-    holds = (*check_holds, *_policy_holds(results, subject, explained=bool(check_holds)))
+    holds = (*check_holds, *_policy_holds(results, policy, subject, explained=bool(check_holds)))
     return Decision(_verdict(findings, holds, subject), findings, results, holds)
 
 
@@ -98,6 +98,9 @@ def _findings(subject: Subject, policy: PolicyInForce) -> tuple[Finding, ...]:
     sightings = from_rules(policy.packs, subject.listing, seen, territory)
     sightings += from_scores(seen.scores) if seen else []
     sightings += contradiction.from_claims(subject.listing, seen, policy.words) if seen else []
+    if seen is not None and not brand_marks.unmatched_gallery(policy.brands, seen):
+        sightings += contradiction.from_brands(subject.listing, seen, policy.brands)
+    sightings += brand_marks.sightings(policy.brands, subject.listing, seen, territory, subject.at)
     judged = [(rule, sighting) for sighting in sightings if (rule := policy.rule(sighting.policy))]
     circumstances = _circumstances(subject, policy)
     found = [made for rule, sighting in judged if (made := finding(sighting, rule, circumstances))]
@@ -136,30 +139,27 @@ def _check_holds(subject: Subject) -> list[HoldReason]:
     return [HoldReason(code="unavailable", image_index=coverage.WHOLE_CHECK, detail=detail)]
 
 
-def _policy_holds(results: Sequence[PolicyResult], subject: Subject, *, explained: bool) -> list[HoldReason]:
+def _policy_holds(
+    results: Sequence[PolicyResult], policy: PolicyInForce, subject: Subject, *, explained: bool
+) -> list[HoldReason]:
     """One reason per policy that holds the check, unless the images' own reasons have `explained` it."""
     seen = subject.observations
     if seen is None:
         return []
     holds = []
     for result in results:
+        name = result.policy
         if result.state == PolicyState.POLICY_STATE_UNSUPPORTED and not result.optional:
-            holds.append(_hold("unsupported", _unsupported(result.policy, seen)))
-        elif result.state in _HOLDS and ((failed := coverage.failures(result.policy, seen)) or not explained):
+            why = coverage.unsupported(name, policy, seen)
+            holds.append(_hold("unsupported", f"{why}, or mark {name} optional in the policy."))
+        elif result.state in _HOLDS and ((failed := coverage.failures(name, policy, seen)) or not explained):
             why = "; ".join(failed) or "the pod does not say what looked"
-            holds.append(_hold("unavailable", f"{result.policy} could not be judged: {why}."))
+            holds.append(_hold("unavailable", f"{name} could not be judged: {why}."))
     return holds
 
 
 def _hold(code: str, detail: str) -> HoldReason:
     return HoldReason(code=code, image_index=coverage.WHOLE_CHECK, detail=detail)
-
-
-def _unsupported(name: str, seen: Observations) -> str:
-    bundle = f"{seen.bundle.name} {seen.bundle.version}".strip()
-    return (
-        f"The bundle {bundle} cannot judge {name}: use one that can, or mark {name} optional in the policy."
-    )
 
 
 def _verdict(findings: Sequence[Finding], holds: Sequence[HoldReason], subject: Subject) -> Verdict.ValueType:

@@ -1,4 +1,4 @@
-"""A moderation policy with the rule packs it names and the hash lists: all that a decision depends on."""
+"""A moderation policy with the rule packs it names, hash lists and brands: all that a decision depends on."""
 
 import hashlib
 import json
@@ -11,13 +11,14 @@ from google.protobuf import json_format
 
 from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule, Vocabulary
 from ostiary.v1.decision_pb2 import Action
+from ostiary_gateway.brands.in_force import NO_BRANDS, Brands
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists
 from ostiary_gateway.json_mapping import parse_message
 from ostiary_gateway.policy.vocabulary import NO_WORDS, Words, compiled
 from ostiary_gateway.rules.pack import RulePack
 
-SOURCES = frozenset({"ocr", "text", "barcode", "vlm", "nudity"})
-LIFTABLE = frozenset({"ocr", "barcode", "vlm", "nudity", "pdq", "sha256"})
+SOURCES = frozenset({"ocr", "text", "barcode", "logo", "vlm", "nudity"})
+LIFTABLE = frozenset({"ocr", "barcode", "logo", "vlm", "nudity", "pdq", "sha256"})
 """Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 ATTRIBUTES = ("category", "colour", "pattern", "style", "material", "audience", "scene", "styling")
 """The attributes of a product, in the order in which answers give them."""
@@ -33,10 +34,11 @@ class PolicyInForce:
         message: the policy as written.
         packs: the rule packs that it names, in its order.
         sha256: SHA-256 (32 bytes) over the JSON text of `{"policy": …, "rule_packs": {"name@version": hex
-            digest}}`, and `"hash_lists"` like `"rule_packs"` where there are any: field names as in the
-            .proto file, keys sorted, no spaces, ASCII.
+            digest}}`, and `"hash_lists"` and `"brand_registries"` like `"rule_packs"` where there are any:
+            field names as in the .proto file, keys sorted, no spaces, ASCII.
         lists: the hash lists in force beside it.
         words: the vocabulary of the policy.
+        brands: the brand registries in force beside it.
     """
 
     message: ModerationPolicy
@@ -44,6 +46,7 @@ class PolicyInForce:
     sha256: bytes
     lists: HashLists = NO_LISTS
     words: Words = NO_WORDS
+    brands: Brands = NO_BRANDS
 
     @property
     def label(self) -> str:
@@ -55,12 +58,21 @@ class PolicyInForce:
         return next((rule for rule in self.message.policies if rule.policy == policy), None)
 
     def with_policy(self, message: ModerationPolicy, packs: Mapping[str, RulePack]) -> "PolicyInForce":
-        """Another policy beside the same lists. Raises ValueError as `put_in_force`."""
-        return put_in_force(message, packs).with_lists(self.lists)
+        """Another policy beside the same lists and registries. Raises ValueError as `put_in_force`."""
+        return put_in_force(message, packs).beside(self.lists, self.brands)
 
     def with_lists(self, lists: HashLists) -> "PolicyInForce":
         """The same policy beside other hash lists."""
-        return replace(self, lists=lists, sha256=_digest(self.message, self.packs, lists))
+        return self.beside(lists, self.brands)
+
+    def with_brands(self, brands: Brands) -> "PolicyInForce":
+        """The same policy beside other brand registries."""
+        return self.beside(self.lists, brands)
+
+    def beside(self, lists: HashLists, brands: Brands) -> "PolicyInForce":
+        """The same policy beside other hash lists and brand registries."""
+        digest = _digest(self.message, self.packs, lists, brands)
+        return replace(self, lists=lists, brands=brands, sha256=digest)
 
 
 def load(text: str, packs: Mapping[str, RulePack]) -> PolicyInForce:
@@ -81,16 +93,18 @@ def put_in_force(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> Po
     _validate(message, packs)
     named = tuple(packs[name] for name in message.rule_packs)
     words = compiled(message.vocabulary)
-    return PolicyInForce(message, named, _digest(message, named, NO_LISTS), words=words)
+    return PolicyInForce(message, named, _digest(message, named, NO_LISTS, NO_BRANDS), words=words)
 
 
-def _digest(message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists) -> bytes:
+def _digest(message: ModerationPolicy, packs: Iterable[RulePack], lists: HashLists, brands: Brands) -> bytes:
     content = {
         "policy": json_format.MessageToDict(message, preserving_proto_field_name=True),
         "rule_packs": {pack.label: pack.digest.hex() for pack in packs},
     }
     if lists.by_name:
         content["hash_lists"] = {one.header.title: one.digest.hex() for one in lists.by_name.values()}
+    if brands.by_name:
+        content["brand_registries"] = {one.title: one.digest.hex() for one in brands.by_name.values()}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 

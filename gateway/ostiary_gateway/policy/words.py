@@ -33,8 +33,13 @@ _REASONS: Mapping[tuple[str, str], str] = MappingProxyType(
         ): "List the product in its own category, or use images that show it.",
         (
             "listing_accuracy",
+            "contradicted_brand",
+        ): "Name the brand that the images show, or use images of the product.",
+        (
+            "listing_accuracy",
             "contradicted_colour",
         ): "Name the colour that the images show, or use images of the colour that is for sale.",
+        ("logo_infringement", "authorised_brand"): "Nothing needs to be changed.",
     }
 )
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ostiary.wire.errors import OstiaryError, Reason
+from ostiary_gateway.durable import sync_folder
 
 # FULL, not NORMAL: in WAL mode NORMAL loses the last commits when the machine loses power.
 _PRAGMAS = (
@@ -70,15 +71,6 @@ def prepare_file(path: Path) -> None:
     if not path.exists():
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def migrate(engine: AsyncEngine, path: Path) -> None:

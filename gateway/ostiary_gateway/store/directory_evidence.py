@@ -7,7 +7,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from ostiary_gateway.store.database import sync_folder, unavailable
+from ostiary_gateway.durable import sync_folder
+from ostiary_gateway.store.database import unavailable
 from ostiary_gateway.store.sealing import ItemName, KeyEncryptionKey
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

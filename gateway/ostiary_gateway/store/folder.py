@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ostiary.tlog.growth import TILE_WIDTH
 from ostiary.tlog.tiles import CHECKPOINT, Tile
-from ostiary_gateway.store.database import sync_folder
+from ostiary_gateway.durable import sync_folder
 
 _STAGING = ".staging"  # below the folder itself: a rename cannot cross file systems
 

@@ -47,6 +47,7 @@ _KNOWN_SERVICES = {
     "gateway": ("Run the gateway.", "gateway"),
     "rules": ("Check, try and list rule packs.", "gateway"),
     "lists": ("Keep lists of known images.", "gateway"),
+    "brands": ("Keep brand registries.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
     "model": ("Inspect, train and evaluate model bundles.", "moderation"),
 }

@@ -139,7 +139,7 @@ class PutPolicyRequest(_message.Message):
     """True: only say what it would change."""
     @_builtins.property
     def policy(self) -> _config_pb2.ModerationPolicy:
-        """The policy; its version must be a new one."""
+        """The policy; its version must be a new one, its name that of the policy in force."""
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ class PutBrandRegistryRequest(_message.Message):
     """True: only say what it would change."""
     @_builtins.property
     def registry(self) -> _config_pb2.BrandRegistry:
-        """The registry; its version must be a new one."""
+        """The registry; its version must be a new one. A mark without an image keeps the one in force under its id."""
 
     def __init__(
         self,
@@ -513,13 +513,21 @@ class PodGallery(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     PUSHED_AT_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """`host:port` of the pod."""
     digest: _builtins.bytes
     """Digest of its gallery, 32 bytes. Empty: none."""
+    problem: _builtins.str
+    """Why it does not hold the gallery of the registries in force, in words. Empty: nothing is known to stand against it."""
     @_builtins.property
     def pushed_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was pushed."""
+        """When it last took the one that the gateway pushed. Unset: it never did."""
+
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Marks of that one that it does not compare with, and why, in words."""
 
     def __init__(
         self,
@@ -527,10 +535,12 @@ class PodGallery(_message.Message):
         address: _builtins.str = ...,
         digest: _builtins.bytes = ...,
         pushed_at: _timestamp_pb2.Timestamp | None = ...,
+        refused: _abc.Iterable[_builtins.str] | None = ...,
+        problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pushed_at", b"pushed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "digest", b"digest", "pushed_at", b"pushed_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "digest", b"digest", "problem", b"problem", "pushed_at", b"pushed_at", "refused", b"refused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

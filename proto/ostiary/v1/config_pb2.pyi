@@ -250,7 +250,7 @@ class PolicyRule(_message.Message):
 
     @_builtins.property
     def allow_lifts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which findings an entry of an allow-list turns into notes, as Finding.source names them: `vlm`, `nudity`, `ocr`, `barcode`, `pdq`, `sha256`. Empty: `vlm` alone."""
+        """Which findings an entry of an allow-list turns into notes, as Finding.source names them: `vlm`, `nudity`, `ocr`, `logo`, `barcode`, `pdq`, `sha256`. Empty: `vlm` alone."""
 
     def __init__(
         self,
@@ -317,7 +317,7 @@ class ActionStep(_message.Message):
     """From the score on that reaches this precision in the bundle's calibration table, 0 to 1."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What must have looked, as Finding.source names it: `ocr`, `text`, `barcode`, `vlm`, `nudity`. Empty: any."""
+        """What must have looked, as Finding.source names it: `ocr`, `text`, `barcode`, `logo`, `vlm`, `nudity`. Empty: any."""
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -505,11 +505,11 @@ class Brand(_message.Message):
 
     @_builtins.property
     def territories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Territories where it is protected, ISO 3166-1 alpha-2. Empty: everywhere."""
+        """Territories where it is protected, ISO 3166-1 alpha-2 or `EU`. Empty: everywhere."""
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Categories it is protected in. Empty: all."""
+        """Categories it is protected in: those that listings name, `general` for all others. Empty: all."""
 
     @_builtins.property
     def authorisations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Authorisation]:
@@ -545,7 +545,7 @@ class BrandMark(_message.Message):
     reference_id: _builtins.str
     """Reference id, unique in the registry."""
     image: _builtins.bytes
-    """PNG of the mark, at most 1 MiB."""
+    """PNG of the mark, at most 1 MiB. In files, `imageFile` may name one beside them instead."""
     def __init__(
         self,
         *,
@@ -607,7 +607,7 @@ class Authorisation(_message.Message):
     """Seller identifier."""
     @_builtins.property
     def territories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Territories it holds in. Empty: everywhere."""
+        """Territories it holds in, ISO 3166-1 alpha-2 or `EU`. Empty: everywhere."""
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

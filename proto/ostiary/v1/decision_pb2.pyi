@@ -105,7 +105,7 @@ class RuleEvidence(_message.Message):
     matched_text: _builtins.str
     """The text that matched, as it stood."""
     field: _builtins.str
-    """Where the text stood: `image`, `title`, `description` or `barcode`."""
+    """Where the text stood: `image`, `title`, `description`, `claimed_brand` or `barcode`."""
     def __init__(
         self,
         *,
@@ -233,7 +233,7 @@ class Evidence(_message.Message):
     CONTRADICTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rule(self) -> Global___RuleEvidence:
-        """The rule that matched, if any."""
+        """The rule that matched, if any; for a brand named in the listing, the word mark and its registry."""
 
     @_builtins.property
     def barcode(self) -> _observation_pb2.Barcode:
@@ -305,7 +305,7 @@ class Finding(_message.Message):
     action: Global___Action.ValueType
     """What it asks for."""
     source: _builtins.str
-    """What looked: `ocr`, `barcode`, `vlm`, `text`, …; `sha256` or `pdq` where a hash list knows the image."""
+    """What looked: `ocr`, `barcode`, `logo`, `vlm`, `text`, …; `sha256` or `pdq` where a hash list knows the image."""
     internal_reason: _builtins.str
     """For compliance teams: full detail. Never shown to sellers."""
     seller_reason: _builtins.str

@@ -464,7 +464,10 @@ class Observations(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     PDQ_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    GALLERY_DIGEST_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
+    gallery_digest: _builtins.bytes
+    """Digest of the gallery in use when the check began, 32 bytes; see PutGallery. Empty: none."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_image_pb2.CanonicalImage]:
         """One per readable image."""
@@ -537,11 +540,12 @@ class Observations(_message.Message):
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         pdq: _abc.Iterable[Global___PdqHash] | None = ...,
         calibration: _abc.Iterable[Global___CalibrationPoint] | None = ...,
+        gallery_digest: _builtins.bytes = ...,
         choices: _abc.Iterable[Global___AttributeChoices] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "choices", b"choices", "description", b"description", "detectors", b"detectors", "faults", b"faults", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "choices", b"choices", "description", b"description", "detectors", b"detectors", "faults", b"faults", "gallery_digest", b"gallery_digest", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

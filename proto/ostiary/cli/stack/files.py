@@ -72,6 +72,7 @@ def write_gateway(layout: Layout, port: int) -> str:
         "route": "route.yaml",
         "policy": "policy.yaml",
         "lists": "lists",
+        "brands": "brands",
         "store": "data/ostiary.db",
         "log": {"origin": f"{TRUST_DOMAIN}/log", "key": "log.key", "dir": "log"},
         "evidence": {"dir": "evidence", "key": "evidence.key"},

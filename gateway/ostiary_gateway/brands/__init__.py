@@ -1,0 +1,1 @@
+"""Brand registries: which marks are looked for, where they are protected, who may sell under them. Pure."""

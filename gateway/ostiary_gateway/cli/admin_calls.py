@@ -1,0 +1,62 @@
+"""Calls of AdminService for commands."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+
+from ostiary.client import Profile
+from ostiary.v1.admin_pb2 import (
+    ChangeReport,
+    ListGalleriesRequest,
+    PodGallery,
+    PutBrandRegistryRequest,
+)
+from ostiary.v1.admin_pb2_grpc import AdminServiceStub
+from ostiary.v1.config_pb2 import BrandRegistry
+from ostiary.wire.channel import open_channel
+from ostiary.wire.credentials import CredentialFiles, CredentialSource
+from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
+
+if TYPE_CHECKING:
+    from ostiary.v1.admin_pb2_grpc import AdminServiceAsyncStub
+
+
+async def put_brand_registry(
+    profile: Profile, registry: BrandRegistry, seconds: float, *, dry_run: bool
+) -> ChangeReport:
+    """What the gateway reports of the change.
+
+    Raises:
+        OstiaryError: the call failed.
+    """
+    async with _admin(profile) as admin:
+        request = PutBrandRegistryRequest(registry=registry, dry_run=dry_run)
+        return (await admin.PutBrandRegistry(request, timeout=seconds)).report
+
+
+async def list_galleries(profile: Profile, seconds: float) -> Sequence[PodGallery]:
+    """The galleries that the gateway's pods hold.
+
+    Raises:
+        OstiaryError: the call failed.
+    """
+    async with _admin(profile) as admin:
+        return (await admin.ListGalleries(ListGalleriesRequest(), timeout=seconds)).galleries
+
+
+@asynccontextmanager
+async def _admin(profile: Profile) -> "AsyncIterator[AdminServiceAsyncStub]":
+    try:
+        credentials = CredentialSource(CredentialFiles(ca=profile.ca, cert=profile.cert, key=profile.key))
+        channel = open_channel(profile.endpoint, credentials, server_name=profile.server_name)
+    except (ValueError, OSError) as error:
+        words = f"Authentication failed: the client's certificate: {error}"
+        raise OstiaryError(Reason.CLIENT_CERTIFICATE, words) from error
+    async with channel:
+        stub: AdminServiceAsyncStub = AdminServiceStub(channel)
+        try:
+            yield stub
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
