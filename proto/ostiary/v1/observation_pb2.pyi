@@ -317,7 +317,7 @@ class DetectorInfo(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Detector name: `ocr`, `barcode`, `hashes`, …"""
+    """Detector name: `ocr`, `barcode`, `hashes`, `logo`, …"""
     version: _builtins.str
     """Version of the detector and its model: `rapidocr 3.10.0 PP-OCRv6`."""
     completed: _builtins.bool
@@ -354,7 +354,7 @@ class StageTiming(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `hashes`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
+    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `hashes`, `logo`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Wall-clock time."""
@@ -430,6 +430,9 @@ class Observations(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     PDQ_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    GALLERY_DIGEST_FIELD_NUMBER: _builtins.int
+    gallery_digest: _builtins.bytes
+    """Digest of the gallery in use when the check began, 32 bytes; see PutGallery. Empty: none."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_image_pb2.CanonicalImage]:
         """One per readable image."""
@@ -498,10 +501,11 @@ class Observations(_message.Message):
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         pdq: _abc.Iterable[Global___PdqHash] | None = ...,
         calibration: _abc.Iterable[Global___CalibrationPoint] | None = ...,
+        gallery_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "description", b"description", "detectors", b"detectors", "faults", b"faults", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "barcodes", b"barcodes", "brands", b"brands", "bundle", b"bundle", "calibration", b"calibration", "capabilities", b"capabilities", "description", b"description", "detectors", b"detectors", "faults", b"faults", "gallery_digest", b"gallery_digest", "images", b"images", "ocr", b"ocr", "pdq", b"pdq", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
