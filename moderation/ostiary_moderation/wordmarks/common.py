@@ -1,14 +1,15 @@
 """Words that say nothing about a brand by themselves, though some are registered: GAP, NEXT, ONLY."""
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from ostiary.text.letters import fold
 
-_ENDINGS = ("s", "es", "d", "ed", "ing", "er", "ers", "ly", "y", "n", "r", "est")
+_ENDINGS = ("s", "es", "d", "ed", "ing", "er", "ers", "ly", "r", "est")
 _LEAST_STEM = 3
 
 
+@lru_cache(maxsize=65_536)
 def is_common(word: str) -> bool:
     """Whether a folded word, or what it is an inflection of, is in the vocabulary; numbers always are."""
     known = _vocabulary()

@@ -5,15 +5,14 @@ is drawn alike, a letter doubled or halved, two exchanged. These cost little; an
 """
 
 import re
+from itertools import permutations
 
 # Drawn so much alike that one stands for the other; a group reads as its first.
 _ALIKE = ("o0q", "il1j", "s5", "b8", "z2", "a4", "e3", "g69", "t7", "uv")
 _FIRST = str.maketrans({letter: group[0] for group in _ALIKE for letter in group[1:]})
 # Drawn somewhat alike.
-_SIMILAR = frozenset(
-    frozenset(pair) for pair in "ce cg co do nh nm hb kx pr pf ft fe rt it lt yv wv mw bd dp qp xk ad ao".split()
-)
-_VOWELS = frozenset("aeiouy")
+_SIMILAR = "ce cg co do nh nm hb kx pr pf ft fe rt it lt yv wv mw bd dp qp ad ao".split()
+_VOWELS = "aeiouy"
 # Two letters that run together into one.
 _JOINED = {"m": ("rn",), "w": ("vv", "uu"), "d": ("cl", "ci"), "u": ("ii",), "h": ("li",)}
 
@@ -22,6 +21,9 @@ _DOUBLED = 0.3
 _SIMILAR_SHAPE = 0.6
 _EXCHANGED = 0.7
 _OTHER_VOWEL = 0.8
+
+_FAR = float("inf")
+_MOST_APART = 4
 
 _RUN = re.compile(r"(.)\1+")
 
@@ -33,59 +35,74 @@ def skeleton(key: str) -> str:
 
 
 def distance(read: str, registered: str, most: float) -> float:
-    """The cost of the cheapest edits from one key to the other; infinite where it is above `most`."""
-    start, end = 0, min(len(read), len(registered))
-    while start < end and read[start] == registered[start]:
-        start += 1
-    # One letter that both share stays on either side: it tells whether the next is its double.
-    start = max(0, start - 1)
-    read, registered = read[start:], registered[start:]
+    """The cost of the cheapest edits from one key to the other.
+
+    Infinite where it is above `most`, or where one key is, or gets, more than four letters ahead of the other.
+    """
+    if abs(len(read) - len(registered)) > _MOST_APART:
+        return _FAR
+    read, registered = _where_they_differ(read, registered)
     if read == registered:
         return 0.0
-    rows: list[list[float]] = []
-    for row in range(len(read) + 1):
-        rows.append([])
-        for column in range(len(registered) + 1):
-            rows[row].append(_cheapest(read, registered, row, column, rows))
-        if min(rows[row]) > most and min(rows[row - 1], default=0.0) > most:
-            return float("inf")
-    cost = rows[-1][-1]
-    return cost if cost <= most else float("inf")
+    drops, others = _drops(read), _drops(registered)
+    before: list[float] = []
+    above = [0.0]
+    for cost in others:
+        above.append(above[-1] + cost)
+    for row, letter in enumerate(read):
+        first = max(0, row - _MOST_APART)
+        current = [_FAR] * (len(registered) + 1)
+        if not first:
+            current[0] = above[0] + drops[row]
+        for column in range(first, min(len(registered), row + _MOST_APART + 1)):
+            other = registered[column]
+            cost = above[column] + (0.0 if letter == other else _REPLACED.get(letter + other, 1.0))
+            cost = min(cost, above[column + 1] + drops[row], current[column] + others[column])
+            if row and read[row - 1 : row + 1] in _JOINED.get(other, ()):
+                cost = min(cost, before[column] + _SAME_SHAPE)
+            if column:
+                if registered[column - 1 : column + 1] in _JOINED.get(letter, ()):
+                    cost = min(cost, above[column - 1] + _SAME_SHAPE)
+                if row and letter == registered[column - 1] and other == read[row - 1]:
+                    cost = min(cost, before[column - 1] + _EXCHANGED)
+            current[column + 1] = cost
+        if min(current) > most and min(above) > most:
+            return _FAR
+        before, above = above, current
+    return above[-1] if above[-1] <= most else _FAR
 
 
-def _cheapest(read: str, registered: str, row: int, column: int, rows: list[list[float]]) -> float:
-    """The cost of the first `row` letters against the first `column`."""
-    if not row and not column:
-        return 0.0
-    costs = []
-    if row:
-        costs.append(rows[row - 1][column] + _dropped(read, row - 1))
-    if column:
-        costs.append(rows[row][column - 1] + _dropped(registered, column - 1))
-    if row and column:
-        one, other = read[row - 1], registered[column - 1]
-        costs.append(rows[row - 1][column - 1] + _replaced(one, other))
-        if row > 1 and read[row - 2 : row] in _JOINED.get(other, ()):
-            costs.append(rows[row - 2][column - 1] + _SAME_SHAPE)
-        if column > 1 and registered[column - 2 : column] in _JOINED.get(one, ()):
-            costs.append(rows[row - 1][column - 2] + _SAME_SHAPE)
-        if row > 1 and column > 1 and read[row - 2 : row] == registered[column - 1] + registered[column - 2]:
-            costs.append(rows[row - 2][column - 2] + _EXCHANGED)
-    return min(costs)
+def _where_they_differ(read: str, registered: str) -> tuple[str, str]:
+    """Both without what they begin and end with alike, but for one letter, which tells whether the next is its
+    double.
+    """
+    start, shorter = 0, min(len(read), len(registered))
+    while start < shorter and read[start] == registered[start]:
+        start += 1
+    start = max(0, start - 1)
+    end = 0
+    while end < shorter - start and read[-1 - end] == registered[-1 - end]:
+        end += 1
+    end = max(0, end - 1)
+    return read[start : len(read) - end], registered[start : len(registered) - end]
 
 
-def _replaced(one: str, other: str) -> float:
-    if one == other:
-        return 0.0
-    if one.translate(_FIRST) == other.translate(_FIRST):
-        return _SAME_SHAPE
-    if frozenset((one, other)) in _SIMILAR:
-        return _SIMILAR_SHAPE
-    return _OTHER_VOWEL if one in _VOWELS and other in _VOWELS else 1.0
+def _drops(text: str) -> list[float]:
+    """For each letter what it costs that one side has it and the other has not."""
+    neighbours = zip(text, " " + text, text[1:] + " ", strict=False)
+    return [
+        _DOUBLED if letter in (before, after) or letter == "&" else 1.0 for letter, before, after in neighbours
+    ]
 
 
-def _dropped(text: str, place: int) -> float:
-    """What it costs that one side has this letter and the other has not."""
-    letter = text[place]
-    doubled = letter in (text[place - 1 : place], text[place + 1 : place + 2])
-    return _DOUBLED if doubled or letter == "&" else 1.0
+def _replacements() -> dict[str, float]:
+    """What it costs that one letter stands for another, by the two of them."""
+    costs = {one + other: _OTHER_VOWEL for one, other in permutations(_VOWELS, 2)}
+    for pair in _SIMILAR:
+        costs[pair] = costs[pair[::-1]] = _SIMILAR_SHAPE
+    for group in _ALIKE:
+        costs |= {one + other: _SAME_SHAPE for one, other in permutations(group, 2)}
+    return costs
+
+
+_REPLACED = _replacements()

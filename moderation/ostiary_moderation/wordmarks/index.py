@@ -57,19 +57,27 @@ class Index:
     def near(self, key: str) -> list[tuple[Spelling, float]]:
         """Spellings that the key may be a reading of, with their distance from it."""
         shape = skeleton(key)
-        found = {id(spelling): spelling for spelling in self._alike.get(shape, ())}
-        if len(shape) >= _ONE_EDIT_FROM - 1:
-            for rest in _without(shape, 1):
-                found.update((id(spelling), spelling) for spelling in self._near.get(rest, ()))
-        if len(shape) >= _TWO_EDITS_FROM - 2:
-            for rest in _without(shape[:_PREFIX], 2):
-                found.update((id(spelling), spelling) for spelling in self._far.get(rest, ()))
+        letters = set(shape)
         pairs = (
             (spelling, distance(key, spelling.key, spelling.tolerance))
-            for spelling in found.values()
-            if abs(len(spelling.key) - len(key)) <= 3
+            for spelling in self._candidates(shape)
+            if len(letters ^ spelling.shapes) <= (2 if spelling.tolerance <= 1 else 4)
+            and abs(len(spelling.key) - len(key)) <= 3
         )
         return [(spelling, cost) for spelling, cost in pairs if cost <= spelling.tolerance]
+
+    def _candidates(self, shape: str) -> Iterable[Spelling]:
+        """Spellings whose neighbourhood has something in common with that of a skeleton."""
+        found = list(self._alike.get(shape, ()))
+        if _ONE_EDIT_FROM - 2 <= len(shape) <= _TWO_EDITS_FROM:
+            for rest in _without(shape, 1):
+                if rest in self._near:
+                    found += self._near[rest]
+        if len(shape) >= _TWO_EDITS_FROM - 2:
+            for rest in _without(shape[:_PREFIX], 2):
+                if rest in self._far:
+                    found += self._far[rest]
+        return {id(spelling): spelling for spelling in found}.values()
 
     def begins(self, character: str) -> bool:
         """Whether a spelling begins with this very character."""

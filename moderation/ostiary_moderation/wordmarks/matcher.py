@@ -77,21 +77,22 @@ class Matcher:
         known: dict[tuple[str, bool], list[tuple[Spelling, float]]] = {}
         matches = []
         for reading in self._readings(lines):
-            asked = (reading.key, reading.compound)
+            asked = (reading.key, reading.compound or page.is_plain_language(reading))
             if asked not in known:
-                known[asked] = self._near(reading)
+                known[asked] = self._spellings(*asked)
             for spelling, cost in known[asked]:
-                if cost and page.is_plain_language(reading):
+                if reading.compound and spelling.is_common:
                     continue
                 score = probability(page.evidence(spelling, reading, cost))
                 if score >= self._min_score:
                     matches.append(_Match(spelling, reading, cost, score))
         return [page.found(match) for match in _best(matches)][:_MOST_FOUND]
 
-    def _near(self, reading: _Reading) -> list[tuple[Spelling, float]]:
-        if reading.compound:
-            return [(spelling, 0.0) for spelling in self._index.exact(reading.key) if not spelling.is_common]
-        return self._index.near(reading.key)
+    def _spellings(self, key: str, literally: bool) -> list[tuple[Spelling, float]]:
+        """What a key may be a reading of. Words of the language are no misspelt marks: SPORT is not Snort."""
+        if literally or is_common(key):
+            return [(spelling, 0.0) for spelling in self._index.exact(key)]
+        return self._index.near(key)
 
     def _readings(self, lines: Sequence[Line]) -> Iterator[_Reading]:
         for number, line in enumerate(lines):
@@ -159,6 +160,7 @@ class _Page:
     def __init__(self, lines: Sequence[Line], shorter_side: int) -> None:
         self._lines = lines
         self._side = shorter_side
+        self._plain = [[word.key == AND or is_common(word.key) for word in line.words] for line in lines]
         self._largest = max((line.letter_height for line in lines), default=0.0)
 
     def evidence(self, spelling: Spelling, reading: _Reading, cost: float) -> Evidence:
@@ -182,7 +184,7 @@ class _Page:
             glued=1 if reading.compound else self._glued(reading),
             lines=len(lines),
             common=common,
-            phrase=spelling.is_phrase or taken_apart,
+            phrase=spelling.is_phrase and not taken_apart,
             alone=whole and common and self._is_alone(reading),
             large=height >= _LARGE * self._largest and height >= _LARGE_SHARE * self._side,
             as_registered=_cased(spelling.text) == "".join(self._texts(reading)),
@@ -196,10 +198,8 @@ class _Page:
         return Found(spelling.brand, spelling.reference_id, match.score, reduce(Box.union, boxes))
 
     def is_plain_language(self, reading: _Reading) -> bool:
-        """Whether the words are themselves of the language: SPORT is no misspelt Snort."""
-        return is_common(reading.key) or all(
-            word.key == AND or is_common(word.key) for word in self._words(reading)
-        )
+        """Whether its words are all words of the language."""
+        return all(all(self._plain[line][first:end]) for line, first, end in reading.parts)
 
     def _words(self, reading: _Reading) -> list[Word]:
         return [

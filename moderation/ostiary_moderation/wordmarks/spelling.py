@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ostiary_moderation.wordmarks.common import is_common
+from ostiary_moderation.wordmarks.distance import skeleton
 from ostiary_moderation.wordmarks.words import AND, words
 
 MOST_LETTERS = 60
@@ -57,6 +58,11 @@ class Spelling:
     def key(self) -> str:
         """Its letters in a row."""
         return "".join(self.words)
+
+    @cached_property
+    def shapes(self) -> frozenset[str]:
+        """The kinds of letter in its skeleton."""
+        return frozenset(skeleton(self.key))
 
     @cached_property
     def letters(self) -> int:

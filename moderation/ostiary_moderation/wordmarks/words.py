@@ -43,7 +43,7 @@ class Word:
 def words(text: str) -> list[Word]:
     """The words of a text: set apart by spaces and signs, by a capital after a small letter
     (CalvinKlein), and by numbers of several digits (NIKE2024). Letters that stand alone, three or more in a
-    row, are one word (N I K E).
+    row, are one word (N I K E). An `&` stands between words, never before or after all of them.
     """
     # Their voiced sounds are two characters that make one.
     text = _HALF_WIDTH.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text)
@@ -62,7 +62,10 @@ def words(text: str) -> list[Word]:
                     signed=word.signed and piece is pieces[-1],
                 )
             )
-    return _closed_up(found)
+    joining = [word.key != AND for word in found]
+    if not any(joining):
+        return []
+    return _closed_up(found[joining.index(True) : len(found) - joining[::-1].index(True)])
 
 
 def _split(text: str) -> Iterator[Word]:

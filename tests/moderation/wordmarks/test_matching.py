@@ -40,8 +40,8 @@ SURE, LIKELY, DOUBTFUL = 0.9, 0.7, 0.4
 
 @pytest.mark.parametrize("mark", DISTINCTIVE)
 def test_a_mark_alone_on_its_line_is_sure(mark: str) -> None:
-    """Exactly as registered, in capitals and in small letters; the few letters of H&M say less."""
-    least = LIKELY if mark in ("H&M", "New Balance") else SURE
+    """Exactly as registered, in capitals and in small letters; few letters and words of the language say less."""
+    least = LIKELY if mark in ("H&M", "New Balance", "Viber") else SURE
     for text in (mark, mark.upper(), mark.lower()):
         assert scores(KNOWN, line(text)) == {mark: pytest.approx((1 + least) / 2, abs=(1 - least) / 2)}
 
