@@ -31,7 +31,10 @@ SPANS = 60
 _SIDE = 1_000
 _PAGES = 40
 _ROUNDS = 200
-_SYLLABLES = "ka lo mi ner tos vel ru zan pi gor este uli fra bo xen dar shi que len vo tri as".split()
+_SYLLABLES = (
+    *("ka", "lo", "mi", "ner", "tos", "vel", "ru", "zan", "pi", "gor", "este"),
+    *("uli", "fra", "bo", "xen", "dar", "shi", "que", "len", "vo", "tri", "as"),
+)
 _STAND_INS = {"o": "0", "i": "1", "e": "3", "a": "4", "s": "5"}
 
 
@@ -111,7 +114,9 @@ def _page(brands: Sequence[str], vocabulary: Sequence[str], spans: int, source: 
         pieces = text.split("\n")
         for place, piece in enumerate(pieces):
             size = 20 // len(pieces)
-            box = Box(left, top + place * size, left + min(300, 0.6 * size * len(piece)), top + (place + 1) * size)
+            box = Box(
+                left, top + place * size, left + min(300, 0.6 * size * len(piece)), top + (place + 1) * size
+            )
             lines.append(Line(piece.upper(), 0.97, box))
     return Page(tuple(lines), frozenset(shown))
 

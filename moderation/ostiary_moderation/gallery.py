@@ -1,4 +1,4 @@
-"""The gallery that gateways push: which marks detectors compare with, replaced as a whole while checks run."""
+"""The gallery that gateways push: the marks that detectors compare with, replaced while checks run."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from ostiary.v1.inference_pb2 import GalleryMark, PutGalleryRequest
 from ostiary.v1.observation_pb2 import DetectorInfo, Observations
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field
 from ostiary.wire.gallery import gallery_digest
-from ostiary_moderation.detector import DecodedImage, GalleryDetector, PreparedGallery
+from ostiary_moderation.detector import DecodedImage, PreparedGallery
 from ostiary_moderation.detectors.runner import DetectorReport, GalleryRunner
 
 MAX_MARKS = 10_000
@@ -72,14 +72,14 @@ class Galleries:
         return self._in_force
 
     async def put(self, request: PutGalleryRequest) -> Gallery:
-        """Put a gallery in force and return it. Until it is ready, and where it is refused, the old one stays.
+        """Put a gallery in force and return it. Until it is ready, and if it is refused, the old one stays.
 
         Raises:
             OstiaryError: INVALID_FIELD: too many marks, or not those that the digest is of. UNIMPLEMENTED: no
                 detector compares with galleries.
         """
         if not self.runners:
-            words = "This pod's bundle has no detector that compares with galleries: add logo to its detectors"
+            words = "No detector of this pod compares with galleries: add logo to its bundle"
             raise OstiaryError(Reason.UNIMPLEMENTED, words)
         if len(request.marks) > MAX_MARKS:
             raise invalid_field("marks", f"{len(request.marks)} marks: send at most {MAX_MARKS}")

@@ -87,9 +87,7 @@ async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> In
     await _warm_up(inspector, bundle)
     _log.info("bundle loaded", bundle=bundle.manifest.name, digest=bundle.digest.hex())
     limits = TurnLimits(settings.max_in_flight, settings.max_queued, settings.image_memory_mib << 20)
-    return InferenceService(
-        inspector, engine, declaration, runners, Gauges(), Turns(limits), galleries
-    )
+    return InferenceService(inspector, engine, declaration, runners, Gauges(), Turns(limits), galleries)
 
 
 async def _warm_up(inspector: Inspector, bundle: Bundle) -> None:

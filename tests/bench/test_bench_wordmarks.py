@@ -4,7 +4,7 @@ from bench.wordmarks import made_brands, pages, report, rows
 
 
 def test_pages_hold_marks_among_words() -> None:
-    """As many pieces of print as asked for, marks in two lines counted once, and every brand one that is made."""
+    """As many pieces of print as asked for, marks in two lines counted once, and brands that are made."""
     brands = made_brands(50)
     assert len(set(brands)) == 50
     for page in pages(brands, count=3):

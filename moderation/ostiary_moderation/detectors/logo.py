@@ -49,7 +49,9 @@ class LogoDetector:
         refused: list[str] = []
         for mark in marks:
             if mark.image:
-                refused.append(f"{mark.reference_id}: figurative marks are not looked for: register its words")
+                refused.append(
+                    f"{mark.reference_id}: figurative marks are not looked for: register its words"
+                )
             for word in mark.words:
                 try:
                     spellings.append(Spelling.of(mark.brand, mark.reference_id, word))
@@ -80,12 +82,16 @@ class WordGallery:
     def detect(self, images: Sequence[DecodedImage], seen: Detections) -> Detections:
         """Compare the text that was read in the images with the spellings."""
         return Detections(
-            brands=tuple(brand for image in images for brand in self._detect_in(image, seen.in_frame(image).ocr))
+            brands=tuple(
+                brand for image in images for brand in self._detect_in(image, seen.in_frame(image).ocr)
+            )
         )
 
     def _detect_in(self, image: DecodedImage, spans: Sequence[OcrSpan]) -> list[BrandCandidate]:
         height, width = image.pixels.shape[:2]
-        return [_candidate(image, found) for found in self._matcher.find(list(map(_line, spans)), width, height)]
+        return [
+            _candidate(image, found) for found in self._matcher.find(list(map(_line, spans)), width, height)
+        ]
 
 
 def _line(span: OcrSpan) -> Line:

@@ -11,7 +11,10 @@ from itertools import permutations
 _ALIKE = ("o0q", "il1j", "s5", "b8", "z2", "a4", "e3", "g69", "t7", "uv")
 _FIRST = str.maketrans({letter: group[0] for group in _ALIKE for letter in group[1:]})
 # Drawn somewhat alike.
-_SIMILAR = "ce cg co do nh nm hb kx pr pf ft fe rt it lt yv wv mw bd dp qp ad ao".split()
+_SIMILAR = (
+    *("ce", "cg", "co", "do", "nh", "nm", "hb", "kx", "pr", "pf", "ft", "fe"),
+    *("rt", "it", "lt", "yv", "wv", "mw", "bd", "dp", "qp", "ad", "ao"),
+)
 _VOWELS = "aeiouy"
 # Two letters that run together into one.
 _JOINED = {"m": ("rn",), "w": ("vv", "uu"), "d": ("cl", "ci"), "u": ("ii",), "h": ("li",)}
@@ -37,7 +40,7 @@ def skeleton(key: str) -> str:
 def distance(read: str, registered: str, most: float) -> float:
     """The cost of the cheapest edits from one key to the other.
 
-    Infinite where it is above `most`, or where one key is, or gets, more than four letters ahead of the other.
+    Infinite where it is above `most`, or where one key is or gets more than four letters ahead of the other.
     """
     if abs(len(read) - len(registered)) > _MOST_APART:
         return _FAR
@@ -73,8 +76,8 @@ def distance(read: str, registered: str, most: float) -> float:
 
 
 def _where_they_differ(read: str, registered: str) -> tuple[str, str]:
-    """Both without what they begin and end with alike, but for one letter, which tells whether the next is its
-    double.
+    """Both without what they begin and end with alike, but for one letter, which tells whether the next one
+    doubles it.
     """
     start, shorter = 0, min(len(read), len(registered))
     while start < shorter and read[start] == registered[start]:
@@ -91,7 +94,8 @@ def _drops(text: str) -> list[float]:
     """For each letter what it costs that one side has it and the other has not."""
     neighbours = zip(text, " " + text, text[1:] + " ", strict=False)
     return [
-        _DOUBLED if letter in (before, after) or letter == "&" else 1.0 for letter, before, after in neighbours
+        _DOUBLED if letter in (before, after) or letter == "&" else 1.0
+        for letter, before, after in neighbours
     ]
 
 

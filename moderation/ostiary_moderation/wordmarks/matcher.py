@@ -26,7 +26,7 @@ _LARGE_SHARE = 0.025
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A mark that was read. `score`: how likely it is it, 0 to 1. `box`: around the lines that it is read in."""
+    """A mark that was read. `score`: how likely that is, 0 to 1. `box`: around the lines it stands in."""
 
     brand: str
     reference_id: str
@@ -202,9 +202,7 @@ class _Page:
         return all(all(self._plain[line][first:end]) for line, first, end in reading.parts)
 
     def _words(self, reading: _Reading) -> list[Word]:
-        return [
-            word for number, first, end in reading.parts for word in self._lines[number].words[first:end]
-        ]
+        return [word for number, first, end in reading.parts for word in self._lines[number].words[first:end]]
 
     def _glued(self, reading: _Reading) -> int:
         """Ends of a reading at which its line goes on without a gap."""

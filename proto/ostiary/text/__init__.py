@@ -1,1 +1,1 @@
-"""What characters read as, whatever they are drawn or disguised as: the same in gateways and in pods. Pure."""
+"""What characters read as, however they are drawn or disguised, in gateways as in pods. Pure."""

@@ -1,7 +1,7 @@
 """Traditional Chinese characters and the simplified ones that patterns and brand names are compared in.
 
-Character by character, so that evidence keeps its place. Only characters that the shipped packs use, and those
-that brand names are written with: a pack that needs others gives both in a class, `[証证]`.
+Character by character, so that evidence keeps its place. Only characters that the shipped packs use, and
+those that brand names are written with: a pack that needs others gives both in a class, `[証证]`.
 """
 
 _TRADITIONAL = (

@@ -127,9 +127,7 @@ def looked_at(reader: OcrDetector, gallery: PreparedGallery, pixels: np.ndarray)
             "north-face",
             id="three lines",
         ),
-        pytest.param(
-            [("CALVIN", 180, 150, 50), ("KLEIN", 190, 215, 50)], "calvin-klein", id="two lines"
-        ),
+        pytest.param([("CALVIN", 180, 150, 50), ("KLEIN", 190, 215, 50)], "calvin-klein", id="two lines"),
         pytest.param([("CalvinKlein", 130, 180, 56)], "calvin-klein", id="merged"),
     ],
 )
@@ -156,5 +154,7 @@ def test_chinese_marks_are_read_in_images(reader: OcrDetector, gallery: Prepared
 
 def test_other_print_is_no_mark(reader: OcrDetector, gallery: PreparedGallery) -> None:
     """GOOD VIBES ONLY, a size and a washing instruction name no brand."""
-    pixels = picture(("GOOD VIBES", 120, 80, 70), ("SIZE XL", 120, 200, 40), ("machine wash 30", 120, 300, 30))
+    pixels = picture(
+        ("GOOD VIBES", 120, 80, 70), ("SIZE XL", 120, 200, 40), ("machine wash 30", 120, 300, 30)
+    )
     assert looked_at(reader, gallery, pixels) == []

@@ -39,7 +39,8 @@ class Caption:
         if self.fails:
             raise IncompleteError("too dark")
         spans = [
-            OcrSpan(text=self.text, confidence=1.0, region=region(image, [(0, 0), (9, 9)])) for image in images
+            OcrSpan(text=self.text, confidence=1.0, region=region(image, [(0, 0), (9, 9)]))
+            for image in images
         ]
         return Detections(ocr=tuple(spans))
 
@@ -48,7 +49,7 @@ class Caption:
 
 
 class Lookup:
-    """Compares what was read with the words of a gallery, letter by letter; words of one letter are refused."""
+    """Compares what was read with the words of a gallery; words of one letter are refused."""
 
     name = "lookup"
     version = "1"

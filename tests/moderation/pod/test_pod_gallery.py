@@ -60,7 +60,9 @@ async def test_a_gallery_comes_into_force(galleries: Galleries) -> None:
         pytest.param([mark("x", "x")], "x-word: too short", id="refused by the detector"),
         pytest.param([GalleryMark(brand="b", words=["word"])], "mark 1: has no reference id", id="no id"),
         pytest.param([GalleryMark(reference_id="r", words=["word"])], "r: has no brand", id="no brand"),
-        pytest.param([GalleryMark(brand="b", reference_id="r")], "r: has neither", id="nothing to compare with"),
+        pytest.param(
+            [GalleryMark(brand="b", reference_id="r")], "r: has neither", id="nothing to compare with"
+        ),
         pytest.param(
             [mark("b", reference_id="larkfield-word")],
             "larkfield-word: another mark has this reference id",
@@ -89,7 +91,9 @@ async def test_a_gallery_of_which_nothing_is_left_judges_nothing(galleries: Gall
 
 
 @pytest.mark.parametrize("digest", [b"", bytes(32), hashlib.sha256(b"other").digest()[:31]])
-async def test_another_digest_is_refused_and_the_old_gallery_stays(galleries: Galleries, digest: bytes) -> None:
+async def test_another_digest_is_refused_and_the_old_gallery_stays(
+    galleries: Galleries, digest: bytes
+) -> None:
     """What came over the wire is not what was sent: nothing changes."""
     before = await galleries.put(put(mark("larkfield")))
     error = await refusal(galleries, PutGalleryRequest(digest=digest, marks=[mark("quayside")]))
@@ -140,8 +144,8 @@ def outcomes(observed: Observations) -> dict[str, tuple[bool, str]]:
 
 
 async def test_without_a_gallery_nothing_is_said_of_brands(site: tuple[Inspector, Caption]) -> None:
-    """No candidate and no capability: the policy is unsupported. The detector is named, so that a gateway that
-    has a gallery knows that this pod could compare with it, and the failure of OCR is not its own.
+    """No candidate and no capability: the policy is unsupported. The detector is named, so that gateways with
+    a gallery know that this pod could compare with it, and the failure of OCR is not its own.
     """
     inspector, caption = site
     caption.fails = True
@@ -155,7 +159,7 @@ async def test_without_a_gallery_nothing_is_said_of_brands(site: tuple[Inspector
 async def test_brands_are_compared_with_the_gallery(
     site: tuple[Inspector, Caption], galleries: Galleries
 ) -> None:
-    """Candidates in every image, the capability, the detector that looked, the digest and the time it took."""
+    """Candidates in every image, the capability, what looked, the digest, and the time it took."""
     gallery = await galleries.put(put(mark("larkfield")))
     response = await site[0].inspect(check([card("red"), card("blue")]))
     observed = response.observations

@@ -229,7 +229,11 @@ async def test_only_gateways_may_call(running: Running, site: Path) -> None:
     stranger = credentials(site / "stranger")
     async with open_channel(running.address, stranger, server_name="localhost") as channel:
         stub: InferenceServiceAsyncStub = InferenceServiceStub(channel)
-        calls = stub.Infer(infer_request()), stub.Status(StatusRequest()), stub.PutGallery(put(mark("larkfield")))
+        calls = (
+            stub.Infer(infer_request()),
+            stub.Status(StatusRequest()),
+            stub.PutGallery(put(mark("larkfield"))),
+        )
         for call in calls:
             with pytest.raises(grpc.aio.AioRpcError) as failure:
                 await call

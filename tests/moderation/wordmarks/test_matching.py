@@ -40,7 +40,7 @@ SURE, LIKELY, DOUBTFUL = 0.9, 0.7, 0.4
 
 @pytest.mark.parametrize("mark", DISTINCTIVE)
 def test_a_mark_alone_on_its_line_is_sure(mark: str) -> None:
-    """Exactly as registered, in capitals and in small letters; few letters and words of the language say less."""
+    """As registered, in capitals and in small letters; few letters and words of the language say less."""
     least = LIKELY if mark in ("H&M", "New Balance", "Viber") else SURE
     for text in (mark, mark.upper(), mark.lower()):
         assert scores(KNOWN, line(text)) == {mark: pytest.approx((1 + least) / 2, abs=(1 - least) / 2)}
@@ -175,9 +175,7 @@ def test_a_sign_makes_a_word_a_mark() -> None:
             "The North Face",
             id="two beside each other, one below",
         ),
-        pytest.param(
-            [line("HUGO", size=60), line("BOSS", y=165, size=24)], "Hugo Boss", id="of two sizes"
-        ),
+        pytest.param([line("HUGO", size=60), line("BOSS", y=165, size=24)], "Hugo Boss", id="of two sizes"),
         pytest.param([line("爱", x=100), line("马", y=145), line("仕", y=190)], "爱马仕", id="a column"),
     ],
 )
@@ -240,7 +238,9 @@ def test_better_evidence_scores_higher(better: Line, worse: Line) -> None:
     assert scores(KNOWN, better)["adidas"] > scores(KNOWN, worse).get("adidas", 0.0)
 
 
-@pytest.mark.parametrize("text", ["", "★", "x", "&", "a" * 61, "one two three four five six seven eight nine"])
+@pytest.mark.parametrize(
+    "text", ["", "★", "x", "&", "a" * 61, "one two three four five six seven eight nine"]
+)
 def test_degenerate_spellings_are_refused(text: str) -> None:
     """One letter would be found everywhere, and an essay is no mark."""
     with pytest.raises(DegenerateError, match="register"):
