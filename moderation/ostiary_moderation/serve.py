@@ -76,8 +76,8 @@ async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> In
     detectors = await asyncio.to_thread(load_detectors, wanted, settings.threads)
     runners = [DetectorRunner(each) for each in detectors if isinstance(each, Detector)]
     comparers = [GalleryRunner(each) for each in detectors if isinstance(each, GalleryDetector)]
-    for runner in (*runners, *comparers):
-        stack.callback(runner.close)
+    for close in [*(runner.close for runner in runners), *(runner.close for runner in comparers)]:
+        stack.callback(close)
     engine = await asyncio.to_thread(load_engine, bundle, settings.threads)
     stack.push_async_callback(engine.close)
     decoders = await stack.enter_async_context(DecodePool(settings.decode_workers, views=engine.view_spec))

@@ -80,7 +80,10 @@ class InferenceService:
         return StatusResponse(
             bundle=self._declaration.bundle,
             capabilities=sorted({*self._declaration.capabilities, *gallery.policies}),
-            detectors=[runner.info(completed=True) for runner in (*self._runners, *self._galleries.runners)],
+            detectors=[
+                *(runner.info(completed=True) for runner in self._runners),
+                *(runner.info(completed=True) for runner in self._galleries.runners),
+            ],
             queued=self._turns.queued,
             in_flight=self._turns.in_flight,
             images_waiting=load.waiting,

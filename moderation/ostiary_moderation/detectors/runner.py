@@ -37,7 +37,7 @@ class _Runner(Generic[D]):
     """One detector with a thread of its own: they run side by side, and none is entered twice at once."""
 
     def __init__(self, detector: D) -> None:
-        self.detector = detector
+        self.detector: D = detector
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"detector-{detector.name}")
 
     def info(self, completed: bool, error: str = "") -> DetectorInfo:
