@@ -31,10 +31,15 @@ _MOST_APART = 4
 _RUN = re.compile(r"(.)\1+")
 
 
-def skeleton(key: str) -> str:
-    """What is left of a key once letters that are drawn alike are one: no doubled letters, no `&`."""
-    shapes = key.translate(_FIRST).replace("&", "").replace("rn", "m").replace("uu", "w")
-    return _RUN.sub(r"\1", shapes)
+def skeletons(key: str) -> list[str]:
+    """What is left of a key once letters that are drawn alike are one: no doubled letters, no `&`.
+
+    Where two letters may have run together into one, the skeleton with that one comes second.
+    """
+    shape = key.translate(_FIRST).replace("&", "")
+    joined = shape.replace("rn", "m").replace("uu", "w")
+    shapes = [_RUN.sub(r"\1", shape)]
+    return shapes if joined == shape else [*shapes, _RUN.sub(r"\1", joined)]
 
 
 def distance(read: str, registered: str, most: float) -> float:

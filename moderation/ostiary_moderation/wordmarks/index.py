@@ -8,7 +8,7 @@ delete neighbourhood). Only as many of their first letters are used as keep the 
 
 from collections.abc import Iterable
 
-from ostiary_moderation.wordmarks.distance import distance, skeleton
+from ostiary_moderation.wordmarks.distance import distance, skeletons
 from ostiary_moderation.wordmarks.spelling import Spelling
 
 _ONE_EDIT_FROM = 5
@@ -31,12 +31,12 @@ class Index:
             self._add(spelling)
 
     def _add(self, spelling: Spelling) -> None:
-        shape = skeleton(spelling.key)
         self._beginnings.add(spelling.key[0])
         self._exact.setdefault(spelling.key, []).append(spelling)
-        self._alike.setdefault(shape, []).append(spelling)
-        if spelling.tolerance >= 1:
-            self._add_neighbourhood(spelling, shape)
+        for shape in skeletons(spelling.key):
+            self._alike.setdefault(shape, []).append(spelling)
+            if spelling.tolerance >= 1:
+                self._add_neighbourhood(spelling, shape)
         for count in range(1, len(spelling.words)):
             self._starts |= set(_starting_forms("".join(spelling.words[:count])))
         self.most_words = max(self.most_words, len(spelling.words))
@@ -56,17 +56,17 @@ class Index:
 
     def near(self, key: str) -> list[tuple[Spelling, float]]:
         """Spellings that the key may be a reading of, with their distance from it."""
-        shape = skeleton(key)
-        letters = set(shape)
+        shapes = skeletons(key)
+        letters = set(shapes[0])
         pairs = (
             (spelling, distance(key, spelling.key, spelling.tolerance))
-            for spelling in self._candidates(shape)
+            for spelling in {id(each): each for shape in shapes for each in self._candidates(shape)}.values()
             if len(letters ^ spelling.shapes) <= (2 if spelling.tolerance <= 1 else 4)
             and abs(len(spelling.key) - len(key)) <= 3
         )
         return [(spelling, cost) for spelling, cost in pairs if cost <= spelling.tolerance]
 
-    def _candidates(self, shape: str) -> Iterable[Spelling]:
+    def _candidates(self, shape: str) -> list[Spelling]:
         """Spellings whose neighbourhood has something in common with that of a skeleton."""
         found = list(self._alike.get(shape, ()))
         if _ONE_EDIT_FROM - 2 <= len(shape) <= _TWO_EDITS_FROM:
@@ -77,7 +77,7 @@ class Index:
             for rest in _without(shape[:_PREFIX], 2):
                 if rest in self._far:
                     found += self._far[rest]
-        return {id(spelling): spelling for spelling in found}.values()
+        return found
 
     def begins(self, character: str) -> bool:
         """Whether a spelling begins with this very character."""
@@ -89,8 +89,9 @@ class Index:
 
 
 def _starting_forms(key: str) -> list[str]:
-    shape = skeleton(key)
-    return _without(shape, 1 if len(shape) >= _ONE_EDIT_FROM else 0)
+    return [
+        form for shape in skeletons(key) for form in _without(shape, 1 if len(shape) >= _ONE_EDIT_FROM else 0)
+    ]
 
 
 def _without(shape: str, most: int) -> list[str]:

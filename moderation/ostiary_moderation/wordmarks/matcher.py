@@ -184,7 +184,7 @@ class _Page:
             glued=1 if reading.compound else self._glued(reading),
             lines=len(lines),
             common=common,
-            phrase=spelling.is_phrase and not taken_apart,
+            telling=spelling.is_telling and not taken_apart,
             alone=whole and common and self._is_alone(reading),
             large=height >= _LARGE * self._largest and height >= _LARGE_SHARE * self._side,
             as_registered=_cased(spelling.text) == "".join(self._texts(reading)),

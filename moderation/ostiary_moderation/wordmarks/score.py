@@ -21,7 +21,7 @@ _IN_A_LINE = -0.4
 _GLUED = -0.8
 _JOINED = -0.3
 _COMMON = -4.2
-_COMMON_PHRASE = -3.0
+_COMMON_TELLING = -3.0
 _COMMON_ALONE = 1.3
 _COMMON_LARGE = 1.1
 _AS_REGISTERED = 0.8
@@ -35,7 +35,7 @@ class Evidence:
     `letters`: how much the mark says, in Latin letters. `cost`: see `distance`. `confidence`: of the least
     sure line, 0 to 1. `height`: of the letters, as a share of the image's shorter side. `whole`: it is all
     that stands on its lines. `glued`: ends of it that no gap sets apart, 0 to 2. `lines`: how many it is
-    spread over. `common`, `phrase`: of the spelling. `alone`: `whole`, and no print of its size beside it.
+    spread over. `common`, `telling`: of the spelling. `alone`: `whole`, and no print of its size beside it.
     `large`: among the largest print of the image. `as_registered`: in the same capitals and small letters.
     `signed`: ® or ™ stands behind it.
     """
@@ -48,7 +48,7 @@ class Evidence:
     glued: int = 0
     lines: int = 1
     common: bool = False
-    phrase: bool = False
+    telling: bool = False
     alone: bool = False
     large: bool = False
     as_registered: bool = False
@@ -76,6 +76,6 @@ def probability(seen: Evidence) -> float:
 
 def _common(seen: Evidence) -> float:
     """What it takes for a word that stands on products anyway: to stand alone, large, and as registered."""
-    against = _COMMON_PHRASE if seen.phrase else _COMMON
+    against = _COMMON_TELLING if seen.telling else _COMMON
     favour = _COMMON_ALONE * seen.alone + _COMMON_LARGE * (seen.alone and seen.large)
     return min(0.0, against + favour + _AS_REGISTERED * (seen.whole and seen.as_registered))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ostiary_moderation.wordmarks.common import is_common
-from ostiary_moderation.wordmarks.distance import skeleton
+from ostiary_moderation.wordmarks.distance import skeletons
 from ostiary_moderation.wordmarks.words import AND, words
 
 MOST_LETTERS = 60
@@ -62,7 +62,7 @@ class Spelling:
     @cached_property
     def shapes(self) -> frozenset[str]:
         """The kinds of letter in its skeleton."""
-        return frozenset(skeleton(self.key))
+        return frozenset(skeletons(self.key)[0])
 
     @cached_property
     def letters(self) -> int:
@@ -77,9 +77,11 @@ class Spelling:
         return not self.ideograms and all(word == AND or is_common(word) for word in self.words)
 
     @cached_property
-    def is_phrase(self) -> bool:
-        """Whether it has several words: of common ones, too, two in a row say more than one."""
-        return not self.ideograms and len(self.words) > 1
+    def is_telling(self) -> bool:
+        """Whether, common as it is, it says more than one word of the language does: two such words in a row,
+        or a few letters that are no word.
+        """
+        return not self.ideograms and (len(self.words) > 1 or not is_common(self.key))
 
     @cached_property
     def tolerance(self) -> float:

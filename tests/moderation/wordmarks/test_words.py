@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary_moderation.wordmarks.common import is_common
-from ostiary_moderation.wordmarks.distance import distance, skeleton
+from ostiary_moderation.wordmarks.distance import distance, skeletons
 from ostiary_moderation.wordmarks.words import words
 
 
@@ -131,11 +131,18 @@ def test_a_limit_only_cuts_off(one: str, other: str, most: float) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("n1ke", "nike"), ("addidas", "adidas"), ("adldas", "adidas"), ("gucc1", "guci"), ("h&m", "hm")],
+    [
+        ("n1ke", "nike"),
+        ("addidas", "adidas"),
+        ("adldas", "adidas"),
+        ("gucc1", "guci"),
+        ("charn", "cham"),
+        ("h&m", "hm"),
+    ],
 )
 def test_skeletons_leave_look_alikes_out(one: str, other: str) -> None:
     """What is only drawn otherwise is looked up in the same place."""
-    assert skeleton(one) == skeleton(other)
+    assert set(skeletons(one)) & set(skeletons(other))
 
 
 @pytest.mark.parametrize(
