@@ -17,11 +17,11 @@ def test_every_mark_is_found_while_the_time_is_taken() -> None:
     """A row stands for comparisons that found all that was there."""
     (row,) = rows([40], rounds=2)
     assert row["brands"] == 40
-    assert row["ms_median"] > 0
+    assert row["cpu_ms_median"] > 0
 
 
 def test_the_bar_is_that_of_3000_brands() -> None:
     """The row of 3,000 brands decides, and a run without it does not meet the bar."""
-    made = [{"brands": count, "ms_median": float(count)} for count in (300, 3_000, 10_000)]
+    made = [{"brands": count, "cpu_ms_median": float(count)} for count in (300, 3_000, 10_000)]
     assert report(made, {}).bars[0].value == 3_000
     assert not report([], {}).bars[0].met

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from ostiary.text.letters import fold
 
-_ENDINGS = ("s", "es", "d", "ed", "ing", "er", "ers", "ly", "r", "est")
+_ENDINGS = ("s", "es", "ed", "ing", "er", "ers", "ly", "est")
 _LEAST_STEM = 3
 
 

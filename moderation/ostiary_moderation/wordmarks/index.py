@@ -26,7 +26,7 @@ class Index:
         self._far: dict[str, list[Spelling]] = {}
         self._starts: set[str] = set()
         self._beginnings: set[str] = set()
-        self.most_words = self.most_letters = 0
+        self._longest_start = self.most_words = self.most_letters = 0
         for spelling in spellings:
             self._add(spelling)
 
@@ -38,7 +38,10 @@ class Index:
             if spelling.tolerance >= 1:
                 self._add_neighbourhood(spelling, shape)
         for count in range(1, len(spelling.words)):
-            self._starts |= set(_starting_forms("".join(spelling.words[:count])))
+            start = "".join(spelling.words[:count])
+            self._longest_start = max(self._longest_start, len(start))
+            for shape in skeletons(start):
+                self._starts |= set(_starting_forms(shape))
         self.most_words = max(self.most_words, len(spelling.words))
         self.most_letters = max(self.most_letters, len(spelling.key))
 
@@ -85,13 +88,13 @@ class Index:
 
     def starts(self, key: str) -> bool:
         """Whether a spelling of several words may begin with this, and go on."""
-        return any(form in self._starts for form in _starting_forms(key))
+        if len(key) > self._longest_start + 2:
+            return False
+        return any(form in self._starts for shape in skeletons(key) for form in _starting_forms(shape))
 
 
-def _starting_forms(key: str) -> list[str]:
-    return [
-        form for shape in skeletons(key) for form in _without(shape, 1 if len(shape) >= _ONE_EDIT_FROM else 0)
-    ]
+def _starting_forms(shape: str) -> list[str]:
+    return _without(shape, 1 if len(shape) >= _ONE_EDIT_FROM else 0)
 
 
 def _without(shape: str, most: int) -> list[str]:

@@ -117,7 +117,7 @@ class Matcher:
     def _in_compounds(self, number: int, row: Sequence[Word]) -> Iterator[_Reading]:
         """The parts of long words whose other part is a common word: nikeair, adidasoriginals."""
         for place, word in enumerate(row):
-            if len(word.key) < _COMPOUND_FROM or word.ideogram:
+            if len(word.key) < _COMPOUND_FROM or word.ideogram or is_common(word.key):
                 continue
             for cut in range(_LEAST_PART - 1, len(word.key) - _LEAST_PART + 2):
                 for part, rest in (

@@ -23,6 +23,7 @@ DISTINCTIVE = (
     "Balenciaga",
     "Abercrombie & Fitch",
     "Macron",
+    "Pull & Bear",
     "Viber",
     "Snort",
     "Hugo Boss",
@@ -42,7 +43,7 @@ SURE, LIKELY, DOUBTFUL = 0.9, 0.7, 0.4
 @pytest.mark.parametrize("mark", DISTINCTIVE)
 def test_a_mark_alone_on_its_line_is_sure(mark: str) -> None:
     """As registered, in capitals and in small letters; few letters and words of the language say less."""
-    least = LIKELY if mark in ("H&M", "New Balance", "Viber") else SURE
+    least = LIKELY if mark in ("H&M", "New Balance", "Pull & Bear", "Viber") else SURE
     for text in (mark, mark.upper(), mark.lower()):
         assert scores(KNOWN, line(text)) == {mark: pytest.approx((1 + least) / 2, abs=(1 - least) / 2)}
 
@@ -68,6 +69,7 @@ def test_a_mark_alone_on_its_line_is_sure(mark: str) -> None:
         pytest.param("TOMY HILFIGER", "Tommy Hilfiger", SURE, id="a letter halved"),
         pytest.param("TOMMY HILFINGER", "Tommy Hilfiger", LIKELY, id="a letter more"),
         pytest.param("CALVIN KLIEN", "Calvin Klein", LIKELY, id="letters exchanged"),
+        pytest.param("PULL&SEAR", "Pull & Bear", LIKELY, id="another letter beside a common word"),
         pytest.param("MACRN", "Macron", DOUBTFUL, id="a letter lost"),
         pytest.param("BALANCIAGA", "Balenciaga", LIKELY, id="another vowel"),
         pytest.param("ABERCROMBIE AND FITCH", "Abercrombie & Fitch", SURE, id="and for ampersand"),
