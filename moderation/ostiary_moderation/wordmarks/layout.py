@@ -21,10 +21,12 @@ class Box:
 
     @property
     def width(self) -> float:
+        """From left to right."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
+        """From top to bottom."""
         return self.bottom - self.top
 
     def union(self, other: "Box") -> "Box":
@@ -67,6 +69,7 @@ class Row:
 
     @classmethod
     def of(cls, line: Line) -> "Row":
+        """A line alone."""
         return cls(line.box, line.letter_height)
 
     def continues_with(self, line: Line) -> bool:
