@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 NUDENET := $(VENV)/nudenet
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove bench-engine bench-gpu bench-lists bench-memory bench-rules clean
+.PHONY: help setup demo test lint proto prove bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -57,6 +57,9 @@ bench-memory: $(READY)  ## Memory of a pod, and its growth: make bench-memory CH
 
 bench-rules: $(READY)  ## What thousands of rules take on a text.
 	$(BIN)/python -m bench.rules
+
+bench-wordmarks: $(READY)  ## What thousands of brands take on the text of an image.
+	$(BIN)/python -m bench.wordmarks
 
 bench-lists: $(READY)  ## A million known images: reading them, looking one up, memory.
 	$(BIN)/python -m bench.lists

@@ -19,10 +19,10 @@ from typing import Any
 
 from bench.performance import rewrite
 from bench.report import Bar, Report, installed, show, write
+from ostiary.text.letters import fold
 from ostiary_gateway.rules import pack
 from ostiary_gateway.rules.document import Document
 from ostiary_gateway.rules.index import Index
-from ostiary_gateway.rules.letters import fold
 from ostiary_gateway.rules.matcher import match_documents
 from ostiary_gateway.rules.normal import read
 from ostiary_gateway.rules.pack import RulePack

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ostiary.v1.observation_pb2 import AttributeChoices, BundleInfo, CalibrationPoint, Observations
 from ostiary_moderation.bundle import Bundle, Question
-from ostiary_moderation.detector import Detector
+from ostiary_moderation.detector import AnyDetector, Detector, GalleryDetector
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,17 @@ class Declaration:
     choices: tuple[AttributeChoices, ...] = ()
 
     @classmethod
-    def of(cls, bundle: Bundle, detectors: Sequence[Detector]) -> "Declaration":
-        """Declare a bundle and its detectors: what either can judge, the pod can."""
+    def of(cls, bundle: Bundle, detectors: Sequence[AnyDetector]) -> "Declaration":
+        """Declare a bundle and its detectors: what either can judge, the pod can.
+
+        What only a detector that compares with a gallery can judge is left out, though the bundle lists it:
+        nobody judges that before there is a gallery.
+        """
         manifest = bundle.manifest
-        policies = {*manifest.judged, *(name for detector in detectors for name in detector.policies)}
+        seen = {name for each in detectors if isinstance(each, Detector) for name in each.policies}
+        compared = {name for each in detectors if isinstance(each, GalleryDetector) for name in each.policies}
+        asked = {question.policy for question in manifest.questions}
+        policies = seen | (set(manifest.judged) - (compared - asked - seen))
         return cls(
             bundle=BundleInfo(
                 name=manifest.name,

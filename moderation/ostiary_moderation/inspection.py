@@ -26,6 +26,7 @@ from ostiary_moderation.engine import (
     LookRequest,
     OutOfMemoryError,
 )
+from ostiary_moderation.gallery import Galleries, Gallery
 from ostiary_moderation.observing import canonical_bytes, observations
 from ostiary_moderation.turns import Turn, Turns
 from ostiary_moderation.views import ImageViews
@@ -73,12 +74,14 @@ class Inspector:
         runners: Sequence[DetectorRunner],
         engine: Engine,
         declaration: Declaration,
+        galleries: Galleries | None = None,
     ) -> None:
-        """`decoders` make the views that `engine` takes."""
+        """`decoders` make the views that `engine` takes; `galleries`: None where no detector takes any."""
         self._decoders = decoders
         self._runners = runners
         self._engine = engine
         self._declaration = declaration
+        self._galleries = galleries or Galleries()
 
     async def inspect(
         self, check: CheckRequest, turn: Turn | None = None, deadline: float | None = None
@@ -93,17 +96,20 @@ class Inspector:
                 DEADLINE_EXPIRED: the model had no answer in time.
         """
         turn, watch, asked = turn or Turn(Turns()), _Stopwatch(), _Asked.of(check)
+        gallery = self._galleries.in_force
         files = [image.data for image in check.images]
         del check
         outcomes = await self._decode(files, asked, turn, watch)
         look: Look | None = None
         reports: list[DetectorReport] = []
         if any(isinstance(outcome, Canonical) for outcome in outcomes):
-            look, reports = await self._look(asked, outcomes, turn, deadline, watch)
+            look, reports = await self._look(asked, outcomes, gallery, turn, deadline, watch)
         observed = observations(outcomes, look, reports)
         self._declaration.declare(observed, flags=asked.wants.flags)
+        gallery.declare(observed)
         if look is None:
             observed.detectors.extend(runner.info(completed=True) for runner in self._runners)
+            observed.detectors.extend(comparison.info() for comparison in gallery.comparisons)
         response = InferResponse(observations=observed, canonical=canonical_bytes(outcomes))
         for stage, seconds in watch.seconds.items():
             response.timings.add(stage=stage).duration.FromNanoseconds(round(seconds * 1e9))
@@ -114,7 +120,7 @@ class Inspector:
     ) -> list[Canonical | Fault]:
         """Decode the files, which are forgotten."""
         started, encoded = time.monotonic(), sum(map(len, files))
-        pixels = asked.wants.flags and bool(self._runners)
+        pixels = asked.wants.flags and bool(self._runners or self._galleries.runners)
         # Nothing may come between these two: the order of turns is that of images at the decoders.
         turn.begin(encoded)
         decoding = [self._decoders.decode(data, pixels=pixels, room=turn.take) for data in files]
@@ -131,13 +137,14 @@ class Inspector:
         self,
         asked: _Asked,
         outcomes: list[Canonical | Fault],
+        gallery: Gallery,
         turn: Turn,
         deadline: float | None,
         watch: _Stopwatch,
     ) -> tuple[Look, list[DetectorReport]]:
         """Look with the model and, where flags are wanted, with every detector, at the same time."""
         asking = asyncio.ensure_future(self._ask(asked, _views(outcomes), deadline))
-        detecting = asyncio.ensure_future(self._detect(_pixels(outcomes), turn))
+        detecting = asyncio.ensure_future(self._detect(_pixels(outcomes), gallery, turn))
         # From here on full pixels are the detectors' alone.
         outcomes[:] = [_without_pixels(outcome) for outcome in outcomes]
         try:
@@ -150,13 +157,18 @@ class Inspector:
         watch.add(look.timings)
         return look, reports
 
-    async def _detect(self, images: Sequence[DecodedImage], turn: Turn) -> list[DetectorReport]:
-        """Run every detector on the images, then give their memory back; nothing without images."""
+    async def _detect(
+        self, images: Sequence[DecodedImage], gallery: Gallery, turn: Turn
+    ) -> list[DetectorReport]:
+        """Run every detector on the images, then compare with the gallery, then give the memory of the images
+        back; nothing without images.
+        """
         if not images:
             return []
-        reports = await asyncio.gather(*(runner.run(images) for runner in self._runners))
+        seen = await asyncio.gather(*(runner.run(images) for runner in self._runners))
+        compared = await asyncio.gather(*(each.run(images, seen) for each in gallery.comparisons))
         turn.give_back(sum(image.pixels.nbytes for image in images))
-        return list(reports)
+        return [*seen, *compared]
 
     async def _ask(self, asked: _Asked, images: Sequence[ImageViews], deadline: float | None) -> Look:
         request = LookRequest(

@@ -19,9 +19,10 @@ from ostiary_moderation.allocator import return_free_pages, return_large_blocks
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool
-from ostiary_moderation.detector import load_detectors
-from ostiary_moderation.detectors.runner import DetectorRunner
+from ostiary_moderation.detector import Detector, GalleryDetector, load_detectors
+from ostiary_moderation.detectors.runner import DetectorRunner, GalleryRunner
 from ostiary_moderation.engines import load_engine
+from ostiary_moderation.gallery import Galleries
 from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
 from ostiary_moderation.service import InferenceService
@@ -73,18 +74,20 @@ async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> In
     bundle = await asyncio.to_thread(Bundle.load, settings.bundle)
     wanted = [(detector.name, detector.settings) for detector in bundle.manifest.detectors]
     detectors = await asyncio.to_thread(load_detectors, wanted, settings.threads)
-    runners = [DetectorRunner(detector) for detector in detectors]
-    for runner in runners:
-        stack.callback(runner.close)
+    runners = [DetectorRunner(each) for each in detectors if isinstance(each, Detector)]
+    comparers = [GalleryRunner(each) for each in detectors if isinstance(each, GalleryDetector)]
+    for close in [*(runner.close for runner in runners), *(runner.close for runner in comparers)]:
+        stack.callback(close)
     engine = await asyncio.to_thread(load_engine, bundle, settings.threads)
     stack.push_async_callback(engine.close)
     decoders = await stack.enter_async_context(DecodePool(settings.decode_workers, views=engine.view_spec))
     declaration = Declaration.of(bundle, detectors)
-    inspector = Inspector(decoders, runners, engine, declaration)
+    galleries = Galleries(comparers)
+    inspector = Inspector(decoders, runners, engine, declaration, galleries)
     await _warm_up(inspector, bundle)
     _log.info("bundle loaded", bundle=bundle.manifest.name, digest=bundle.digest.hex())
     limits = TurnLimits(settings.max_in_flight, settings.max_queued, settings.image_memory_mib << 20)
-    return InferenceService(inspector, engine, declaration, runners, Gauges(), Turns(limits))
+    return InferenceService(inspector, engine, declaration, runners, Gauges(), Turns(limits), galleries)
 
 
 async def _warm_up(inspector: Inspector, bundle: Bundle) -> None:

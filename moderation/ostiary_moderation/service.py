@@ -1,17 +1,26 @@
 """InferenceService: what gateways call."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
-from ostiary.v1.inference_pb2 import InferRequest, InferResponse, StatusRequest, StatusResponse
+from ostiary.v1.inference_pb2 import (
+    InferRequest,
+    InferResponse,
+    PutGalleryRequest,
+    PutGalleryResponse,
+    StatusRequest,
+    StatusResponse,
+)
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.call import Body, Call, Handler, Unread, unread
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.detectors.runner import DetectorRunner
 from ostiary_moderation.engine import Engine
+from ostiary_moderation.gallery import Galleries
 from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
 from ostiary_moderation.turns import Turns
@@ -30,6 +39,7 @@ class InferenceService:
         runners: Sequence[DetectorRunner],
         gauges: Gauges,
         turns: Turns,
+        galleries: Galleries | None = None,
     ) -> None:
         self._inspector = inspector
         self._engine = engine
@@ -37,10 +47,16 @@ class InferenceService:
         self._runners = runners
         self._gauges = gauges
         self._turns = turns
+        self._galleries = galleries or Galleries()
+        self._putting = asyncio.Lock()
 
     def handlers(self) -> Mapping[str, Handler | Unread[Handler]]:
-        """Handlers by method name. PutGallery has none yet, and is answered UNIMPLEMENTED."""
-        return {"Infer": unread(self.infer), "Status": self.status}
+        """Handlers by method name."""
+        return {
+            "Infer": unread(self.infer),
+            "Status": self.status,
+            "PutGallery": unread(self.put_gallery),
+        }
 
     async def infer(self, body: Body, call: Call) -> InferResponse:
         """Look at one check, whose images are not in memory before it has its turn.
@@ -60,11 +76,14 @@ class InferenceService:
 
     async def status(self, request: StatusRequest, call: Call) -> StatusResponse:
         """Say what is loaded and how busy the pod is."""
-        usage, load = self._gauges.read(), self._engine.load()
+        usage, load, gallery = self._gauges.read(), self._engine.load(), self._galleries.in_force
         return StatusResponse(
             bundle=self._declaration.bundle,
-            capabilities=self._declaration.capabilities,
-            detectors=[runner.info(completed=True) for runner in self._runners],
+            capabilities=sorted({*self._declaration.capabilities, *gallery.policies}),
+            detectors=[
+                *(runner.info(completed=True) for runner in self._runners),
+                *(runner.info(completed=True) for runner in self._galleries.runners),
+            ],
             queued=self._turns.queued,
             in_flight=self._turns.in_flight,
             images_waiting=load.waiting,
@@ -73,7 +92,19 @@ class InferenceService:
             gpu_utilisation=usage.gpu_utilisation,
             memory_used_bytes=usage.memory_used,
             memory_total_bytes=usage.memory_total,
+            gallery_digest=gallery.digest,
         )
+
+    async def put_gallery(self, body: Body, call: Call) -> PutGalleryResponse:
+        """Put a gallery in force, one at a time: they are large.
+
+        Raises:
+            OstiaryError: INVALID_FIELD: no well-formed gallery, or not the one that the digest is of.
+                UNIMPLEMENTED: nothing here compares with galleries.
+        """
+        async with self._putting:
+            gallery = await self._galleries.put(_parse_gallery(await body.read()))
+        return PutGalleryResponse(digest=gallery.digest, refused=gallery.refused)
 
 
 def _deadline(call: Call) -> float | None:
@@ -101,3 +132,11 @@ def _parse(body: bytes) -> CheckRequest:
         words = f"{len(check.images)} images: send 1 to {MAX_IMAGES}"
         raise invalid_field("check_request.images", words)
     return check
+
+
+def _parse_gallery(body: bytes) -> PutGalleryRequest:
+    try:
+        return PutGalleryRequest.FromString(body)
+    except DecodeError as error:
+        words = "not a well-formed ostiary.v1.PutGalleryRequest: send one"
+        raise invalid_field("request", words) from error

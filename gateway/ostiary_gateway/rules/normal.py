@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from ostiary_gateway.rules.letters import STAND_INS, fold
+from ostiary.text.letters import STAND_INS, fold
 
 _SPELLINGS = ("零〇洞", "一壹幺", "二贰两", "三叁", "四肆", "五伍", "六陆", "七柒拐", "八捌", "九玖")
 _SPELLED_DIGITS = {ord(sign): str(digit) for digit, signs in enumerate(_SPELLINGS) for sign in signs}

@@ -156,7 +156,7 @@ class StatusResponse(_message.Message):
     memory_total_bytes: _builtins.int
     """Memory there is in bytes, of the same kind."""
     gallery_digest: _builtins.bytes
-    """Digest of the gallery in use, 32 bytes. Empty: none."""
+    """Digest of the gallery in use, 32 bytes: of the marks as they were sent. Empty: none was sent since the pod started."""
     memory_splits: _builtins.int
     """Batches that the engine split since its start because memory ran out; nothing is lost by it but time."""
     images_waiting: _builtins.int
@@ -252,7 +252,7 @@ class PutGalleryRequest(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
-    """Digest that the gateway computed over the marks, 32 bytes."""
+    """Digest that the gateway computed over the marks, 32 bytes. Another than theirs: refused, and the old gallery stays."""
     @_builtins.property
     def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___GalleryMark]:
         """The marks, at most 10,000."""
@@ -280,10 +280,10 @@ class PutGalleryResponse(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
-    """Digest in use, 32 bytes."""
+    """Digest in use, 32 bytes: of the marks as they were sent, the refused ones among them."""
     @_builtins.property
     def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Marks refused, with the reason, in words."""
+        """Marks and spellings that are not compared with: the reference id and the reason, in words. All others are in use."""
 
     def __init__(
         self,

@@ -71,7 +71,7 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutGallery(self, request, context):
-        """Replaces the brand gallery that the logo detector compares with.
+        """Replaces the brand gallery that the logo detector compares with. Checks in progress finish with the one before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

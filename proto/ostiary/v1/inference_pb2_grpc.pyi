@@ -38,7 +38,7 @@ class InferenceServiceStub:
     Status: _grpc.UnaryUnaryMultiCallable[_inference_pb2.StatusRequest, _inference_pb2.StatusResponse]
     """Says what is loaded and how busy the pod is."""
     PutGallery: _grpc.UnaryUnaryMultiCallable[_inference_pb2.PutGalleryRequest, _inference_pb2.PutGalleryResponse]
-    """Replaces the brand gallery that the logo detector compares with."""
+    """Replaces the brand gallery that the logo detector compares with. Checks in progress finish with the one before."""
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
@@ -50,7 +50,7 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     Status: _aio.UnaryUnaryMultiCallable[_inference_pb2.StatusRequest, _inference_pb2.StatusResponse]  # type: ignore[assignment]
     """Says what is loaded and how busy the pod is."""
     PutGallery: _aio.UnaryUnaryMultiCallable[_inference_pb2.PutGalleryRequest, _inference_pb2.PutGalleryResponse]  # type: ignore[assignment]
-    """Replaces the brand gallery that the logo detector compares with."""
+    """Replaces the brand gallery that the logo detector compares with. Checks in progress finish with the one before."""
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Looks at images. Returns observations, never a verdict."""
@@ -77,6 +77,6 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_pb2.PutGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_pb2.PutGalleryResponse, _abc.Awaitable[_inference_pb2.PutGalleryResponse]]:
-        """Replaces the brand gallery that the logo detector compares with."""
+        """Replaces the brand gallery that the logo detector compares with. Checks in progress finish with the one before."""
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

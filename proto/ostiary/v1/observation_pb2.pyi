@@ -351,7 +351,7 @@ class DetectorInfo(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Detector name: `ocr`, `barcode`, `hashes`, …"""
+    """Detector name: `ocr`, `barcode`, `hashes`, `logo`, …"""
     version: _builtins.str
     """Version of the detector and its model: `rapidocr 3.10.0 PP-OCRv6`."""
     completed: _builtins.bool
@@ -388,7 +388,7 @@ class StageTiming(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `hashes`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
+    """`admit`, `queue`, `decode`, `ocr`, `barcode`, `hashes`, `logo`, `wait`, `look`, `closer`, `describe`, `infer`, `decide`, `record`."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Wall-clock time."""

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary_gateway.rules.letters import fold
+from ostiary.text.letters import fold
+from ostiary.text.traditional import SIMPLIFIED
 from ostiary_gateway.rules.normal import read
-from ostiary_gateway.rules.traditional import SIMPLIFIED
 
 WORDS = frozenset({"viagra", "wechat", "whatsapp", "telegram", "size", "best", "cancer"})
 # What sellers disguise with, and what must survive it.

@@ -13,7 +13,7 @@ def test_an_unknown_detector_is_refused() -> None:
         load_detectors([("sonar", {})], threads=1)
 
 
-@pytest.mark.parametrize(("name", "key"), [("ocr", "max_sides"), ("barcode", "colour")])
+@pytest.mark.parametrize(("name", "key"), [("ocr", "max_sides"), ("barcode", "colour"), ("logo", "score")])
 def test_unknown_settings_are_refused(name: str, key: str) -> None:
     """A misspelt setting does not go unnoticed."""
     with pytest.raises(DetectorError, match=f"detector {name}: (.|\n)*{key}"):

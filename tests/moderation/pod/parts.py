@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import zxingcpp
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ostiary.v1.image_pb2 import Image as SentImage
 from ostiary.v1.moderation_pb2 import CheckRequest
@@ -85,6 +85,13 @@ def png(image: Image.Image) -> bytes:
 def card(colour: str | tuple[int, int, int], size: tuple[int, int] = (60, 40)) -> bytes:
     """Return a PNG file of one colour."""
     return png(Image.new("RGB", size, colour))
+
+
+def printed(text: str) -> bytes:
+    """Return a PNG file with the text in large print."""
+    image = Image.new("RGB", (420, 200), (225, 225, 220))
+    ImageDraw.Draw(image).text((40, 70), text, fill="black", font=ImageFont.load_default(48))
+    return png(image)
 
 
 def qr_code(content: str) -> bytes:

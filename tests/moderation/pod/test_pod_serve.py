@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from moderation.pod.parts import card, check, qr_code
+from moderation.pod.galleries import mark, put
+from moderation.pod.parts import card, check, printed, qr_code
 from ostiary.pki import create_ca
 from ostiary.v1.inference_pb2 import InferRequest, StatusRequest
 from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
@@ -20,7 +22,7 @@ from ostiary.v1.listing_pb2 import Wants
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.identity import SpiffeId
-from ostiary_moderation.bundle import Bundle, Manifest
+from ostiary_moderation.bundle import MANIFEST, Bundle, Manifest
 from ostiary_moderation.cli.pod import app
 from ostiary_moderation.serve import pod
 from ostiary_moderation.settings import load_pod_settings
@@ -72,6 +74,36 @@ async def test_a_pod_looks(config: Path, tiny: Path, monkeypatch: pytest.MonkeyP
 async def test_a_pod_looks_with_the_shipped_bundle(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundle that comes with the package does the same."""
     await look_with("mini", config, monkeypatch)
+
+
+async def test_a_pod_compares_with_a_pushed_gallery(
+    config: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle with `logo` judges brands from the first gallery on: the mark in an image is proposed."""
+    folder = tmp_path / "with-logo"
+    shutil.copytree(tiny, folder)
+    manifest = yaml.safe_load((folder / MANIFEST).read_text("utf-8"))
+    manifest["detectors"].append({"name": "logo"})
+    (folder / MANIFEST).write_text(yaml.safe_dump(manifest, allow_unicode=True), "utf-8")
+    monkeypatch.setenv("OSTIARY_POD_BUNDLE", str(folder))
+    request = InferRequest(check_request=check([printed("LARKFIELD")]).SerializeToString())
+    async with pod(load_pod_settings(config)) as server, gateway(config, server.address) as channel:
+        stub = InferenceServiceStub(channel)
+        before = (await stub.Infer(request, timeout=60)).observations
+        gallery = await stub.PutGallery(put(mark("larkfield", "Larkfield")))
+        after = (await stub.Infer(request, timeout=60)).observations
+    assert "logo" in {detector.name for detector in before.detectors}
+    assert not before.brands
+    assert "logo_infringement" not in before.capabilities
+    assert "logo_infringement" in after.capabilities
+    assert after.gallery_digest == gallery.digest
+    (candidate,) = after.brands
+    assert (candidate.brand, candidate.reference_id, candidate.kind) == (
+        "larkfield",
+        "larkfield-word",
+        "word",
+    )
+    assert candidate.score > 0.9
 
 
 async def test_many_checks_at_once(config: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

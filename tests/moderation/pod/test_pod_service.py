@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from moderation.pod.galleries import Lookup, mark, put
 from moderation.pod.parts import DECLARATION, RednessEngine, card, check
 from ostiary.pki import create_ca
 from ostiary.v1 import inference_pb2
@@ -22,6 +23,8 @@ from ostiary.wire.errors import Reason, from_rpc_error
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import ServerBuilder
 from ostiary_moderation.decode.pool import DecodePool
+from ostiary_moderation.detectors.runner import GalleryRunner
+from ostiary_moderation.gallery import Galleries
 from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
 from ostiary_moderation.service import InferenceService
@@ -39,6 +42,7 @@ class Running:
 
     address: str
     stub: "InferenceServiceAsyncStub"
+    channel: grpc.aio.Channel
     engine: RednessEngine
 
     def infer(self, request: InferRequest | None = None) -> "asyncio.Task[InferResponse]":
@@ -73,9 +77,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def running(site: Path) -> AsyncIterator[Running]:
     engine = RednessEngine()
     async with DecodePool(views=engine.view_spec) as decoders:
-        inspector = Inspector(decoders, [], engine, DECLARATION)
+        comparer = GalleryRunner(Lookup())
+        galleries = Galleries([comparer])
+        inspector = Inspector(decoders, [], engine, DECLARATION, galleries)
         turns = Turns(TurnLimits(max_in_flight=1, max_queued=1))
-        service = InferenceService(inspector, engine, DECLARATION, [], Gauges(), turns)
+        service = InferenceService(inspector, engine, DECLARATION, [], Gauges(), turns, galleries)
         builder = ServerBuilder(
             address="localhost:0",
             health_address=None,
@@ -90,9 +96,10 @@ async def running(site: Path) -> AsyncIterator[Running]:
         server = await builder.start()
         gateway = credentials(site / "gateway")
         async with open_channel(server.address, gateway, server_name="localhost") as channel:
-            yield Running(server.address, InferenceServiceStub(channel), engine)
+            yield Running(server.address, InferenceServiceStub(channel), channel, engine)
         engine.hold.set()
         await server.drain(1)
+        comparer.close()
 
 
 async def reason(call: "asyncio.Task[InferResponse]") -> Reason:
@@ -191,11 +198,30 @@ async def test_the_callers_deadline_is_the_models(running: Running) -> None:
     assert 30 < deadline - time.monotonic() < 50
 
 
-async def test_galleries_are_not_served_yet(running: Running) -> None:
-    """A method without a handler says so."""
-    with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await running.stub.PutGallery(PutGalleryRequest())
-    assert from_rpc_error(failure.value).reason is Reason.UNIMPLEMENTED
+async def test_a_gallery_is_put_and_shown(running: Running) -> None:
+    """The answer says what was refused; the status, what is in use and what can be judged with it."""
+    assert (await running.stub.Status(StatusRequest())).gallery_digest == b""
+    request = put(mark("larkfield"), mark("x", "x"))
+    response = await running.stub.PutGallery(request)
+    assert (response.digest, list(response.refused)) == (request.digest, ["x-word: too short"])
+    status = await running.stub.Status(StatusRequest())
+    assert status.gallery_digest == request.digest
+    assert list(status.capabilities) == ["logo_infringement", "prohibited_ads", "redness"]
+    assert [detector.name for detector in status.detectors] == ["lookup"]
+    assert (await running.infer()).observations.gallery_digest == request.digest
+
+
+async def test_a_gallery_that_is_not_what_was_sent_is_refused(running: Running) -> None:
+    """INVALID_ARGUMENT for another digest and for junk, and the gallery in use stays."""
+    request = put(mark("larkfield"))
+    await running.stub.PutGallery(request)
+    send_bytes = running.channel.unary_unary(f"/{SERVICE.full_name}/PutGallery")
+    other = PutGalleryRequest(digest=request.digest, marks=[mark("quayside")])
+    for body in (other.SerializeToString(), b"\xff\xff"):
+        with pytest.raises(grpc.aio.AioRpcError) as failure:
+            await send_bytes(body)
+        assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (await running.stub.Status(StatusRequest())).gallery_digest == request.digest
 
 
 async def test_only_gateways_may_call(running: Running, site: Path) -> None:
@@ -203,7 +229,13 @@ async def test_only_gateways_may_call(running: Running, site: Path) -> None:
     stranger = credentials(site / "stranger")
     async with open_channel(running.address, stranger, server_name="localhost") as channel:
         stub: InferenceServiceAsyncStub = InferenceServiceStub(channel)
-        for call in (stub.Infer(infer_request()), stub.Status(StatusRequest())):
+        calls = (
+            stub.Infer(infer_request()),
+            stub.Status(StatusRequest()),
+            stub.PutGallery(put(mark("larkfield"))),
+        )
+        for call in calls:
             with pytest.raises(grpc.aio.AioRpcError) as failure:
                 await call
             assert from_rpc_error(failure.value).reason is Reason.PERMISSION_DENIED
+    assert (await running.stub.Status(StatusRequest())).gallery_digest == b""

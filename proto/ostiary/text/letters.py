@@ -3,16 +3,18 @@
 import unicodedata
 from functools import lru_cache
 
-from ostiary_gateway.rules.traditional import SIMPLIFIED
+from ostiary.text.traditional import SIMPLIFIED
 
 # Letters of other scripts that are drawn like Latin ones, and signs that are read like others.
 _LOOK_ALIKES = dict(
     zip(
-        "авекмнорстухіѕјѵԝһԁɡɑıαοχνικρυτηɩᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ➕",
-        "abekmhopctyxisjvwhdgaiaoxvikputniabcdefghijklmnoprstuvwyz+",
+        "авекмнорстухіѕјѵԝһԁɡɑıαοχνικρυτηɩᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢøłđ➕",
+        "abekmhopctyxisjvwhdgaiaoxvikputniabcdefghijklmnoprstuvwyzold+",
         strict=True,
     )
 )
+# Greek capitals that are drawn like another Latin letter than their small ones are.
+_CAPITALS = dict(zip("ΒΕΖΗΜΝΡΥ", "bezhmnpy", strict=True))
 # Runs of letters and digits in circles and squares that have no compatibility form, each from its first one.
 _RUNS = ((0x1F150, "a", 26), (0x1F170, "a", 26), (0x1F1E6, "a", 26), (0x2776, "1", 9), (0x2780, "1", 9))
 _ENCLOSED = {
@@ -22,6 +24,7 @@ _ENCLOSED |= {"🆔": "id", "🆕": "new", "🆓": "free", "⓿": "0", "❿": "1
 _ENCLOSED |= {chr(0x278A + step): str(step + 1) for step in range(9)}
 _ENCLOSED |= {chr(0x24F5 + step): str(step + 1) for step in range(10)}
 _ENCLOSED |= {chr(0x24EB + step): str(step + 11) for step in range(10)}
+_AT_SIGHT = _ENCLOSED | _CAPITALS
 
 # Digits and signs that stand for letters.
 STAND_INS = {
@@ -44,7 +47,7 @@ def fold(character: str) -> str:
 
     Reading it once more changes nothing.
     """
-    plain = _ENCLOSED.get(character) or unicodedata.normalize("NFKC", character).casefold()
+    plain = _AT_SIGHT.get(character) or unicodedata.normalize("NFKC", character).casefold()
     bare = "".join(map(_bare, plain))
     return "".join(_LOOK_ALIKES.get(sign) or SIMPLIFIED.get(sign, sign) for sign in bare)
 

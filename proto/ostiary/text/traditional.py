@@ -1,7 +1,7 @@
-"""Traditional Chinese characters and the simplified ones that patterns are written in.
+"""Traditional Chinese characters and the simplified ones that patterns and brand names are compared in.
 
-Character by character, so that evidence keeps its place. Only characters that the shipped packs use: a pack
-that needs others gives both in a class, `[证証]`.
+Character by character, so that evidence keeps its place. Only characters that the shipped packs use, and
+those that brand names are written with: a pack that needs others gives both in a class, `[証证]`.
 """
 
 _TRADITIONAL = (
@@ -16,6 +16,8 @@ _TRADITIONAL = (
     "襬襯見視覺觀訂計訊訓託記設診註証評詢試詩話詳誌認誼調請諮證識譜護變讓讚谿豐貍貓貝負財貧貨買貼貿資"
     "賓賞賠賣質賬賭賴賺購賽贊贏趕踐蹤車軍軟輕輛轉辦辯迴逕連週進遊運過達違遙遠適選遺郵醣醫釘針釦鈅鈔鈡"
     "鉅鉛銀銷銹鋒鋪錢錶鍼鍾鎭鎮鏈鏡鏽鐘鐲鑰長門開閑閒間閤閥閨闆關陞陣陰陸陽隊際險雙雜雞離難雲電霧靈靜"
+    "鴻爾蘿蘇駱駝鱷鳥歐鈕紐萊喬邁茲諾凱麗奧駿億瀾嬌韓聖嵐闊鯊鰐堅頓鄧盧駒雋瀟灑顧曉澤潔淨凈貴費蓮獅鑽鈴鉑銳錦鷗鵬鴨鴕鯨麥"
+    "齊儷償勵匯唄奮彥慶懸揚楊櫻歲淵漢濱滄煥燁燈琺璣瓊禎穎窩筆簡紀紳綺緹縵纜聲臘蔣薩藍虧蝦覽誠諦賀軒輝邊鄭銘鋼閃闖階韻騎騰鬚鳴"
     "鞦韆響頁頂項預頑頒領頭頸頻顆額顏願類顯風颱飛飯飲飾養館餵馬馳駕駛驅驗髒體髮鬆鬥鬱魚魯鱗鳳鵝鵡鵰鶴"
     "鷄鷹鸚麪麫麯麴麵黃點黨齣龍龜"
 )
@@ -31,6 +33,8 @@ _SIMPLIFIED = (
     "摆衬见视觉观订计讯训托记设诊注证评询试诗话详志认谊调请咨证识谱护变让赞溪丰狸猫贝负财贫货买贴贸资"
     "宾赏赔卖质账赌赖赚购赛赞赢赶践踪车军软轻辆转办辩回径连周进游运过达违遥远适选遗邮糖医钉针扣钥钞钟"
     "巨铅银销锈锋铺钱表针钟镇镇链镜锈钟镯钥长门开闲闲间合阀闺板关升阵阴陆阳队际险双杂鸡离难云电雾灵静"
+    "鸿尔萝苏骆驼鳄鸟欧钮纽莱乔迈兹诺凯丽奥骏亿澜娇韩圣岚阔鲨鳄坚顿邓卢驹隽潇洒顾晓泽洁净净贵费莲狮钻铃铂锐锦鸥鹏鸭鸵鲸麦"
+    "齐俪偿励汇呗奋彦庆悬扬杨樱岁渊汉滨沧焕烨灯珐玑琼祯颖窝笔简纪绅绮缇缦缆声腊蒋萨蓝亏虾览诚谛贺轩辉边郑铭钢闪闯阶韵骑腾须鸣"
     "秋千响页顶项预顽颁领头颈频颗额颜愿类显风台飞饭饮饰养馆喂马驰驾驶驱验脏体发松斗郁鱼鲁鳞凤鹅鹉雕鹤"
     "鸡鹰鹦面面曲曲面黄点党出龙龟"
 )
