@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEED = 4
-COUNT = 480
+COUNT = 760
 _LEAST = 10
 
 
