@@ -106,4 +106,5 @@ def _seen(rows: Sequence[Mapping[str, str]]) -> Seen:
     figures = {row["figurative"] for row in rows if row["figurative"]}
     words = {brand for brand, uncertain in brands if not uncertain}
     unclear = {brand for brand, uncertain in brands if uncertain} | figures
-    return Seen(frozenset(words), frozenset(unclear - words), all(row["note"] != UNCERTAIN for row in rows))
+    unknown = any(row["brand"] == NONE and row["note"] == UNCERTAIN for row in rows)
+    return Seen(frozenset(words), frozenset(unclear - words), not unknown)

@@ -11,7 +11,7 @@ import yaml
 import zxingcpp
 from PIL import Image
 
-from bench.detectors import codes, judging, overlays, store, summary, wording
+from bench.detectors import codes, judging, overlays, speed, store, summary, wording
 from bench.detectors.looking import progress
 from bench.detectors.parts import Adverts, Codes, Lookalikes, Part, Photographs, in_order
 from ostiary_gateway.rules import pack
@@ -256,3 +256,14 @@ def test_progress_says_how_long_the_rest_takes() -> None:
     assert progress("part", 25, 100, 60) == "  part: 25 of 100 in 1.0 min, about 3 min left"
     assert progress("part", 0, 100, 60) == "  part: 0 of 100 in 1.0 min"
     assert progress("part", 100, 100, 60) == "  part: 100 of 100 in 1.0 min"
+
+
+def test_images_for_timing_are_the_same_each_time(photographs: Path) -> None:
+    """800 × 800, with a text over every third, and the median is that of all detectors together."""
+    load = speed.Load(photographs, ("a.jpg", "b.jpg"), 4)
+    images = list(load.images())
+    assert {image.shape for image in images} == {(800, 800, 3)}
+    assert all(np.array_equal(one, again) for one, again in zip(images, load.images(), strict=True))
+    rows = [{"detectors": "ocr", "p50_cpu_ms": 1.0}, {"detectors": "ocr + barcode + logo", "p50_cpu_ms": 3.0}]
+    assert speed.slowest(rows, 3) == 3.0
+    assert speed.slowest(rows[:1], 3) is None

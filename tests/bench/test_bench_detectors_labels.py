@@ -78,6 +78,7 @@ def test_uncertain_lines_count_on_neither_side(tmp_path: Path) -> None:
         "d.jpg,none,,\n"
         "e.jpg,none,,uncertain\n"
         "f.jpg,puma,puma,\n"
+        "f.jpg,reebok,,uncertain\n"
     )
     named = {"a.jpg": [], "b.jpg": ["gap"], "c.jpg": ["nike"], "d.jpg": ["zara"], "e.jpg": ["zara"]}
     tally = marks.tally({**named, "f.jpg": ["puma", "gap"]}, marks.labels(path))
