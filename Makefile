@@ -50,7 +50,7 @@ bench-memory: $(READY)  ## Memory of a pod, and its growth: make bench-memory CH
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.pod_memory --checks '$(or $(CHECKS),10000)'
 
 bench-detectors: $(READY)  ## What is found and wrongly flagged: make bench-detectors QUICK=1 WORKERS=1
-	OMP_NUM_THREADS=1 $(BIN)/python -m bench.detectors $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS))
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.detectors $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS)) $(if $(PARTS),--parts $(PARTS))
 
 bench-rules: $(READY)  ## What thousands of rules take on a text.
 	$(BIN)/python -m bench.rules
