@@ -49,7 +49,8 @@ def fonts(text: str) -> tuple[str, ...]:
 def text_over(source: random.Random, photograph: Image.Image, lines: Sequence[str]) -> tuple[Image.Image, Look]:
     """The photograph with the lines over it, wholly inside, and how they were drawn.
 
-    Lines too long for the photograph are drawn smaller, but not below 14 pixels, and then broken.
+    Lines too long for the photograph are drawn smaller, but not below 14 pixels, then broken; where one word
+    is too long by itself, the photograph is enlarged.
     """
     font = source.choice(fonts("".join(lines)))
     style = source.choice(_STYLES)
@@ -59,8 +60,11 @@ def text_over(source: random.Random, photograph: Image.Image, lines: Sequence[st
     least = LEAST_LETTERS / (1 - 2 * pull)
     letters = least * (_MOST_LETTERS / least) ** source.random()
     colours = _colours(source)
-    room = (0.94 * photograph.width, 0.9 * photograph.height)
-    plate = _fitted(lines, font, letters, least, style, colours, room, tilt)
+    plate = _fitted(lines, font, letters, least, style, colours, _room(photograph), tilt)
+    while plate is None:
+        size = (round(photograph.width * 1.25), round(photograph.height * 1.25))
+        photograph = photograph.resize(size, Image.Resampling.BICUBIC)
+        plate = _fitted(lines, font, letters, least, style, colours, _room(photograph), tilt)
     overlay = _turned(source, plate.image, tilt, pull)
     where = _place(source, photograph.size, overlay.size)
     result = photograph.copy()
@@ -130,8 +134,8 @@ def _fitted(
     colours: tuple[Colour, Colour],
     room: tuple[float, float],
     tilt: float,
-) -> _Plate:
-    """The lines on a plate that fits into the room once it is turned by `tilt`."""
+) -> _Plate | None:
+    """The lines on a plate that fits into the room once it is turned by `tilt`; None where a word does not."""
     while True:
         image = _plate(lines, font, letters, style, colours)
         width, height = image.rotate(tilt, expand=True).size
@@ -144,10 +148,12 @@ def _fitted(
         longest = max(map(len, lines))
         shorter = [piece for line in lines for piece in wrapped(line, max(4, longest * 2 // 3))]
         if shorter == list(lines):
-            # One word that is wider than the photograph: as large as it can be.
-            size = (round(image.width * share * 0.98), round(image.height * share * 0.98))
-            return _Plate(image.resize(size, Image.Resampling.BICUBIC), letters * share * 0.98)
+            return None
         lines = shorter
+
+
+def _room(photograph: Image.Image) -> tuple[float, float]:
+    return 0.94 * photograph.width, 0.9 * photograph.height
 
 
 def _plate(
