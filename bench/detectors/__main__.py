@@ -1,9 +1,9 @@
-"""What each detector finds and what it flags wrongly: `python -m bench.detectors [--quick] [--parts ads,codes]`.
+"""What each detector finds and flags wrongly: `python -m bench.detectors [--quick] [--parts ads,codes]`.
 
 Texts and codes laid over photographs, the photographs as they are, and word marks on those that somebody
 looked at. What was seen is kept in `build/bench/detectors`: a run that is stopped goes on where it was, and
 policies and rules may change without anything being looked at again. Writes
-`bench/results/detectors.json`; a quick run, or one of some parts, writes `build/bench/results/detectors.json`.
+`bench/results/detectors.json`; a quick run, or one of some parts, `build/bench/results/detectors.json`.
 """
 
 from __future__ import annotations

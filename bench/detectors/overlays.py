@@ -24,13 +24,19 @@ _MOST_LETTERS = 48
 _TILT = 15
 _PULL = 0.08
 _QUALITY = (60, 95)
-_LATIN = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf", "DejaVuSans-Oblique.ttf")
+_LATIN = (
+    "DejaVuSans.ttf",
+    "DejaVuSans-Bold.ttf",
+    "DejaVuSerif.ttf",
+    "DejaVuSansMono.ttf",
+    "DejaVuSans-Oblique.ttf",
+)
 _STYLES = ("plate", "plate", "glass", "outlined", "bare")
 
 
 @dataclass(frozen=True)
 class Look:
-    """How an overlay was drawn. `letters`: height in pixels. `tilt` in degrees. `pulled`: seen from the side."""
+    """How an overlay was drawn. `letters`: height in pixels. `tilt`: degrees. `pulled`: seen from the side."""
 
     letters: int
     font: str
@@ -46,7 +52,9 @@ def fonts(text: str) -> tuple[str, ...]:
     return (*chinese, "", *_installed()) if _is_latin(text) else chinese
 
 
-def text_over(source: random.Random, photograph: Image.Image, lines: Sequence[str]) -> tuple[Image.Image, Look]:
+def text_over(
+    source: random.Random, photograph: Image.Image, lines: Sequence[str]
+) -> tuple[Image.Image, Look]:
     """The photograph with the lines over it, wholly inside, and how they were drawn.
 
     Lines too long for the photograph are drawn smaller, but not below 14 pixels, then broken; where one word
@@ -69,9 +77,18 @@ def text_over(source: random.Random, photograph: Image.Image, lines: Sequence[st
     where = _place(source, photograph.size, overlay.size)
     result = photograph.copy()
     if style == "bare":
-        overlay = _recoloured(overlay, result.crop((*where, where[0] + overlay.width, where[1] + overlay.height)))
+        overlay = _recoloured(
+            overlay, result.crop((*where, where[0] + overlay.width, where[1] + overlay.height))
+        )
     result.paste(overlay, where, overlay)
-    look = Look(round(plate.letters * (1 - 2 * pull)), Path(font).stem or "Pillow", style, tilt, pull > 0, _jpeg(source))
+    look = Look(
+        round(plate.letters * (1 - 2 * pull)),
+        Path(font).stem or "Pillow",
+        style,
+        tilt,
+        pull > 0,
+        _jpeg(source),
+    )
     return result, look
 
 
@@ -135,7 +152,7 @@ def _fitted(
     room: tuple[float, float],
     tilt: float,
 ) -> _Plate | None:
-    """The lines on a plate that fits into the room once it is turned by `tilt`; None where a word does not."""
+    """The lines on a plate that fits into the room when turned by `tilt`; None where a word does not."""
     while True:
         image = _plate(lines, font, letters, style, colours)
         width, height = image.rotate(tilt, expand=True).size
@@ -165,13 +182,21 @@ def _plate(
     stroke = max(1, round(letters / 12)) if style == "outlined" else 0
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     spacing = letters * 0.35
-    left, top, right, bottom = probe.multiline_textbbox((0, 0), text, font=face, spacing=spacing, stroke_width=stroke)
+    left, top, right, bottom = probe.multiline_textbbox(
+        (0, 0), text, font=face, spacing=spacing, stroke_width=stroke
+    )
     pad = round(letters * 0.45)
     size = (int(right - left) + 2 * pad, int(bottom - top) + 2 * pad)
     alpha = {"plate": 255, "glass": 170}.get(style, 0)
     image = Image.new("RGBA", size, (*ground, alpha))
     ImageDraw.Draw(image).multiline_text(
-        (pad - left, pad - top), text, font=face, fill=ink, spacing=spacing, stroke_width=stroke, stroke_fill=ground
+        (pad - left, pad - top),
+        text,
+        font=face,
+        fill=ink,
+        spacing=spacing,
+        stroke_width=stroke,
+        stroke_fill=ground,
     )
     return image
 

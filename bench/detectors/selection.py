@@ -1,4 +1,4 @@
-"""Which photographs were looked at for brands: as many of each category as its share asks for, over all senders."""
+"""Which photographs were looked at for brands: of each category its share, spread over all senders."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def chosen(photographs: Sequence[Photograph], count: int = COUNT, seed: int = SE
 
 
 def _in_turn(members: Iterable[Photograph], source: random.Random) -> list[Photograph]:
-    """One of each sender, then a second one of each, and so on; senders and their photographs in random order."""
+    """One of each sender, then a second one of each, and so on; both in random order."""
     senders = defaultdict(list)
     for each in sorted(members, key=lambda each: each.file):
         senders[each.sender].append(each)

@@ -1,7 +1,7 @@
 """What was seen, kept line by line, so that a run that is stopped goes on where it was.
 
-A part is kept in files `NAME.0.jsonl`, `NAME.1.jsonl`, …, one per process that wrote. The first line says what
-was set up; what was seen under another set-up is not used again.
+A part is kept in files `NAME.0.jsonl`, `NAME.1.jsonl`, …, one per process that wrote. The first line says
+what was set up; what was seen under another set-up is not used again.
 """
 
 from __future__ import annotations

@@ -104,16 +104,18 @@ def photographs(
     )
 
 
-def codes(
-    made: Sequence[tuple[Record, Judged]], without: Sequence[Record]
-) -> tuple[list[Row], list[Bar]]:
+def codes(made: Sequence[tuple[Record, Judged]], without: Sequence[Record]) -> tuple[list[Row], list[Bar]]:
     """Recall of codes by symbology and size, and codes that were read where there are none."""
     hits = [_is_read(record) for record, _ in made]
     misread = sum(_misread(record) for record, _ in made)
     invented = sum(bool(record["seen"].get("barcodes")) for record in without)
     records = [record for record, _ in made]
     rows = _grouped("recall: ", records, hits, lambda record: record["facts"]["symbology"], "codes")
-    qr = [(record, hit) for record, hit in zip(records, hits, strict=True) if record["facts"]["symbology"] == "QRCode"]
+    qr = [
+        (record, hit)
+        for record, hit in zip(records, hits, strict=True)
+        if record["facts"]["symbology"] == "QRCode"
+    ]
     qr_records, qr_hits = [record for record, _ in qr], [hit for _, hit in qr]
     sides = lambda record: _band(record["facts"]["look"]["letters"], _SIDES)  # noqa: E731
     rows += _grouped("recall, QR, pixels: ", qr_records, qr_hits, sides, "codes")
@@ -128,7 +130,9 @@ def codes(
     return rows, [Bar("codes: recall of QR codes from 80 pixels", recall, 0.98, "at least")]
 
 
-def marks(tally: Tally, unclear_named: int, unclear: int, brands: int) -> tuple[list[Row], list[Row], list[Bar]]:
+def marks(
+    tally: Tally, unclear_named: int, unclear: int, brands: int
+) -> tuple[list[Row], list[Row], list[Bar]]:
     """Recall and precision of word marks, and each that was missed or named wrongly.
 
     `unclear_named`, `unclear`: marks that can hardly be read, which count on neither side.
@@ -141,7 +145,11 @@ def marks(tally: Tally, unclear_named: int, unclear: int, brands: int) -> tuple[
     ]
     listed = [
         {"photograph": file, "brand": brand, "what": what}
-        for what, pairs in (("missed", tally.missed), ("named wrongly", tally.wrong), ("unclear", tally.unclear))
+        for what, pairs in (
+            ("missed", tally.missed),
+            ("named wrongly", tally.wrong),
+            ("unclear", tally.unclear),
+        )
         for file, brand in pairs
     ]
     return (

@@ -15,7 +15,20 @@ import yaml
 
 LANGUAGES = ("zh", "en")
 _TEXTS = Path(__file__).with_name("texts.yaml")
-_WORDS = ("luna", "nova", "vivi", "mori", "taozi", "xiaoyu", "kiki", "dora", "amber", "qingqing", "felix", "sunny")
+_WORDS = (
+    "luna",
+    "nova",
+    "vivi",
+    "mori",
+    "taozi",
+    "xiaoyu",
+    "kiki",
+    "dora",
+    "amber",
+    "qingqing",
+    "felix",
+    "sunny",
+)
 _PREFIXES = ("130", "135", "138", "150", "158", "177", "186", "199")
 
 
@@ -43,7 +56,7 @@ def labels() -> tuple[str, ...]:
 
 
 def prohibited(source: random.Random, number: int) -> Text:
-    """The text of one advert: labels and languages take turns; now and then a lawful line stands beside it."""
+    """The text of one advert: labels and languages take turns; now and then a lawful line is beside it."""
     label, language = labels()[number % len(labels())], LANGUAGES[number // len(labels()) % 2]
     lines = _lines(source, source.choice(written()["prohibited"][label][language]))
     if source.random() < 0.3:
@@ -97,7 +110,11 @@ def phone(source: random.Random) -> str:
 
 def site(source: random.Random) -> str:
     """A domain."""
-    name = source.choice(_WORDS) + source.choice(["", "-", ""]) + source.choice(["shop", "store", "wear", "bags"])
+    name = (
+        source.choice(_WORDS)
+        + source.choice(["", "-", ""])
+        + source.choice(["shop", "store", "wear", "bags"])
+    )
     return f"{name}.{source.choice(['com', 'shop', 'net', 'store', 'cn', 'co.uk'])}"
 
 

@@ -41,7 +41,9 @@ def parts(folder: Path) -> list[Part]:
     ]
 
 
-@pytest.mark.parametrize("place", range(5), ids=["prohibited", "lawful", "codes", "lookalikes", "photographs"])
+@pytest.mark.parametrize(
+    "place", range(5), ids=["prohibited", "lawful", "codes", "lookalikes", "photographs"]
+)
 def test_an_image_is_the_same_each_time(photographs: Path, place: int) -> None:
     """Whatever was made before it, and what is true of it with it."""
     part = parts(photographs)[place]
@@ -58,7 +60,7 @@ def test_the_set_up_changes_with_the_photographs(photographs: Path) -> None:
 
 
 def test_overlays_keep_their_promises(photographs: Path) -> None:
-    """Letters of 14 pixels and more, tilted by 15° at most, of JPEG quality 60 to 95, inside the photograph."""
+    """Letters of 14 pixels and more, tilted by 15° at most, of JPEG quality 60 to 95."""
     looks = [Adverts(photographs, ("a.jpg",), True, 60).item(number).facts["look"] for number in range(60)]
     assert min(look["letters"] for look in looks) >= overlays.LEAST_LETTERS
     assert max(abs(look["tilt"]) for look in looks) <= 15
@@ -163,7 +165,12 @@ def record(lines: list[str], group: str = "absolute_claim", **seen: Any) -> dict
         for n, line in enumerate(lines)
     ]
     infos = [{"name": name, "completed": True, "policies": ["prohibited_ads"]} for name in ("ocr", "barcode")]
-    return {"number": 0, "facts": facts, "size": [400, 533], "seen": {"ocr": spans, "detectors": infos, **seen}}
+    return {
+        "number": 0,
+        "facts": facts,
+        "size": [400, 533],
+        "seen": {"ocr": spans, "detectors": infos, **seen},
+    }
 
 
 @pytest.mark.parametrize(
@@ -199,7 +206,10 @@ def test_adverts_are_found_under_their_own_label() -> None:
         (record(["b"]), judged("medical_claim")),
         (record(["c"]), judged()),
     ]
-    lawful = [(record(["d"], "size"), judged("medical_claim", action="BLOCK")), (record(["e"], "size"), judged())]
+    lawful = [
+        (record(["d"], "size"), judged("medical_claim", action="BLOCK")),
+        (record(["e"], "size"), judged()),
+    ]
     rows, bars = summary.adverts(prohibited, lawful)
     named = {row["what"]: (row["hits"], row["n"]) for row in rows}
     assert named["recall"] == (1, 3)
@@ -219,7 +229,10 @@ def test_flagged_photographs_are_listed() -> None:
         (record([]) | {"facts": {"file": "c.jpg"}}, judged()),
     ]
     _, listed, bars = summary.photographs(found, {"a.jpg": "yes"})
-    assert [(row["photograph"], row["right"]) for row in listed] == [("a.jpg", "yes"), ("b.jpg", "not looked at")]
+    assert [(row["photograph"], row["right"]) for row in listed] == [
+        ("a.jpg", "yes"),
+        ("b.jpg", "not looked at"),
+    ]
     assert [bar.met for bar in bars] == [False, False]
     assert not any(bar.met for bar in summary.photographs([], {})[2])
 
@@ -233,7 +246,12 @@ def test_codes_are_read_where_the_payload_is_right() -> None:
         seen = {"barcodes": [{"text": text} for text in read]}
         return {"facts": facts, "seen": seen}, judged("qr_code") if read else judged()
 
-    made = [drawn("QRCode", ["right"]), drawn("QRCode", ["wrong"]), drawn("Aztec", ["right"]), drawn("Aztec", [])]
+    made = [
+        drawn("QRCode", ["right"]),
+        drawn("QRCode", ["wrong"]),
+        drawn("Aztec", ["right"]),
+        drawn("Aztec", []),
+    ]
     rows, [bar] = summary.codes(made, [{"seen": {}}, {"seen": {"barcodes": [{"text": "x"}]}}])
     named = {row["what"]: (row["hits"], row["n"]) for row in rows}
     assert bar.value == 0.5

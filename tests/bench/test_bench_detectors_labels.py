@@ -1,4 +1,4 @@
-"""The labels that word marks are measured with: brands that exist, photographs that exist, chosen as is said."""
+"""The labels that word marks are measured with: brands and photographs that exist, chosen as is said."""
 
 import csv
 from collections import Counter
@@ -10,7 +10,7 @@ from bench.detectors import marks
 from bench.detectors.__main__ import photographs_folder
 from bench.detectors.selection import Photograph, chosen, read_photographs
 
-ROWS = list(csv.DictReader((marks.DATA / "brands.csv").open(newline="", encoding="utf-8")))
+ROWS = list(csv.DictReader((marks.DATA / "brands.csv").read_text("utf-8").splitlines()))
 REGISTRY = marks.registry()
 
 
