@@ -104,10 +104,7 @@ class Run:
         records = [record for record in records if record["facts"]["file"] in self._labels]
         registry = marks.registry()
         candidates = marks.named(self._folder, records, registry, self._bundle)
-        named = {
-            file: [candidate.brand for candidate in found if candidate.kind == "word"]
-            for file, found in candidates.items()
-        }
+        named = {file: marks.word_marks(found) for file, found in candidates.items()}
         unclear = [(file, brand) for file in named for brand in self._labels[file].unclear]
         hits = sum(brand in named[file] for file, brand in unclear)
         rows, listed, bars = summary.marks(

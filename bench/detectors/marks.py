@@ -21,6 +21,8 @@ from ostiary_moderation.evaluation.photos import open_upright
 DATA = Path(__file__).resolve().parents[2] / "tests/data"
 NONE = "none"
 UNCERTAIN = "uncertain"
+ASKS_FROM = 0.5
+"""The score from which the shipped policy asks a person about a brand."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def gallery(brands: BrandRegistry) -> list[GalleryMark]:
 def named(
     folder: Path, records: Iterable[Mapping[str, Any]], brands: BrandRegistry, bundle: str
 ) -> dict[str, list[BrandCandidate]]:
-    """The brands that the pod's logo detector names on each photograph, from the text that was read there."""
+    """What the pod's logo detector names on each photograph, from the text that was read there."""
     *_, detector = looking.detectors(("ocr", "logo"), bundle)
     prepared = detector.prepare(gallery(brands))  # type: ignore[attr-defined]
     found = {}
@@ -99,6 +101,11 @@ def tally(named_by_file: Mapping[str, Sequence[str]], seen: Mapping[str, Seen]) 
             else:
                 result.wrong.append((file, brand))
     return result
+
+
+def word_marks(candidates: Iterable[BrandCandidate]) -> list[str]:
+    """Brands whose word mark was read, with as much certainty as the shipped policy asks for."""
+    return [one.brand for one in candidates if one.kind == "word" and one.score >= ASKS_FROM]
 
 
 def _seen(rows: Sequence[Mapping[str, str]]) -> Seen:

@@ -36,7 +36,7 @@ _STYLES = ("plate", "plate", "glass", "outlined", "bare")
 
 @dataclass(frozen=True)
 class Look:
-    """How an overlay was drawn. `letters`: height in pixels. `tilt`: degrees. `pulled`: seen from the side."""
+    """How it was drawn. `letters`: height in pixels. `tilt`: in degrees. `pulled`: seen from the side."""
 
     letters: int
     font: str

@@ -9,6 +9,7 @@ import pytest
 from bench.detectors import marks
 from bench.detectors.__main__ import photographs_folder
 from bench.detectors.selection import Photograph, chosen, read_photographs
+from ostiary.v1.observation_pb2 import BrandCandidate
 
 ROWS = list(csv.DictReader((marks.DATA / "brands.csv").read_text("utf-8").splitlines()))
 REGISTRY = marks.registry()
@@ -86,3 +87,13 @@ def test_uncertain_lines_count_on_neither_side(tmp_path: Path) -> None:
     assert tally.missed == [("a.jpg", "zara")]
     assert tally.wrong == [("d.jpg", "zara"), ("f.jpg", "gap")]
     assert tally.unclear == [("b.jpg", "gap"), ("c.jpg", "nike"), ("e.jpg", "zara")]
+
+
+def test_a_brand_is_named_from_where_the_policy_asks() -> None:
+    """What is less likely, or matched by its shape, is no word mark that was read."""
+    candidates = [
+        BrandCandidate(brand="zara", kind="word", score=0.5),
+        BrandCandidate(brand="gap", kind="word", score=0.49),
+        BrandCandidate(brand="puma", kind="figurative", score=0.9),
+    ]
+    assert marks.word_marks(candidates) == ["zara"]
