@@ -37,6 +37,12 @@ def test_the_registry_is_large_and_unambiguous() -> None:
     assert all(brand.words and brand.display_name for brand in REGISTRY.brands)
 
 
+def test_the_registry_passes_the_gateways_lint() -> None:
+    """What is measured with could be put in force."""
+    lint = pytest.importorskip("ostiary_gateway.brands.lint", reason="this gateway reads no registries")
+    assert [str(fault) for fault in lint.faults(REGISTRY)] == []
+
+
 def test_lines_are_consistent() -> None:
     """A photograph with a legible brand is not also one without any, and no line stands twice."""
     assert len({tuple(row.values()) for row in ROWS}) == len(ROWS)
