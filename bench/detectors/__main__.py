@@ -105,11 +105,8 @@ class Run:
         registry = marks.registry()
         candidates = marks.named(self._folder, records, registry, self._bundle)
         named = {file: marks.word_marks(found) for file, found in candidates.items()}
-        unclear = [(file, brand) for file in named for brand in self._labels[file].unclear]
-        hits = sum(brand in named[file] for file, brand in unclear)
-        rows, listed, bars = summary.marks(
-            marks.tally(named, self._labels), hits, len(unclear), len(registry.brands)
-        )
+        tally = marks.tally(named, self._labels)
+        rows, listed, bars = summary.marks(tally, self._labels, named, len(registry.brands))
         return [*rows, *listed], bars
 
     def _speed(self) -> tuple[list[dict[str, Any]], list[report.Bar]]:

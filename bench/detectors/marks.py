@@ -29,12 +29,13 @@ ASKS_FROM = 0.5
 class Seen:
     """What somebody saw on a photograph, as brand ids.
 
-    `words`: word marks that can be read. `unclear`: those that can hardly be read, and brands that are there
-    as figures only: who names them is neither right nor wrong. `legible`: whether every text that could be a
-    brand's can be read; where not, another brand may be there.
+    `words`: word marks that can be read, and about how high their capitals are in pixels. `unclear`: those
+    that can hardly be read, and brands that are there as figures only: who names them is neither right nor
+    wrong. `legible`: whether every text that could be a brand's can be read; where not, another brand may be
+    there.
     """
 
-    words: frozenset[str]
+    words: Mapping[str, int]
     unclear: frozenset[str]
     legible: bool
 
@@ -93,7 +94,7 @@ def tally(named_by_file: Mapping[str, Sequence[str]], seen: Mapping[str, Seen]) 
     result = Tally()
     for file, brands in sorted(named_by_file.items()):
         truth = seen[file]
-        for brand in sorted(set(brands) | truth.words):
+        for brand in sorted(set(brands) | set(truth.words)):
             if brand in truth.words:
                 (result.found if brand in brands else result.missed).append((file, brand))
             elif brand in truth.unclear or not truth.legible:
@@ -111,7 +112,7 @@ def word_marks(candidates: Iterable[BrandCandidate]) -> list[str]:
 def _seen(rows: Sequence[Mapping[str, str]]) -> Seen:
     brands = [(row["brand"], row["note"] == UNCERTAIN) for row in rows if row["brand"] != NONE]
     figures = {row["figurative"] for row in rows if row["figurative"]}
-    words = {brand for brand, uncertain in brands if not uncertain}
+    words = {row["brand"]: int(row["letters"]) for row in rows if row["letters"]}
     unclear = {brand for brand, uncertain in brands if uncertain} | figures
     unknown = any(row["brand"] == NONE and row["note"] == UNCERTAIN for row in rows)
-    return Seen(frozenset(words), frozenset(unclear - words), not unknown)
+    return Seen(words, frozenset(unclear - set(words)), not unknown)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.detectors.judging import Judged
-from bench.detectors.marks import Tally
+from bench.detectors.marks import Seen, Tally
 from bench.report import Bar
 from ostiary_moderation.evaluation.intervals import wilson
 
@@ -14,6 +14,7 @@ Row = dict[str, Any]
 Record = Mapping[str, Any]
 
 _LETTERS = ((14, 18), (18, 26), (26, 1000))
+_PRINT = ((0, 8), (8, 12), (12, 1000))
 _SIDES = ((80, 120), (120, 200), (200, 1000))
 
 
@@ -131,17 +132,19 @@ def codes(made: Sequence[tuple[Record, Judged]], without: Sequence[Record]) -> t
 
 
 def marks(
-    tally: Tally, unclear_named: int, unclear: int, brands: int
+    tally: Tally, seen: Mapping[str, Seen], named: Mapping[str, Sequence[str]], brands: int
 ) -> tuple[list[Row], list[Row], list[Bar]]:
     """Recall and precision of word marks, and each that was missed or named wrongly.
 
-    `unclear_named`, `unclear`: marks that can hardly be read, which count on neither side.
+    `named`: the brands that were named on each photograph. What can hardly be read counts on neither side.
     """
     found, missed, wrong = len(tally.found), len(tally.missed), len(tally.wrong)
+    unclear = [brand in brands_named for file, brands_named in named.items() for brand in seen[file].unclear]
     rows = [
         line("word marks", f"recall, {brands} brands", found, found + missed),
         line("word marks", "precision", found, found + wrong),
-        line("word marks", "hardly legible, named all the same", unclear_named, unclear),
+        *_by_print(tally, seen),
+        line("word marks", "hardly legible, named all the same", sum(unclear), len(unclear)),
     ]
     listed = [
         {"photograph": file, "brand": brand, "what": what}
@@ -170,6 +173,19 @@ def missed(prohibited: Sequence[tuple[Record, Judged]]) -> list[Row]:
 def wrongly_flagged(lawful: Sequence[tuple[Record, Judged]]) -> list[Row]:
     """Lawful texts that were flagged."""
     return [_told(record, judged) for record, judged in lawful if judged.flags]
+
+
+def _by_print(tally: Tally, seen: Mapping[str, Seen]) -> list[Row]:
+    """Recall by about how high the capitals are."""
+    hits: dict[tuple[int, int], list[bool]] = {band: [] for band in _PRINT}
+    for pairs, hit in ((tally.found, True), (tally.missed, False)):
+        for file, brand in pairs:
+            band = next(band for band in _PRINT if seen[file].words[brand] < band[1])
+            hits[band].append(hit)
+    return [
+        line("word marks", f"recall, capitals in pixels: {_band(low, _PRINT)}", sum(each), len(each))
+        for (low, _), each in hits.items()
+    ]
 
 
 def _told(record: Record, judged: Judged) -> Row:

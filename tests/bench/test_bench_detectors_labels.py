@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.detectors import marks
+from bench.detectors import marks, summary
 from bench.detectors.__main__ import photographs_folder
 from bench.detectors.selection import Photograph, chosen, read_photographs
 from ostiary.v1.observation_pb2 import BrandCandidate
@@ -47,6 +47,8 @@ def test_lines_are_consistent() -> None:
     """A photograph with a legible brand is not also one without any, and no line stands twice."""
     assert len({tuple(row.values()) for row in ROWS}) == len(ROWS)
     assert {row["note"] for row in ROWS} <= {"", marks.UNCERTAIN}
+    legible = [row["brand"] != marks.NONE and not row["note"] for row in ROWS]
+    assert [bool(row["letters"]) for row in ROWS] == legible
     by_file: dict[str, list[str]] = {}
     for row in ROWS:
         by_file.setdefault(row["file"], []).append(row["brand"])
@@ -78,21 +80,30 @@ def test_uncertain_lines_count_on_neither_side(tmp_path: Path) -> None:
     """Neither a brand that can hardly be read nor one that is there as a figure is right or wrong."""
     path = tmp_path / "brands.csv"
     path.write_text(
-        "file,brand,figurative,note\n"
-        "a.jpg,zara,,\n"
-        "b.jpg,gap,,uncertain\n"
-        "c.jpg,none,nike,\n"
-        "d.jpg,none,,\n"
-        "e.jpg,none,,uncertain\n"
-        "f.jpg,puma,puma,\n"
-        "f.jpg,reebok,,uncertain\n"
+        "file,brand,figurative,note,letters\n"
+        "a.jpg,zara,,,20\n"
+        "b.jpg,gap,,uncertain,\n"
+        "c.jpg,none,nike,,\n"
+        "d.jpg,none,,,\n"
+        "e.jpg,none,,uncertain,\n"
+        "f.jpg,puma,puma,,9\n"
+        "f.jpg,reebok,,uncertain,\n"
     )
     named = {"a.jpg": [], "b.jpg": ["gap"], "c.jpg": ["nike"], "d.jpg": ["zara"], "e.jpg": ["zara"]}
-    tally = marks.tally({**named, "f.jpg": ["puma", "gap"]}, marks.labels(path))
+    named |= {"f.jpg": ["puma", "gap"]}
+    seen = marks.labels(path)
+    tally = marks.tally(named, seen)
     assert tally.found == [("f.jpg", "puma")]
     assert tally.missed == [("a.jpg", "zara")]
     assert tally.wrong == [("d.jpg", "zara"), ("f.jpg", "gap")]
     assert tally.unclear == [("b.jpg", "gap"), ("c.jpg", "nike"), ("e.jpg", "zara")]
+    rows, listed, bars = summary.marks(tally, seen, named, 500)
+    figures = {row["what"]: (row["hits"], row["n"]) for row in rows}
+    assert figures["recall, capitals in pixels: 8 to 12"] == (1, 1)
+    assert figures["recall, capitals in pixels: from 12"] == (0, 1)
+    assert figures["hardly legible, named all the same"] == (2, 3)
+    assert [bar.value for bar in bars] == [0.5, pytest.approx(1 / 3)]
+    assert [row["what"] for row in listed].count("unclear") == 3
 
 
 def test_a_brand_is_named_from_where_the_policy_asks() -> None:
