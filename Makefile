@@ -11,9 +11,9 @@ READY := $(VENV)/.ready
 NUDENET := $(VENV)/nudenet
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
+.PHONY: help setup demo test lint proto prove bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
 help:  ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Ostiary needs Python 3.11 or newer with venv: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -54,6 +54,9 @@ bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA
 
 bench-memory: $(READY)  ## Memory of a pod, and its growth: make bench-memory CHECKS=10000
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.pod_memory --checks '$(or $(CHECKS),10000)'
+
+bench-detectors: $(READY)  ## What is found and wrongly flagged: make bench-detectors QUICK=1 WORKERS=1
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.detectors $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS)) $(if $(PARTS),--parts $(PARTS))
 
 bench-rules: $(READY)  ## What thousands of rules take on a text.
 	$(BIN)/python -m bench.rules

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ahocorasick_rs import AhoCorasick
 
-from ostiary_gateway.rules.letters import fold
+from ostiary.text.letters import fold
 
 MIN_LETTERS, MIN_IDEOGRAPHS = 3, 2
 MAX_CHARACTERS = 64
