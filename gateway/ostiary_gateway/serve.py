@@ -9,11 +9,11 @@ from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.server import Server, ServerBuilder
 from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
-from ostiary_gateway.authorizer import RolesAuthorizer
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.pods import PodClient
 from ostiary_gateway.policy_source import FilePolicySource
+from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.route_source import FileRouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
@@ -36,7 +36,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             address=settings.listen,
             health_address=settings.health,
             credentials=credentials,
-            authorizer=RolesAuthorizer(settings.roles),
+            authorizer=FileAuthorizer(settings.roles),
         )
         service = await _moderation_service(stack, settings, credentials)
         builder.add_service(
