@@ -19,6 +19,7 @@ from ostiary_gateway.admission import Admission
 from ostiary_gateway.check import Caller, Checker, evidence_name
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.ids import new_check_id
+from ostiary_gateway.rbac.scope import check_scope
 from ostiary_gateway.recorder import Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES, parse_check, validate_header
 from ostiary_gateway.upload import MAX_CHUNK_BYTES, receive_header, receive_images
@@ -56,7 +57,9 @@ class ModerationService:
         """Check: `body` is the request as it came."""
         caller = self._caller(call)
         with self._admission.enter(call.principal, len(body), call.remaining()):
-            return await self._checker.check(new_check_id(), body, parse_check(body), caller)
+            request = parse_check(body)
+            check_scope(call.principal, request.listing)
+            return await self._checker.check(new_check_id(), body, request, caller)
 
     async def check_stream(
         self, requests: AsyncIterator[CheckStreamRequest], call: Call
@@ -65,6 +68,7 @@ class ModerationService:
         caller = self._caller(call)
         header = await receive_header(requests, _SILENCE_SECONDS)
         validate_header(header)
+        check_scope(call.principal, header.request.listing)
         check_id = new_check_id()
         if any(size > MAX_IMAGE_BYTES for size in header.sizes):
             with self._admission.enter(call.principal, 0, call.remaining()):
