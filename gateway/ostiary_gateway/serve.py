@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.server import Server, ServerBuilder
-from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
+from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
+from ostiary_gateway.admission.concurrency import LimiterSettings
+from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.pods import PodClient
@@ -17,7 +19,7 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.route_source import FileRouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
-from ostiary_gateway.settings import EvidenceSettings, GatewaySettings
+from ostiary_gateway.settings import AdmissionSettings, EvidenceSettings, GatewaySettings
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
@@ -78,8 +80,19 @@ async def _moderation_service(
         rng=rng,
         limits=CheckLimits(look_seconds=settings.look_seconds),
     )
-    limits = AdmissionLimits(settings.admission.max_checks, settings.admission.max_bytes)
-    return ModerationService(checker, FixedAdmission(limits), recorder, evidence)
+    return ModerationService(checker, _admission(settings.admission), recorder, evidence)
+
+
+def _admission(settings: AdmissionSettings) -> AdaptiveAdmission:
+    most, usual = settings.max_checks, LimiterSettings()
+    limits = AdmissionLimits(
+        LimiterSettings(initial=min(most, usual.initial), least=min(most, usual.least), most=most),
+        settings.max_bytes,
+        settings.max_wait,
+        quotas=settings.quotas(),
+    )
+    memory = MemoryGauge(settings.max_memory) if settings.max_memory else None
+    return AdaptiveAdmission(limits, memory)
 
 
 def _evidence(settings: EvidenceSettings) -> DirectoryEvidence:
