@@ -19,7 +19,7 @@ from ostiary.v1.inference_pb2 import CanonicalBytes, InferRequest
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse, CheckStreamHeader
 from ostiary.v1.observation_pb2 import Observations, StageTiming
 from ostiary.wire.authorization import Principal
-from ostiary.wire.errors import OstiaryError
+from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.telemetry import trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore
@@ -104,7 +104,8 @@ class Checker:
 
         Raises:
             OstiaryError: ALREADY_EXISTS where the idempotency key was used with another request;
-                STORE_UNAVAILABLE where the decision cannot be recorded.
+                OVERLOADED where the pods have no room; STORE_UNAVAILABLE where the decision cannot be
+                recorded.
         """
         digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
 
@@ -155,6 +156,8 @@ class Checker:
             sent = InferRequest(check_id=check_id, check_request=raw)
             found = await self._pods.infer(route, version, sent, self._look_seconds(caller))
         except OstiaryError as error:
+            if error.reason is Reason.OVERLOADED:
+                raise  # the caller comes back; a verdict on record would keep the image from being looked at
             return Seen(None, failure=error.message, route_version=version.name)
         timings = [*found.timings, answer.timing("infer", self._clock() - started)]
         wrong = await asyncio.to_thread(mismatch, request, found)

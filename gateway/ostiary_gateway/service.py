@@ -93,7 +93,7 @@ class ModerationService:
         response = await self._checker.check(check_id, raw, request, caller)
         # An answer from the record took no look; one without a pod says nothing about pods that look.
         looked = not any(reason.code == "unavailable" for reason in response.hold_reasons)
-        if response.check_id != check_id or not looked:
+        if response.replayed or not looked:
             slot.forget()
         return response
 
