@@ -45,7 +45,12 @@ def validate(route: TrafficRoute) -> None:
     )
     for index, pin in enumerate(route.pins):
         _require(pin.version in names, f"pins[{index}].version: there is no version {pin.version!r}")
-    _require(not route.mirrors, "mirrors: mirrors are not served yet; leave them out")
+    served = {version.name for version in route.versions if version.endpoints}
+    for index, mirror in enumerate(route.mirrors):
+        here = f"mirrors[{index}]"
+        _require(mirror.version in served, f"{here}.version: there is no version {mirror.version!r} with pods")
+        in_range = 0 <= mirror.share <= BASIS_POINTS
+        _require(in_range, f"{here}.share: 0 to {BASIS_POINTS} basis points, not {mirror.share}")
     never = "failureVerdict: VERDICT_ALLOW is refused: a failure must not publish; say VERDICT_HOLD"
     _require(route.failure_verdict != Verdict.VERDICT_ALLOW, never)
     known = route.failure_verdict in Verdict.values()

@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from opentelemetry import metrics
+
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.server import Server, ServerBuilder
@@ -13,6 +15,7 @@ from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.list_source import FolderListSource, no_lists
+from ostiary_gateway.metrics import SCOPE, GatewayMetrics
 from ostiary_gateway.pods import PodClient
 from ostiary_gateway.policy_source import FilePolicySource
 from ostiary_gateway.rbac.authorizer import FileAuthorizer
@@ -20,6 +23,7 @@ from ostiary_gateway.route_source import FileRouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
 from ostiary_gateway.settings import AdmissionSettings, EvidenceSettings, GatewaySettings
+from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
@@ -71,6 +75,9 @@ async def _moderation_service(
     rng = random.Random()  # noqa: S311
     pods = PodClient(credentials, rng)
     stack.push_async_callback(pods.close)
+    counts = GatewayMetrics(metrics.get_meter(SCOPE))
+    shadow = Shadow(pods, rng, counts.compared)
+    stack.push_async_callback(shadow.close)
     checker = Checker(
         routes=route,
         pods=pods,
@@ -78,12 +85,16 @@ async def _moderation_service(
         recorder=recorder,
         evidence=evidence,
         rng=rng,
+        shadow=shadow,
+        judged=counts.judged,
         limits=CheckLimits(look_seconds=settings.look_seconds),
     )
-    return ModerationService(checker, _admission(settings.admission), recorder, evidence)
+    admission = _admission(settings.admission, counts)
+    counts.watch(admission)
+    return ModerationService(checker, admission, recorder, evidence)
 
 
-def _admission(settings: AdmissionSettings) -> AdaptiveAdmission:
+def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveAdmission:
     most, usual = settings.max_checks, LimiterSettings()
     limits = AdmissionLimits(
         LimiterSettings(initial=min(most, usual.initial), least=min(most, usual.least), most=most),
@@ -92,7 +103,7 @@ def _admission(settings: AdmissionSettings) -> AdaptiveAdmission:
         quotas=settings.quotas(),
     )
     memory = MemoryGauge(settings.max_memory) if settings.max_memory else None
-    return AdaptiveAdmission(limits, memory)
+    return AdaptiveAdmission(limits, memory, refused=counts.refused)
 
 
 def _evidence(settings: EvidenceSettings) -> DirectoryEvidence:

@@ -95,7 +95,11 @@ class PodClient:
         with self._budget.call():
             for attempt in range(_MAX_ATTEMPTS):
                 left = deadline - self._clock()
-                if left <= 0 or (pod := self._pick(untried)) is None:
+                if left <= 0:
+                    failure = failure or OstiaryError(Reason.DEADLINE_EXPIRED, "no time was left to ask")
+                    break
+                pod = self._pick(untried)
+                if pod is None:
                     break
                 with self._budget.retry() if attempt else nullcontext(True) as granted:
                     if not granted:
