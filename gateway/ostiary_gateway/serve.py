@@ -1,5 +1,6 @@
 """Wires a gateway together. The only place that knows which class stands behind which contract."""
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.check import Checker, CheckLimits
+from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.metrics import SCOPE, GatewayMetrics
 from ostiary_gateway.pods import PodClient
@@ -59,7 +61,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
 async def _moderation_service(
     stack: AsyncExitStack, settings: GatewaySettings, credentials: CredentialSource
 ) -> ModerationService:
-    route = FileRouteSource(settings.route, time.monotonic)
+    route = await _route(stack, settings)
     lists = FolderListSource(settings.lists, time.monotonic).lists if settings.lists else no_lists
     policy = FilePolicySource(settings.policy, shipped(), time.monotonic, lists)
     evidence = _evidence(settings.evidence)
@@ -92,6 +94,14 @@ async def _moderation_service(
     admission = _admission(settings.admission, counts)
     counts.watch(admission)
     return ModerationService(checker, admission, recorder, evidence)
+
+
+async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:
+    route = DnsRouteSource(FileRouteSource(settings.route, time.monotonic))
+    await route.refresh()
+    following = asyncio.create_task(route.follow())
+    stack.callback(following.cancel)
+    return route
 
 
 def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveAdmission:
