@@ -19,7 +19,7 @@ from ostiary.wire.errors import OstiaryError, from_rpc_error
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.limits import ServerLimits
 from ostiary.wire.server import Call, Server, ServerBuilder
-from wire import forge
+from bench import forge
 
 DOMAIN = "wire.test"
 SERVER_ID = SpiffeId(DOMAIN, "/role/server")

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ostiary.wire.credentials import CredentialSource
-from wire import forge
+from bench import forge
 from wire.kit import DOMAIN, SERVER_ID, Clock, Site
 
 Spoil = Callable[[Site], None]

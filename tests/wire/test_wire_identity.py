@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.wire.identity import SpiffeId, check_trust_domain, spiffe_id_of
-from wire import forge
+from bench import forge
 
 LOWER = string.ascii_lowercase + string.digits
 trust_domains = st.text(LOWER + "._-", min_size=1, max_size=40)

@@ -12,7 +12,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer
 from ostiary.wire.peers import PeerVerifier
-from wire import forge
+from bench import forge
 from wire.forge import HOUR, Holder
 from wire.kit import CLIENT_ID, Clock, Site, failure, method
 

@@ -9,7 +9,7 @@ from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.errors import Reason
 from ostiary.wire.limits import ServerLimits
 from ostiary.wire.server import Server
-from wire import forge
+from bench import forge
 from wire.kit import CLIENT_ID, SERVER_ID, Clock, Site, failure, method
 
 ROTATIONS = 10
