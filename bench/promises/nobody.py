@@ -248,7 +248,7 @@ def run(seconds: float) -> Outcome:
     """Ask as everybody, under rules of every kind."""
     cases, allowed, denied = ask(FULL_COUNT, seconds * 0.9)
     what = "certificate × method × rules cases answered against the oracle"
-    return Outcome(cases, FULL_COUNT, allowed + denied, 0, what, allowed + denied == 0 and cases >= FULL_COUNT)
+    return Outcome(cases, FULL_COUNT, allowed + denied, 0, what, allowed + denied == 0)
 
 
 PROMISE = Promise(1, "Nobody unauthorised gets in", run)

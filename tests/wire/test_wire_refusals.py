@@ -13,7 +13,7 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer
 from ostiary.wire.peers import PeerVerifier
 from bench import forge
-from wire.forge import HOUR, Holder
+from bench.forge import HOUR, Holder
 from wire.kit import CLIENT_ID, Clock, Site, failure, method
 
 ID = str(CLIENT_ID)
