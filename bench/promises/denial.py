@@ -37,7 +37,10 @@ def gateway_process(folder: Path) -> Iterator[tuple[psutil.Process, str, str]]:
     settings["listen"], settings["health"] = (f"127.0.0.1:{_free_port()}" for _ in range(2))
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     command = [sys.executable, "-c", _START, "gateway", "serve", "--config", str(file)]
-    with (folder / "gateway.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (
+        (folder / "gateway.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
         try:
             yield psutil.Process(process.pid), settings["listen"], settings["health"]
         finally:

@@ -101,8 +101,8 @@ class Authorities:
 
 PATHS = [
     *(f"/tenant/{tenant}/role/{role}" for tenant in ("a", "b", "ab") for role in ("pipeline", "auditor")),
-    "/tenant/a/role/pipeline/x", "/tenant/a/role/pipelines", "/tenant/a", "/role/pipeline", "/role/sre", "/keeper",
-    "/keepers", "/keeper/x", "/tenant/_/role/pipeline",
+    "/tenant/a/role/pipeline/x", "/tenant/a/role/pipelines", "/tenant/a", "/role/pipeline", "/role/sre",
+    "/keeper", "/keepers", "/keeper/x", "/tenant/_/role/pipeline",
 ]  # fmt: skip
 
 
@@ -151,7 +151,13 @@ def roles_rules(rng: random.Random) -> Rules:
         return listed if rng.random() < 0.6 else {"methods": listed, "tenants": held}
 
     roles = {f"r{number}": role() for number in range(rng.randint(1, 4))}
-    prefixes = ["/tenant/{tenant}", "/tenant/{tenant}/role/pipeline", "/tenant/a", "/role", "/tenant/{tenant}/role"]
+    prefixes = [
+        "/tenant/{tenant}",
+        "/tenant/{tenant}/role/pipeline",
+        "/tenant/a",
+        "/role",
+        "/tenant/{tenant}/role",
+    ]
     bindings = [
         {"prefix": f"spiffe://{DOMAIN}{path}", "role": rng.choice(list(roles))}
         for path in rng.sample(prefixes, rng.randint(1, 3))
@@ -190,7 +196,9 @@ async def reached(
     return found
 
 
-async def round_of(rng: random.Random, folder: Path, authorities: Authorities, rules: Rules) -> tuple[int, int, int]:
+async def round_of(
+    rng: random.Random, folder: Path, authorities: Authorities, rules: Rules
+) -> tuple[int, int, int]:
     """Asks a server under these rules: cases, wrong allows, wrong denials."""
     file = folder / "rules"
     file.write_text(rules.text, encoding="utf-8")

@@ -47,7 +47,9 @@ def roles(document: Mapping[str, Any], principal: str, path: str) -> bool:
             tenant = (match and match.groupdict().get("tenant")) or binding.get("tenant", "")
         if found:
             role = document["roles"][binding["role"]]
-            listed, tenants = (role, []) if isinstance(role, list) else (role["methods"], role.get("tenants", []))
+            listed, tenants = (
+                (role, []) if isinstance(role, list) else (role["methods"], role.get("tenants", []))
+            )
             return (not tenants or tenant in tenants) and any(
                 name in (f"{service}/{method}", f"{service}/*") for name in listed
             )

@@ -12,7 +12,9 @@ from ostiary_gateway.json_mapping import parse_message
 BASIS_POINTS = 10_000
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_ADDRESS = re.compile(r"(dns:///)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(
+    r"(dns:///)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})"
+)
 
 
 def load(text: str) -> TrafficRoute:
@@ -48,7 +50,9 @@ def validate(route: TrafficRoute) -> None:
     served = {version.name for version in route.versions if version.endpoints}
     for index, mirror in enumerate(route.mirrors):
         here = f"mirrors[{index}]"
-        _require(mirror.version in served, f"{here}.version: there is no version {mirror.version!r} with pods")
+        _require(
+            mirror.version in served, f"{here}.version: there is no version {mirror.version!r} with pods"
+        )
         in_range = 0 <= mirror.share <= BASIS_POINTS
         _require(in_range, f"{here}.share: 0 to {BASIS_POINTS} basis points, not {mirror.share}")
     never = "failureVerdict: VERDICT_ALLOW is refused: a failure must not publish; say VERDICT_HOLD"

@@ -118,5 +118,7 @@ class Shadow:
             if outcome is Compared.DIFFERS:
                 names = (Verdict.Name(value).removeprefix("VERDICT_") for value in (verdict, other))
                 told, would = names
-                _log.info("copy differs", check_id=sent.check_id, version=version.name, told=told, would=would)
+                _log.info(
+                    "copy differs", check_id=sent.check_id, version=version.name, told=told, would=would
+                )
         self._compared(version.name, outcome)

@@ -12,7 +12,9 @@ from ostiary_gateway.dns_route import DnsRouteSource, resolve
 WRITTEN = """
 name: main
 versions:
-  - {name: v1, weight: 10000, endpoints: [{address: "dns:///pods.ns.svc:9443"}, {address: "10.9.9.9:1", serverName: x}]}
+  - name: v1
+    weight: 10000
+    endpoints: [{address: "dns:///pods.ns.svc:9443"}, {address: "10.9.9.9:1", serverName: x}]
 """
 
 

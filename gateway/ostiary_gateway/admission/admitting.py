@@ -86,9 +86,9 @@ class Admission(Protocol):
             priority: whom it goes before.
 
         Raises:
-            OstiaryError: on entering. OVERLOADED, RATE_LIMITED or QUOTA_EXHAUSTED, with a time to retry after;
-                DEADLINE_EXPIRED where the deadline leaves no time to look; PERMISSION_DENIED where the
-                caller belongs to no tenant.
+            OstiaryError: on entering. OVERLOADED, RATE_LIMITED or QUOTA_EXHAUSTED, with a time to retry
+                after; DEADLINE_EXPIRED where the deadline leaves no time to look; PERMISSION_DENIED where
+                the caller belongs to no tenant.
         """
         ...
 
@@ -97,15 +97,15 @@ class Admission(Protocol):
 class AdmissionLimits:
     """How much is taken on at once."""
 
-    concurrency: LimiterSettings = LimiterSettings()
+    concurrency: LimiterSettings = LimiterSettings()  # noqa: RUF009  # frozen
     """Checks in progress: how the limit is found."""
     max_bytes: int = 256 * MIB
     """Bytes of request that they hold together."""
     max_wait: float = 0.25
-    """Longest time that a check waits for its place, in seconds; one that would wait longer is refused at once."""
+    """Longest time that a check waits for its place, in seconds; one that would wait longer is refused."""
     min_seconds: float = 0.1
     """A deadline nearer than this leaves no time to look at an image."""
-    quotas: Quotas = Quotas()
+    quotas: Quotas = Quotas()  # noqa: RUF009  # frozen
     """What tenants may ask for."""
 
 

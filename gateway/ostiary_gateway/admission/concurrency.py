@@ -1,11 +1,11 @@
 """How many checks may be in progress at once, found out from how long they take. Pure; time is given.
 
-While pods keep up, more checks at once take no longer; when there are more than pods can look at, the surplus
-only waits. Which of the two it is shows when fewer are let in for a moment: if checks then take less time by
-nearly as much as fewer are let in, the surplus was waiting, and the limit stays down; if not, the pods work on
-all of them (they look at several images at once, so each takes a little longer), and it goes back up. The
-minimum round-trip time of Envoy's adaptive concurrency filter is found by the same means; comparing with a check
-that is alone would never let a pod fill its batches.
+While pods keep up, more checks at once take no longer; when there are more than pods can look at, the
+surplus only waits. Which of the two it is shows when fewer are let in for a moment: if checks then take less
+time by nearly as much as fewer are let in, the surplus was waiting, and the limit stays down; if not, the
+pods work on all of them (they look at several images at once, so each takes a little longer), and it goes
+back up. Envoy's adaptive concurrency filter finds its minimum round-trip time by the same means; comparing
+with a check that is alone would never let a pod fill its batches.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class LimiterSettings:
         initial: limit to begin with.
         least: it never falls below.
         most: nor rises above.
-        window: seconds between changes.
-        growth: share of the limit that is added in each window in which it was needed; one at least.
+        window: fewest seconds between changes.
+        growth: share of the limit that is added each time that it was needed; one at least.
         suspicion: how many times as long as before checks must take before the limit is put to the test.
         probe_share: share of the limit that is let in during the test.
-        proof: how many times as long checks must have taken before it than in it: above, the limit stays down.
+        proof: how many times as long checks must have taken before it as in it; then the limit stays down.
         probe_every: seconds after which a limit that is needed is put to the test in any case.
     """
 
@@ -44,10 +44,14 @@ class LimiterSettings:
 
 
 @dataclass
-class _Window:
-    """What was seen since `begun`. `times`: seconds, by kind; `busiest`: most checks in progress."""
+class _Phase:
+    """A time with one limit. Only checks that began in it say anything about that limit.
 
-    begun: float
+    `begun`: when, in seconds; None: not yet, because what was let in before is still too much. `times`:
+    seconds that checks took, by kind; `busiest`: most checks in progress.
+    """
+
+    begun: float | None
     times: dict[str, list[float]] = field(default_factory=dict)
     busiest: int = 0
 
@@ -59,16 +63,15 @@ class _Window:
 class GradientLimiter:
     """The limit. Tell it of every check that ended."""
 
-    _SAMPLES = 8  # a window goes on until so many checks have ended
+    _SAMPLES = 8  # checks that a phase needs to say anything
 
     def __init__(self, settings: LimiterSettings, now: float) -> None:
         """`now`: seconds, on the clock that `learn` is given."""
         self._settings = settings
         self._limit = float(settings.initial)
-        self._window = _Window(now)
+        self._phase = _Phase(now)
         self._known: Mapping[str, float] = {}  # what checks take while the limit is not in doubt
         self._doubted: Mapping[str, float] | None = None  # what they took before the test that is going on
-        self._settling = False  # what ends in the test's first window began before it
         self._tested_at = now
 
     @property
@@ -79,43 +82,47 @@ class GradientLimiter:
 
     def learn(self, kind: str, seconds: float, in_progress: int, now: float) -> None:
         """A check of a kind took so long, and so many were in progress when it ended, itself included."""
-        window = self._window
-        window.times.setdefault(kind, []).append(seconds)
-        window.busiest = max(window.busiest, in_progress)
-        ended = sum(map(len, window.times.values()))
-        if now - window.begun >= self._settings.window and ended >= self._SAMPLES:
-            self._window = _Window(now)
-            self._turn(window, now)
+        phase = self._phase
+        phase.busiest = max(phase.busiest, in_progress)
+        if phase.begun is None:
+            if in_progress - 1 <= self.limit:
+                phase.begun = now
+            return
+        if now - seconds >= phase.begun:
+            phase.times.setdefault(kind, []).append(seconds)
+        enough = sum(map(len, phase.times.values())) >= self._SAMPLES
+        if enough and now - phase.begun >= self._settings.window:
+            self._turn(phase, now)
 
-    def _turn(self, window: _Window, now: float) -> None:
+    def _turn(self, phase: _Phase, now: float) -> None:
+        self._phase = _Phase(now)
+        typical = phase.typical()
         if self._doubted is not None:
-            self._conclude(window, now)
+            self._conclude(self._doubted, typical, now)
             return
         # A limit that nobody reaches says nothing about what could be carried.
-        if window.busiest < self._limit * 0.75:
+        if phase.busiest < self._limit * 0.75:
             return
-        typical = window.typical()
-        if not self._known:
-            self._known = typical
-        slower = _ratio(typical, self._known)
-        if slower > self._settings.suspicion or now - self._tested_at >= self._settings.probe_every:
-            self._doubted, self._settling = typical, True
+        new = self._known.keys().isdisjoint(typical)
+        slower = _ratio(typical, self._known) > self._settings.suspicion
+        if new or slower or now - self._tested_at >= self._settings.probe_every:
+            self._test(typical)
             return
         grown = self._limit + max(1.0, self._limit * self._settings.growth)
         self._limit = min(float(self._settings.most), grown)
 
-    def _conclude(self, window: _Window, now: float) -> None:
-        if self._settling:
-            self._settling = False
-            return
-        before, self._doubted = self._doubted or {}, None
-        within = window.typical()
-        self._tested_at = now
+    def _test(self, before: Mapping[str, float]) -> None:
+        self._doubted, self._phase = before, _Phase(None)
+
+    def _conclude(self, before: Mapping[str, float], within: Mapping[str, float], now: float) -> None:
+        self._doubted, self._tested_at = None, now
         if _ratio(before, within) > self._settings.proof:
             self._limit = max(float(self._settings.least), self._limit * self._settings.probe_share)
-            self._known = within
+            self._known = {**self._known, **within}
+            if self._limit > self._settings.least:
+                self._test(within)  # there may be more that only waits
         else:
-            self._known = before
+            self._known = {**self._known, **before}
 
 
 def _ratio(times: Mapping[str, float], others: Mapping[str, float]) -> float:

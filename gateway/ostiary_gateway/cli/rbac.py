@@ -27,7 +27,8 @@ app = typer.Typer(
 )
 
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="roles.yaml, or a gRFC A43 policy.", exists=True, dir_okay=False)
+    Path,
+    typer.Argument(metavar="FILE", help="roles.yaml, or a gRFC A43 policy.", exists=True, dir_okay=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -61,8 +62,8 @@ def explain(
 ) -> None:
     """Say who may call what, and which rule says so.
 
-    With --id and --method: whether this caller may. With --id: all that it may call. With --method: which roles
-    may call it. With neither: all roles and methods.
+    With --id and --method: whether this caller may. With --id: all that it may call. With --method: which
+    rules name it. With neither: all rules.
     """
     access = _access(file)
     carried = _metadata(metadata or ())
@@ -171,7 +172,8 @@ def _explain_caller(
             "categories": sorted(scope.categories),
             "territories": sorted(scope.territories),
             "methods": {
-                name: {"allowed": decision.allowed, "rule": decision.rule} for name, decision in decisions.items()
+                name: {"allowed": decision.allowed, "rule": decision.rule}
+                for name, decision in decisions.items()
             },
         }
         typer.echo(encoder.dumps(document, ensure_ascii=False))
@@ -208,12 +210,14 @@ def _explain_roles(access: "Access", paths: list[str], *, as_json: bool) -> None
         typer.echo(encoder.dumps({"rules": rules}, ensure_ascii=False))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("rule", "", "callers", "methods")
     for rule in rules:
         word = "denies" if rule["denies"] else "allows"
-        table.add_row(str(rule["rule"]), word, "\n".join(rule["callers"]), "\n".join(rule["methods"]))
+        row = (str(rule["rule"]), word, "\n".join(rule["callers"]), "\n".join(rule["methods"]))
+        table.add_row(*map(escape, row))
     Console().print(table)
 
 

@@ -1,4 +1,4 @@
-"""How many calls may be second attempts: retries help where one pod is down, and bury all where many are. Pure."""
+"""How many calls may be second attempts: they help where one pod is down, and bury all where many are."""
 
 from __future__ import annotations
 

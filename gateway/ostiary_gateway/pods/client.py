@@ -121,9 +121,7 @@ class PodClient:
     def _judge(self, pod: _Pod, error: grpc.RpcError) -> OstiaryError:
         """What a failed call says, and what it means for the pod."""
         failure = from_rpc_error(error)
-        _log.warning(
-            "pod failed", pod=pod.endpoint.address, reason=failure.reason, error=failure.message
-        )
+        _log.warning("pod failed", pod=pod.endpoint.address, reason=failure.reason, error=failure.message)
         if failure.reason in _SUSPECT and self._ejections.failed(_key(pod.endpoint), self._clock()):
             _log.warning("pod ejected", pod=pod.endpoint.address)
         return failure

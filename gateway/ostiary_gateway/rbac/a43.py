@@ -169,7 +169,7 @@ def _rules(where: str, written: Sequence[_Rule]) -> Iterable[Rule]:
 def _check_path(where: str, written: str) -> None:
     pattern = Pattern.parse(written)
     if not written or "*" in pattern.text:
-        raise ValueError(f"{where}: {written!r}: write /ostiary.v1.ModerationService/Check, or with one * at an end")
+        raise ValueError(f"{where}: {written!r}: write /PACKAGE.SERVICE/METHOD, or with a * at one end")
     if pattern.kind in ("exact", "prefix") and pattern.text and not pattern.text.startswith("/"):
         raise ValueError(f"{where}: {written!r}: a method's path begins with a slash")
 
@@ -194,7 +194,8 @@ def _dump_rule(rule: Rule) -> dict[str, Any]:
         request["paths"] = [str(pattern) for pattern in rule.paths]
     if rule.headers:
         request["headers"] = [
-            {"key": header.key, "values": [str(pattern) for pattern in header.values]} for header in rule.headers
+            {"key": header.key, "values": [str(pattern) for pattern in header.values]}
+            for header in rule.headers
         ]
     if request:
         document["request"] = request

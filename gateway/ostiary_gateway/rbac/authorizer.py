@@ -48,9 +48,7 @@ class FileAuthorizer:
         decision, holder = access.decide(peer.id, method, metadata)
         if access.policy.audit.wants(decision.allowed):
             self._audit.log(
-                AuthorizationEvent(
-                    method, str(peer.id), access.policy.name, decision.rule, decision.allowed
-                )
+                AuthorizationEvent(method, str(peer.id), access.policy.name, decision.rule, decision.allowed)
             )
         if not decision.allowed:
             raise OstiaryError(Reason.PERMISSION_DENIED, _refusal(peer.id, method, decision, holder))

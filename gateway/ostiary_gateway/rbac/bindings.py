@@ -56,7 +56,7 @@ class Binding:
         return Holder(self.role, tenant)
 
     def __str__(self) -> str:
-        return f"spiffe://{self.trust_domain}/{'/'.join(self.segments)}{'' if self.exact else '[/…]'}"
+        return f"spiffe://{self.trust_domain}/{'/'.join(self.segments)}{'' if self.exact else '(/…)'}"
 
 
 def in_order(bindings: Iterable[Binding]) -> tuple[Binding, ...]:

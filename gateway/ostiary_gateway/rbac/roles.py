@@ -126,7 +126,9 @@ class Access:
         """Role and tenant of `peer`; None: it has none here."""
         return _as_issued(peer) if self.bindings is None else bindings.holder(self.bindings, peer)
 
-    def decide(self, peer: SpiffeId, path: str, metadata: Mapping[str, str]) -> tuple[Decision, Holder | None]:
+    def decide(
+        self, peer: SpiffeId, path: str, metadata: Mapping[str, str]
+    ) -> tuple[Decision, Holder | None]:
         """What the rules say about a call of `peer`, and as whom it was asked."""
         found = self.holder(peer)
         role, tenant = (found.role, found.tenant) if found else ("", "")
@@ -157,7 +159,9 @@ def load(text: str) -> Access:
         return Access(a43.load(text), None)
     source = strict_yaml.parse_model(text, _RolesSource)
     allow = tuple(_role_rule(name, role) for name, role in source.roles.items())
-    bound = [_binding(f"bindings[{number}]", item, source.roles) for number, item in enumerate(source.bindings)]
+    bound = [
+        _binding(f"bindings[{number}]", item, source.roles) for number, item in enumerate(source.bindings)
+    ]
     return Access(
         policy=Policy("roles", tuple(_deny_rules(source.deny)), allow, source.audit),
         bindings=bindings.in_order(bound),
@@ -215,7 +219,9 @@ def _deny_rules(written: Sequence[_DenySource]) -> Iterator[Rule]:
     for number, source in enumerate(written):
         where = f"deny[{number}]"
         if not (source.principals or source.tenants or source.methods or source.metadata):
-            raise ValueError(f"{where}: it would deny every call: name principals, tenants, methods or metadata")
+            raise ValueError(
+                f"{where}: it would deny every call: name principals, tenants, methods or metadata"
+            )
         for index, principal in enumerate(source.principals):
             a43.check_principal(f"{where}.principals[{index}]", principal)
         for key in source.metadata:
@@ -226,7 +232,8 @@ def _deny_rules(written: Sequence[_DenySource]) -> Iterator[Rule]:
             tenants=frozenset(source.tenants),
             paths=_exactly(methods.expand(f"{where}.methods", source.methods)),
             headers=tuple(
-                Header(key.lower(), tuple(map(Pattern.parse, values))) for key, values in source.metadata.items()
+                Header(key.lower(), tuple(map(Pattern.parse, values)))
+                for key, values in source.metadata.items()
             ),
         )
 

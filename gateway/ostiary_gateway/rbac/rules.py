@@ -1,7 +1,7 @@
 """What rules say about a call: deny rules first, then allow rules, and nothing is allowed that none allows.
 
-The terms and their meaning are those of gRFC A43 (gRPC's authorization policies), wherever the rules came from.
-Pure.
+The terms and their meaning are those of gRFC A43 (gRPC's authorization policies), wherever the rules came
+from. Pure.
 """
 
 from __future__ import annotations

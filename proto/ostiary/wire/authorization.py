@@ -28,7 +28,8 @@ class Authorizer(Protocol):
     def authorize(self, peer: Peer, method: str, metadata: Mapping[str, str]) -> Principal:
         """The principal of `peer`, if it may call `method` (`/package.Service/Method`).
 
-        `metadata`: the call's textual metadata, keys in lower case, values of a repeated key joined by commas.
+        `metadata`: the call's textual metadata, keys in lower case, values of a repeated key joined by
+        commas.
 
         Raises OstiaryError(PERMISSION_DENIED) or OstiaryError(UNAUTHENTICATED).
         """

@@ -108,8 +108,8 @@ class CredentialSource:
                 self._publish(state, stamps)
 
     def alive(self) -> bool:
-        """Whether the own certificate is within its life and will be for half a minute; if not, a server must not
-        call itself healthy.
+        """Whether the own certificate is within its life and will be for half a minute; if not, a server must
+        not call itself healthy.
         """
         self._refresh_if_due()
         try:

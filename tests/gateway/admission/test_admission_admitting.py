@@ -16,12 +16,16 @@ from ostiary_gateway.admission.rates import Quotas, TenantLimits
 PIPELINE = Principal(SpiffeId("a.test", "/tenant/t/role/pipeline"), "pipeline", "t")
 
 
-def admission(most: int = 2, *, max_wait: float = 0.0, memory: MemoryGauge | None = None, **more) -> AdaptiveAdmission:
+def admission(
+    most: int = 2, *, max_wait: float = 0.0, memory: MemoryGauge | None = None, **more
+) -> AdaptiveAdmission:
     fixed = LimiterSettings(initial=most, least=most, most=most)
     return AdaptiveAdmission(AdmissionLimits(fixed, max_wait=max_wait, **more), memory)
 
 
-async def refused(door: AdaptiveAdmission, size: int = 1, remaining: float | None = None, **more) -> OstiaryError:
+async def refused(
+    door: AdaptiveAdmission, size: int = 1, remaining: float | None = None, **more
+) -> OstiaryError:
     with pytest.raises(OstiaryError) as caught:
         async with door.enter(PIPELINE, size, remaining, **more):
             pass
@@ -97,7 +101,11 @@ async def test_those_who_wait_come_in_by_urgency_and_in_order() -> None:
     door, order = admission(3, max_wait=5.0), []
     async with door.enter(PIPELINE, 1, None), door.enter(PIPELINE, 1, None), door.enter(PIPELINE, 1, None):
         tasks = []
-        for name, priority in (("bulk", Priority.BULK), ("first", Priority.PRE_PUBLISH), ("second", Priority.PRE_PUBLISH)):
+        for name, priority in (
+            ("bulk", Priority.BULK),
+            ("first", Priority.PRE_PUBLISH),
+            ("second", Priority.PRE_PUBLISH),
+        ):
             tasks.append(asyncio.create_task(check(name, priority)))
             await asyncio.sleep(0)
     await asyncio.gather(*tasks)

@@ -27,7 +27,7 @@ def test_a_burst_and_then_the_rate() -> None:
 
 
 def test_a_day_has_so_many() -> None:
-    """The third of two waits for midnight in Greenwich, whatever the clock's zone; then there are two again."""
+    """The third of two waits for midnight in Greenwich, in whatever zone the clock is; then two are free."""
     found = meter(a=TenantLimits(per_day=2))
     east = NOON.astimezone(timezone(timedelta(hours=9)))
     assert found.take("a", 0.0, NOON) is None

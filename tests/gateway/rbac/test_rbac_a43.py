@@ -44,13 +44,17 @@ def asked(principal: str, path: str = CHECK, **metadata: str) -> Asked:
         pytest.param(asked("spiffe://a.test/tenant/x"), (True, "pipelines"), id="prefix"),
         pytest.param(asked("spiffe://b.test/admin"), (True, "pipelines"), id="suffix"),
         pytest.param(asked("spiffe://a.test/other"), (False, ""), id="no rule"),
-        pytest.param(asked("spiffe://a.test/tenant/x", "/ostiary.v1.AuditService/GetCase"), (False, ""), id="path"),
+        pytest.param(
+            asked("spiffe://a.test/tenant/x", "/ostiary.v1.AuditService/GetCase"), (False, ""), id="path"
+        ),
         pytest.param(
             asked("spiffe://a.test/other", "/ostiary.v1.AuditService/GetCheckpoint"),
             (True, "anybody"),
             id="no source is everybody",
         ),
-        pytest.param(asked("spiffe://a.test/tenant/x", x_stage="development"), (False, "dev"), id="deny first"),
+        pytest.param(
+            asked("spiffe://a.test/tenant/x", x_stage="development"), (False, "dev"), id="deny first"
+        ),
         pytest.param(asked("spiffe://a.test/tenant/x", x_stage="test"), (False, "dev"), id="second value"),
         pytest.param(asked("spiffe://a.test/tenant/x", x_stage="tests"), (True, "pipelines"), id="not exact"),
     ],
@@ -107,7 +111,9 @@ def test_deny_first_then_allow_else_deny(call: Asked, expected: tuple[bool, str]
             "there is no logger 'kafka'",
             id="a logger that is not there",
         ),
-        pytest.param({"audit_logging_options": {"audit_condition": "SOMETIMES"}}, "audit_condition", id="when"),
+        pytest.param(
+            {"audit_logging_options": {"audit_condition": "SOMETIMES"}}, "audit_condition", id="when"
+        ),
     ],
 )
 def test_bad_policies_are_refused_in_words(changed: dict[str, Any], words: str) -> None:
@@ -118,7 +124,8 @@ def test_bad_policies_are_refused_in_words(changed: dict[str, Any], words: str) 
 
 _TEXT = st.text("abc", max_size=3)
 _PATTERN = st.builds(
-    Pattern.parse, st.one_of(_TEXT.map("/{}".format), _TEXT.map("/{}*".format), st.just("*"), _TEXT.map("*/{}".format))
+    Pattern.parse,
+    st.one_of(_TEXT.map("/{}".format), _TEXT.map("/{}*".format), st.just("*"), _TEXT.map("*/{}".format)),
 )
 _ID = st.builds(Pattern.parse, st.one_of(_TEXT.map("spiffe://a/{}*".format), _TEXT.map("*{}".format)))
 _RULES = st.lists(
@@ -128,7 +135,9 @@ _RULES = st.lists(
         principals=st.lists(_ID, max_size=2).map(tuple),
         paths=st.lists(_PATTERN, max_size=2).map(tuple),
         headers=st.lists(
-            st.builds(Header, st.sampled_from(["k", "l"]), st.lists(_PATTERN, min_size=1, max_size=2).map(tuple)),
+            st.builds(
+                Header, st.sampled_from(["k", "l"]), st.lists(_PATTERN, min_size=1, max_size=2).map(tuple)
+            ),
             max_size=1,
         ).map(tuple),
     ),

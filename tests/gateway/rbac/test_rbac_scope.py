@@ -31,8 +31,16 @@ def test_a_listing_within_the_role_goes_on(principal: Principal, listing: Listin
 @pytest.mark.parametrize(
     ("listing", "words"),
     [
-        pytest.param(Listing(category="home", territory="DE"), "category shoes alone, and this one has home", id="category"),
-        pytest.param(Listing(category="shoes", territory="US"), "territory DE or FR alone, and this one has US", id="territory"),
+        pytest.param(
+            Listing(category="home", territory="DE"),
+            "category shoes alone, and this one has home",
+            id="category",
+        ),
+        pytest.param(
+            Listing(category="shoes", territory="US"),
+            "territory DE or FR alone, and this one has US",
+            id="territory",
+        ),
         pytest.param(Listing(territory="DE"), "this one has none", id="what is not said is not allowed"),
     ],
 )
