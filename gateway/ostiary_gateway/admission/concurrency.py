@@ -28,7 +28,7 @@ class LimiterSettings:
         growth: share of the limit that is added each time that it was needed; one at least.
         suspicion: how many times as long as before checks must take before the limit is put to the test.
         probe_share: share of the limit that is let in during the test.
-        proof: how many times as long checks must have taken before it as in it; then the limit stays down.
+        proof: share of what a queue alone would make checks slower by, at which the limit stays down.
         probe_every: seconds after which a limit that is needed is put to the test in any case.
     """
 
@@ -39,7 +39,7 @@ class LimiterSettings:
     growth: float = 0.08
     suspicion: float = 1.15
     probe_share: float = 0.7
-    proof: float = 1.3
+    proof: float = 0.6
     probe_every: float = 30.0
 
 
@@ -47,23 +47,25 @@ class LimiterSettings:
 class _Phase:
     """A time with one limit. Only checks that began in it say anything about that limit.
 
-    `begun`: when, in seconds; None: not yet, because what was let in before is still too much. `times`:
-    seconds that checks took, by kind; `busiest`: most checks in progress.
+    `begun`: when, in seconds; None: not yet, because what was let in before is still too much. `ended`: by
+    kind, when checks ended and how many seconds they took; `busiest`: most checks in progress.
     """
 
     begun: float | None
-    times: dict[str, list[float]] = field(default_factory=dict)
+    ended: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     busiest: int = 0
 
-    def typical(self) -> dict[str, float]:
-        """Median seconds by kind."""
-        return {kind: median(times) for kind, times in self.times.items()}
+    def typical(self, now: float) -> dict[str, float]:
+        """Median seconds by kind in the phase's later half: in the earlier one queues were still filling."""
+        half = ((self.begun or now) + now) / 2
+        later = {kind: [took for at, took in ended if at >= half] for kind, ended in self.ended.items()}
+        return {kind: median(took) for kind, took in later.items() if took}
 
 
 class GradientLimiter:
     """The limit. Tell it of every check that ended."""
 
-    _SAMPLES = 8  # checks that a phase needs to say anything
+    _SAMPLES = 16  # checks that a phase needs to say anything
 
     def __init__(self, settings: LimiterSettings, now: float) -> None:
         """`now`: seconds, on the clock that `learn` is given."""
@@ -77,8 +79,7 @@ class GradientLimiter:
     @property
     def limit(self) -> int:
         """How many checks may be in progress now."""
-        share = 1.0 if self._doubted is None else self._settings.probe_share
-        return max(self._settings.least, int(self._limit * share))
+        return self._share(1.0 if self._doubted is None else self._settings.probe_share)
 
     def learn(self, kind: str, seconds: float, in_progress: int, now: float) -> None:
         """A check of a kind took so long, and so many were in progress when it ended, itself included."""
@@ -89,14 +90,17 @@ class GradientLimiter:
                 phase.begun = now
             return
         if now - seconds >= phase.begun:
-            phase.times.setdefault(kind, []).append(seconds)
-        enough = sum(map(len, phase.times.values())) >= self._SAMPLES
-        if enough and now - phase.begun >= self._settings.window:
+            phase.ended.setdefault(kind, []).append((now, seconds))
+        enough = sum(map(len, phase.ended.values())) >= self._SAMPLES
+        if enough and now - phase.begun >= max(self._settings.window, 2 * seconds):
             self._turn(phase, now)
+
+    def _share(self, share: float) -> int:
+        return max(self._settings.least, int(self._limit * share))
 
     def _turn(self, phase: _Phase, now: float) -> None:
         self._phase = _Phase(now)
-        typical = phase.typical()
+        typical = phase.typical(now)
         if self._doubted is not None:
             self._conclude(self._doubted, typical, now)
             return
@@ -116,7 +120,9 @@ class GradientLimiter:
 
     def _conclude(self, before: Mapping[str, float], within: Mapping[str, float], now: float) -> None:
         self._doubted, self._tested_at = None, now
-        if _ratio(before, within) > self._settings.proof:
+        by_queue = self._share(1.0) / self._share(self._settings.probe_share) - 1.0
+        slower = _ratio(before, within) - 1.0
+        if by_queue and slower > self._settings.proof * by_queue:
             self._limit = max(float(self._settings.least), self._limit * self._settings.probe_share)
             self._known = {**self._known, **within}
             if self._limit > self._settings.least:
