@@ -1,5 +1,5 @@
 """The promises that are built, in order of their numbers."""
 
-from bench.promises import protected, tampering
+from bench.promises import denial, nobody, protected, tampering
 
-BUILT = (protected.PROMISE, tampering.PROMISE)
+BUILT = (nobody.PROMISE, protected.PROMISE, denial.PROMISE, tampering.PROMISE)

@@ -9,7 +9,7 @@ import hashlib
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ostiary.v1.config_pb2 import TrafficRoute
@@ -19,7 +19,7 @@ from ostiary.v1.inference_pb2 import CanonicalBytes, InferRequest
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse, CheckStreamHeader
 from ostiary.v1.observation_pb2 import Observations, StageTiming
 from ostiary.wire.authorization import Principal
-from ostiary.wire.errors import OstiaryError
+from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.telemetry import trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore
@@ -31,6 +31,7 @@ from ostiary_gateway.recorder import NewDecision, Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES
 from ostiary_gateway.route_source import RouteSource
 from ostiary_gateway.routing import BASIS_POINTS, choose, sticky_point
+from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.verify import mismatch
 
 
@@ -70,6 +71,8 @@ class Seen:
     failure: str = ""
     route_version: str = ""
     timings: list[StageTiming] = field(default_factory=list)
+    sent: InferRequest | None = None
+    route: TrafficRoute | None = None
 
 
 class Checker:
@@ -84,6 +87,8 @@ class Checker:
         recorder: Recorder,
         evidence: EvidenceStore,
         rng: random.Random,
+        shadow: Shadow,
+        judged: Callable[[Verdict.ValueType, str], None] = lambda verdict, version: None,
         limits: CheckLimits = CheckLimits(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -94,6 +99,8 @@ class Checker:
         self._recorder = recorder
         self._evidence = evidence
         self._rng = rng
+        self._shadow = shadow
+        self._judged = judged
         self._limits = limits
         self._clock = clock
         self._now = now
@@ -104,7 +111,8 @@ class Checker:
 
         Raises:
             OstiaryError: ALREADY_EXISTS where the idempotency key was used with another request;
-                STORE_UNAVAILABLE where the decision cannot be recorded.
+                OVERLOADED where the pods have no room; STORE_UNAVAILABLE where the decision cannot be
+                recorded.
         """
         digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
 
@@ -155,13 +163,15 @@ class Checker:
             sent = InferRequest(check_id=check_id, check_request=raw)
             found = await self._pods.infer(route, version, sent, self._look_seconds(caller))
         except OstiaryError as error:
+            if error.reason is Reason.OVERLOADED:
+                raise  # the caller comes back; a verdict on record would keep the image from being looked at
             return Seen(None, failure=error.message, route_version=version.name)
         timings = [*found.timings, answer.timing("infer", self._clock() - started)]
         wrong = await asyncio.to_thread(mismatch, request, found)
         if wrong is not None:
             failure = f"the pod's answer cannot be used: {wrong}"
             return Seen(None, failure=failure, route_version=version.name, timings=timings)
-        return Seen(found.observations, tuple(found.canonical), "", version.name, timings)
+        return Seen(found.observations, tuple(found.canonical), "", version.name, timings, sent, route)
 
     def _look_seconds(self, caller: Caller) -> float:
         remaining = caller.remaining()
@@ -194,11 +204,19 @@ class Checker:
         )
         # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
         decision = await asyncio.to_thread(decide, subject, policy)
+        if seen.sent is not None and seen.route is not None:
+            self._shadow.copy(
+                seen.route,
+                seen.route_version,
+                seen.sent,
+                decision.verdict,
+                lambda other: decide(replace(subject, observations=other), policy).verdict,
+            )
         receipt = answer.receipt(policy, seen.observations, seen.route_version, now)
         timings = [*seen.timings, answer.timing("decide", self._clock() - started)]
         response = answer.build(check_id, wants, decision, seen.observations, receipt, timings)
         await self._keep(check_id, caller.principal.tenant, seen.canonical)
-        return await self._recorder.record(
+        recorded = await self._recorder.record(
             NewDecision(
                 check_id=check_id,
                 tenant=caller.principal.tenant,
@@ -211,6 +229,8 @@ class Checker:
                 trace_id=trace_id(),
             )
         )
+        self._judged(recorded.verdict, seen.route_version)
+        return recorded
 
     async def _keep(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         puts: list[Awaitable[None]] = [

@@ -12,7 +12,9 @@ from ostiary_gateway.json_mapping import parse_message
 BASIS_POINTS = 10_000
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(
+    r"(dns:///)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})"
+)
 
 
 def load(text: str) -> TrafficRoute:
@@ -45,7 +47,14 @@ def validate(route: TrafficRoute) -> None:
     )
     for index, pin in enumerate(route.pins):
         _require(pin.version in names, f"pins[{index}].version: there is no version {pin.version!r}")
-    _require(not route.mirrors, "mirrors: mirrors are not served yet; leave them out")
+    served = {version.name for version in route.versions if version.endpoints}
+    for index, mirror in enumerate(route.mirrors):
+        here = f"mirrors[{index}]"
+        _require(
+            mirror.version in served, f"{here}.version: there is no version {mirror.version!r} with pods"
+        )
+        in_range = 0 <= mirror.share <= BASIS_POINTS
+        _require(in_range, f"{here}.share: 0 to {BASIS_POINTS} basis points, not {mirror.share}")
     never = "failureVerdict: VERDICT_ALLOW is refused: a failure must not publish; say VERDICT_HOLD"
     _require(route.failure_verdict != Verdict.VERDICT_ALLOW, never)
     known = route.failure_verdict in Verdict.values()
@@ -98,7 +107,7 @@ def _validate_endpoints(path: str, endpoints: Iterable[Endpoint]) -> None:
         here = f"{path}.endpoints[{index}]"
         match = _ADDRESS.fullmatch(endpoint.address)
         valid = match and 0 < int(match["port"]) < 65_536
-        _require(valid, f"{here}.address: host:port is needed, not {endpoint.address!r}")
+        _require(valid, f"{here}.address: host:port or dns:///name:port is needed, not {endpoint.address!r}")
         name = endpoint.server_name
         _require(not name or _DNS_NAME.fullmatch(name), f"{here}.serverName: {name!r} is no DNS name")
         _require(endpoint.address not in seen, f"{here}.address: {endpoint.address} is named twice; keep one")

@@ -6,22 +6,29 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+from opentelemetry import metrics
+
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.server import Server, ServerBuilder
 from ostiary_gateway.admin import AdminService
-from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
-from ostiary_gateway.authorizer import RolesAuthorizer
+from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
+from ostiary_gateway.admission.concurrency import LimiterSettings
+from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.brand_source import BrandSource, FolderBrandSource, no_brands
 from ostiary_gateway.check import Checker, CheckLimits
+from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.list_source import FolderListSource, no_lists
+from ostiary_gateway.metrics import SCOPE, GatewayMetrics
 from ostiary_gateway.pods import PodClient
 from ostiary_gateway.policy_source import FilePolicySource, PolicySource
+from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
-from ostiary_gateway.settings import EvidenceSettings, GatewaySettings
+from ostiary_gateway.settings import AdmissionSettings, EvidenceSettings, GatewaySettings
+from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
@@ -43,9 +50,9 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             address=settings.listen,
             health_address=settings.health,
             credentials=credentials,
-            authorizer=RolesAuthorizer(settings.roles),
+            authorizer=FileAuthorizer(settings.roles),
         )
-        route = FileRouteSource(settings.route, time.monotonic)
+        route = await _route(stack, settings)
         lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
         brands = FolderBrandSource(settings.brands, time.monotonic) if settings.brands else None
         policy = FilePolicySource(
@@ -89,6 +96,9 @@ async def _moderation_service(
     rng = random.Random()  # noqa: S311
     pods = PodClient(credentials, rng)
     stack.push_async_callback(pods.close)
+    counts = GatewayMetrics(metrics.get_meter(SCOPE))
+    shadow = Shadow(pods, rng, counts.compared)
+    stack.push_async_callback(shadow.close)
     checker = Checker(
         routes=route,
         pods=pods,
@@ -96,10 +106,33 @@ async def _moderation_service(
         recorder=recorder,
         evidence=evidence,
         rng=rng,
+        shadow=shadow,
+        judged=counts.judged,
         limits=CheckLimits(look_seconds=settings.look_seconds),
     )
-    limits = AdmissionLimits(settings.admission.max_checks, settings.admission.max_bytes)
-    return ModerationService(checker, FixedAdmission(limits), recorder, evidence)
+    admission = _admission(settings.admission, counts)
+    counts.watch(admission)
+    return ModerationService(checker, admission, recorder, evidence)
+
+
+async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:
+    route = DnsRouteSource(FileRouteSource(settings.route, time.monotonic))
+    await route.refresh()
+    following = asyncio.create_task(route.follow())
+    stack.callback(following.cancel)
+    return route
+
+
+def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveAdmission:
+    most, usual = settings.max_checks, LimiterSettings()
+    limits = AdmissionLimits(
+        LimiterSettings(initial=min(most, usual.initial), least=min(most, usual.least), most=most),
+        settings.max_bytes,
+        settings.max_wait,
+        quotas=settings.quotas(),
+    )
+    memory = MemoryGauge(settings.max_memory) if settings.max_memory else None
+    return AdaptiveAdmission(limits, memory, refused=counts.refused)
 
 
 async def _galleries(

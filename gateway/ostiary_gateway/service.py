@@ -1,5 +1,6 @@
 """The handlers of ModerationService."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
@@ -13,14 +14,16 @@ from ostiary.v1.moderation_pb2 import (
     GetCanonicalImageResponse,
     Go,
 )
-from ostiary.wire.call import Call, Handler, Raw, raw
+from ostiary.wire.call import Body, Call, Handler, Unread, unread
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.admission import Admission
+from ostiary_gateway import answer
+from ostiary_gateway.admission import Admission, Slot
 from ostiary_gateway.check import Caller, Checker, evidence_name
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.ids import new_check_id
+from ostiary_gateway.rbac.scope import check_scope
 from ostiary_gateway.recorder import Recorder
-from ostiary_gateway.request import MAX_IMAGE_BYTES, parse_check, validate_header
+from ostiary_gateway.request import MAX_IMAGE_BYTES, MAX_REQUEST_BYTES, parse_check, validate_header
 from ostiary_gateway.upload import MAX_CHUNK_BYTES, receive_header, receive_images
 
 VERSION_PIN = "ostiary-version-pin"
@@ -44,19 +47,23 @@ class ModerationService:
         self._evidence = evidence
         self._clock = clock
 
-    def handlers(self) -> Mapping[str, Handler | Raw[Handler]]:
+    def handlers(self) -> Mapping[str, Handler | Unread[Handler]]:
         """The handlers by method name, as a server builder takes them."""
         return {
-            "Check": raw(self.check),
+            "Check": unread(self.check),
             "CheckStream": self.check_stream,
             "GetCanonicalImage": self.get_canonical_image,
         }
 
-    async def check(self, body: bytes, call: Call) -> CheckResponse:
-        """Check: `body` is the request as it came."""
+    async def check(self, body: Body, call: Call) -> CheckResponse:
+        """Check: nothing of the body is taken in before there is a place for the longest."""
         caller = self._caller(call)
-        with self._admission.enter(call.principal, len(body), call.remaining()):
-            return await self._checker.check(new_check_id(), body, parse_check(body), caller)
+        async with self._admission.enter(call.principal, MAX_REQUEST_BYTES, call.remaining()) as slot:
+            received = await _received(body)
+            slot.resize(len(received))
+            request = parse_check(received)
+            check_scope(call.principal, request.listing)
+            return await self._judge(new_check_id(), received, request, caller, slot)
 
     async def check_stream(
         self, requests: AsyncIterator[CheckStreamRequest], call: Call
@@ -65,17 +72,30 @@ class ModerationService:
         caller = self._caller(call)
         header = await receive_header(requests, _SILENCE_SECONDS)
         validate_header(header)
+        check_scope(call.principal, header.request.listing)
         check_id = new_check_id()
         if any(size > MAX_IMAGE_BYTES for size in header.sizes):
-            with self._admission.enter(call.principal, 0, call.remaining()):
+            async with self._admission.enter(call.principal, 0, call.remaining()):
                 refused = await self._checker.refuse_too_large(check_id, header, caller)
             yield CheckStreamResponse(response=refused)
             return
-        with self._admission.enter(call.principal, sum(header.sizes), call.remaining()):
+        async with self._admission.enter(call.principal, sum(header.sizes), call.remaining()) as slot:
             yield CheckStreamResponse(go=Go(check_id=check_id))
             request = await _assemble(requests, header)
             body = request.SerializeToString(deterministic=True)
-            yield CheckStreamResponse(response=await self._checker.check(check_id, body, request, caller))
+            yield CheckStreamResponse(response=await self._judge(check_id, body, request, caller, slot))
+
+    async def _judge(
+        self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller, slot: Slot
+    ) -> CheckResponse:
+        wants = answer.wanted(request)
+        slot.begin(f"{len(request.images)} {'with' if wants.description else 'without'} description")
+        response = await self._checker.check(check_id, raw, request, caller)
+        # An answer from the record took no look; one without a pod says nothing about pods that look.
+        looked = not any(reason.code == "unavailable" for reason in response.hold_reasons)
+        if response.replayed or not looked:
+            slot.forget()
+        return response
 
     async def get_canonical_image(
         self, request: GetCanonicalImageRequest, call: Call
@@ -113,3 +133,12 @@ async def _assemble(requests: AsyncIterator[CheckStreamRequest], header: CheckSt
     ):
         image.data = data
     return request
+
+
+async def _received(body: Body) -> bytes:
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return await body.read()
+    except TimeoutError as error:
+        words = f"The request did not come within {_SILENCE_SECONDS:g} s: send it at once"
+        raise OstiaryError(Reason.DEADLINE_EXPIRED, words) from error

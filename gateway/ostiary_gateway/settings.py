@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary.wire.settings import TlsSettings
+from ostiary_gateway.admission.rates import Quotas, TenantLimits
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _MIB = 1024 * 1024
@@ -35,15 +36,47 @@ class EvidenceSettings(BaseModel):
     """The key-encryption key."""
 
 
+class TenantSettings(BaseModel):
+    """What one tenant may ask of one gateway process."""
+
+    model_config = _MODEL
+
+    per_second: Annotated[float, Field(gt=0)] | None = None
+    """Checks a second, over a longer time; null for any number."""
+    burst: Annotated[float, Field(ge=1)] = 20.0
+    """Checks at once after a quiet time."""
+    per_day: Annotated[int, Field(ge=0)] | None = None
+    """Checks a day (UTC); null for any number."""
+
+    def limits(self) -> TenantLimits:
+        """The same, for the meter."""
+        return TenantLimits(self.per_second, self.burst, self.per_day)
+
+
 class AdmissionSettings(BaseModel):
     """How much is taken on at once."""
 
     model_config = _MODEL
 
-    max_checks: Annotated[int, Field(gt=0)] = 64
-    """Checks in progress; more are refused, with a time to retry after."""
+    max_checks: Annotated[int, Field(gt=0)] = 512
+    """Most checks in progress; the limit that holds is found below it, by how long checks take."""
     max_bytes: Annotated[int, Field(gt=0)] = 256 * _MIB
     """Bytes of request that they hold together."""
+    max_wait: Annotated[float, Field(ge=0)] = 0.25
+    """Longest time that a check waits for its place, in seconds; then it is refused, with a time to retry
+    after.
+    """
+    max_memory: Annotated[int, Field(gt=0)] | None = None
+    """Bytes that the process may hold: at 85% bulk work is refused, at 95% everything; null for no limit."""
+    others: TenantSettings = TenantSettings()
+    """What a tenant may ask for that is not named under `tenants`."""
+    tenants: dict[str, TenantSettings] = {}
+    """What tenants may ask for, by name."""
+
+    def quotas(self) -> Quotas:
+        """What tenants may ask for."""
+        named = {name: settings.limits() for name, settings in self.tenants.items()}
+        return Quotas(self.others.limits(), named)
 
 
 class GatewaySettings(BaseModel):

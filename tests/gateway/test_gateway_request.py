@@ -1,4 +1,4 @@
-"""Requests and admission: what a caller is told when a check cannot start."""
+"""Requests: what a caller is told when one is not well-formed."""
 
 import re
 import uuid
@@ -11,7 +11,6 @@ from ostiary.v1.moderation_pb2 import CheckRequest, CheckStreamHeader
 from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import SpiffeId
-from ostiary_gateway.admission import AdmissionLimits, FixedAdmission
 from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.request import MAX_REQUEST_BYTES, parse_check, validate_header
 
@@ -112,50 +111,6 @@ def test_a_bad_header(sizes: list[int], data: bytes, field: str) -> None:
     with pytest.raises(OstiaryError) as caught:
         validate_header(header)
     assert caught.value.violations[0].field == field
-
-
-def test_places_are_given_back() -> None:
-    """The third of two is told to come back; when one leaves, another may enter."""
-    admission = FixedAdmission(AdmissionLimits(max_checks=2, retry_after=1.5))
-    with admission.enter(PIPELINE, 1, None):
-        with admission.enter(PIPELINE, 1, None), pytest.raises(OstiaryError) as caught:
-            admission.enter(PIPELINE, 1, None).__enter__()
-        assert (caught.value.reason, caught.value.retry_after) == (Reason.OVERLOADED, 1.5)
-        with admission.enter(PIPELINE, 1, None):
-            pass
-
-
-def test_a_failed_check_gives_its_place_back() -> None:
-    """Errors do not leak places."""
-    admission = FixedAdmission(AdmissionLimits(max_checks=1))
-    for _ in range(3):
-        with pytest.raises(ZeroDivisionError), admission.enter(PIPELINE, 1, None):
-            raise ZeroDivisionError
-
-
-def test_bytes_are_counted() -> None:
-    """Few large checks fill the gateway as many small ones do; a very large one runs alone."""
-    admission = FixedAdmission(AdmissionLimits(max_bytes=100))
-    with admission.enter(PIPELINE, 500, None), pytest.raises(OstiaryError, match="in progress"):
-        admission.enter(PIPELINE, 1, None).__enter__()
-    with admission.enter(PIPELINE, 60, None), admission.enter(PIPELINE, 40, None):
-        pass
-
-
-def test_a_deadline_too_near() -> None:
-    """It is told at once, not after the work."""
-    admission = FixedAdmission(AdmissionLimits(min_seconds=0.1))
-    with pytest.raises(OstiaryError) as caught:
-        admission.enter(PIPELINE, 1, 0.05).__enter__()
-    assert caught.value.reason is Reason.DEADLINE_EXPIRED
-
-
-def test_a_caller_without_a_tenant() -> None:
-    """A check belongs to a tenant."""
-    stranger = Principal(SpiffeId("a.test", "/role/pipeline"), "pipeline", "")
-    with pytest.raises(OstiaryError) as caught:
-        FixedAdmission(AdmissionLimits()).enter(stranger, 1, None).__enter__()
-    assert caught.value.reason is Reason.PERMISSION_DENIED
 
 
 def test_check_ids_are_version_7_and_sort_by_time() -> None:

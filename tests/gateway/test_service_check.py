@@ -249,13 +249,14 @@ async def test_a_slow_pod_is_held_within_the_deadline(running: Running, script: 
 async def test_overload_says_when_to_come_back(site: Site, script: Script) -> None:
     """The one place is taken: the next caller is refused at once, with a time; then there is room again."""
     script.gate.clear()
-    async with site.start(admission={"max_checks": 1}) as running:
+    async with site.start(admission={"max_checks": 1, "max_wait": 0}) as running:
         pipeline = running.as_("pipeline")
         first = asyncio.ensure_future(pipeline.Check(request(), timeout=20))
         await script.arrived.wait()
         error = await refusal(pipeline.Check(request(), timeout=20))
         assert error.reason is Reason.OVERLOADED
-        assert error.retry_after == 1.0
+        assert error.retry_after is not None
+        assert error.retry_after > 0
         script.gate.set()
         assert (await first).verdict == Verdict.VERDICT_ALLOW
         assert (await pipeline.Check(request(), timeout=20)).verdict == Verdict.VERDICT_ALLOW

@@ -12,6 +12,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.wrappers_pb2 import StringValue
 
+from bench import forge
 from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialFiles, CredentialSource, utc_now
@@ -19,7 +20,6 @@ from ostiary.wire.errors import OstiaryError, from_rpc_error
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.limits import ServerLimits
 from ostiary.wire.server import Call, Server, ServerBuilder
-from wire import forge
 
 DOMAIN = "wire.test"
 SERVER_ID = SpiffeId(DOMAIN, "/role/server")

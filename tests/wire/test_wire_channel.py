@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from bench import forge
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import Reason
-from wire import forge
 from wire.kit import CLIENT_ID, Site, failure, method
 
 

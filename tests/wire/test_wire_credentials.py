@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from bench import forge
 from ostiary.wire.credentials import CredentialSource
-from wire import forge
 from wire.kit import DOMAIN, SERVER_ID, Clock, Site
 
 Spoil = Callable[[Site], None]

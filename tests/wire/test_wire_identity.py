@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import forge
 from ostiary.wire.identity import SpiffeId, check_trust_domain, spiffe_id_of
-from wire import forge
 
 LOWER = string.ascii_lowercase + string.digits
 trust_domains = st.text(LOWER + "._-", min_size=1, max_size=40)

@@ -9,11 +9,11 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from bench import forge
+from bench.forge import HOUR, Holder
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.identity import Peer
 from ostiary.wire.peers import PeerVerifier
-from wire import forge
-from wire.forge import HOUR, Holder
 from wire.kit import CLIENT_ID, Clock, Site, failure, method
 
 ID = str(CLIENT_ID)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from google.protobuf.wrappers_pb2 import StringValue
 
+from bench import forge
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.errors import Reason
 from ostiary.wire.limits import ServerLimits
 from ostiary.wire.server import Server
-from wire import forge
 from wire.kit import CLIENT_ID, SERVER_ID, Clock, Site, failure, method
 
 ROTATIONS = 10

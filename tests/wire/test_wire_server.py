@@ -10,10 +10,10 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from structlog.testing import capture_logs
 
+from bench import forge
 from ostiary.wire.errors import FieldViolation, OstiaryError, Reason, from_rpc_error
 from ostiary.wire.limits import ServerLimits
 from ostiary.wire.server import Body, Call, raw, unread
-from wire import forge
 from wire.kit import CLIENT_ID, ECHO, HANDLERS, Site, failure, method
 
 

@@ -1,6 +1,6 @@
 """What an authoriser is, and the one for servers with a fixed set of callers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,13 +16,20 @@ class Principal:
     role: str
     tenant: str
     """Empty for principals that belong to no tenant."""
+    categories: frozenset[str] = frozenset()
+    """Categories of listings that it may send; empty: all."""
+    territories: frozenset[str] = frozenset()
+    """Territories of listings that it may send; empty: all."""
 
 
 class Authorizer(Protocol):
     """Decides who may call what. Default deny."""
 
-    def authorize(self, peer: Peer, method: str) -> Principal:
+    def authorize(self, peer: Peer, method: str, metadata: Mapping[str, str]) -> Principal:
         """The principal of `peer`, if it may call `method` (`/package.Service/Method`).
+
+        `metadata`: the call's textual metadata, keys in lower case, values of a repeated key joined by
+        commas.
 
         Raises OstiaryError(PERMISSION_DENIED) or OstiaryError(UNAUTHENTICATED).
         """
@@ -39,7 +46,7 @@ class AllowedIds:
         self._ids = frozenset(ids)
         self._methods = frozenset(methods)
 
-    def authorize(self, peer: Peer, method: str) -> Principal:
+    def authorize(self, peer: Peer, method: str, metadata: Mapping[str, str]) -> Principal:
         """See Authorizer."""
         if peer.id not in self._ids or method not in self._methods:
             raise OstiaryError(Reason.PERMISSION_DENIED, f"{peer.id} may not call {method}")

@@ -20,6 +20,8 @@ from ostiary.wire.identity import Peer
 from ostiary.wire.peers import PeerVerifier
 
 _CHECK_EVERY = timedelta(seconds=1)
+# Orchestrators look every few seconds, and calls under way still need the certificate.
+_ABOUT_TO_EXPIRE = timedelta(seconds=30)
 
 _Stamps = tuple[FileStamp, ...]
 
@@ -106,10 +108,12 @@ class CredentialSource:
                 self._publish(state, stamps)
 
     def alive(self) -> bool:
-        """Whether the own certificate is within its life; if not, a server must not call itself healthy."""
+        """Whether the own certificate is within its life and will be for half a minute; if not, a server must
+        not call itself healthy.
+        """
         self._refresh_if_due()
         try:
-            check_alive("cert", self._current().identity.leaf, self._clock())
+            check_alive("cert", self._current().identity.leaf, self._clock() + _ABOUT_TO_EXPIRE)
         except ValueError:
             return False
         return True

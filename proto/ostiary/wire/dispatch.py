@@ -8,7 +8,7 @@ from __future__ import annotations  # the runtime's classes are generic in their
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
@@ -122,13 +122,22 @@ class Dispatcher:
 
     def _admit(self, path: str, context: Context) -> Call:
         peer = self._credentials.peer(context.auth_context())
-        principal = self._authorizer.authorize(peer, path)
+        metadata = _textual(context.invocation_metadata() or ())
+        principal = self._authorizer.authorize(peer, path, metadata)
         remaining = trim(context.time_remaining(), self._margin)
         if remaining is not None and remaining <= 0:
             raise _expired()
-        metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
         deadline = None if remaining is None else self._clock() + remaining
         return Call(path, peer, principal, metadata, deadline, self._clock)
+
+
+def _textual(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """Metadata without what is binary; values of a repeated key are joined, so that none hides another."""
+    joined: dict[str, str] = {}
+    for key, value in pairs:
+        if isinstance(value, str):
+            joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
 
 
 def _implemented(method: Method) -> Handler:

@@ -1,9 +1,10 @@
-"""The gateway's side of InferenceService."""
+"""Picks a pod, asks it, and asks another where that may help."""
 
 import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,8 @@ from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
+from ostiary_gateway.pods.budget import RetryBudget
+from ostiary_gateway.pods.ejection import Ejections
 
 if TYPE_CHECKING:
     from ostiary.v1.inference_pb2_grpc import InferenceServiceAsyncStub
@@ -34,14 +37,13 @@ _MAX_MESSAGE_BYTES = 256 * _MIB
 _MAX_ATTEMPTS = 3
 _CLOSE_GRACE = 120.0
 _PUT_GALLERY = "/ostiary.v1.InferenceService/PutGallery"
+# Calls that wait for one pod: beyond, it is as good as down, and another must take them.
+_MAX_OUTSTANDING = 256
+_DOWN = {Reason.UNAVAILABLE, Reason.POD_UNAVAILABLE, Reason.SERVER_CERTIFICATE, Reason.CLIENT_CERTIFICATE}
 # Another pod may have room where this one is down or full.
-_TRY_ANOTHER = {
-    Reason.UNAVAILABLE,
-    Reason.POD_UNAVAILABLE,
-    Reason.OVERLOADED,
-    Reason.SERVER_CERTIFICATE,
-    Reason.CLIENT_CERTIFICATE,
-}
+_TRY_ANOTHER = {*_DOWN, Reason.OVERLOADED}
+# A pod that ends calls like this may well do so with the next: enough of them eject it.
+_SUSPECT = {*_DOWN, Reason.INTERNAL, Reason.DEADLINE_EXPIRED}
 
 
 class Pods(Protocol):
@@ -53,7 +55,8 @@ class Pods(Protocol):
         """What a pod of `version`, one of `route`'s, saw within `seconds`.
 
         Raises:
-            OstiaryError: POD_UNAVAILABLE: no pod answered in time, or the one that looked failed.
+            OstiaryError: POD_UNAVAILABLE: no pod answered in time, or the one that looked failed. OVERLOADED:
+                those that were asked, or all there are, have no room now.
         """
         ...
 
@@ -106,6 +109,8 @@ class PodClient:
         self._clock = clock
         self._pods: dict[tuple[str, str], _Pod] = {}
         self._route: TrafficRoute | None = None
+        self._ejections = Ejections()
+        self._budget = RetryBudget()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def infer(
@@ -114,25 +119,41 @@ class PodClient:
         """See `Pods.infer`."""
         self._follow(route)
         deadline = self._clock() + seconds
-        untried = list(version.endpoints)
-        failure = "it has none"
-        for _ in range(_MAX_ATTEMPTS):
-            left = deadline - self._clock()
-            if not untried or left <= 0:
-                break
-            pod = self._pick(untried)
-            untried.remove(pod.endpoint)
-            try:
-                return await self._call(pod, request, left)
-            except grpc.RpcError as error:
-                reason = from_rpc_error(error)
-                failure = reason.reason.value
-                _log.warning(
-                    "pod failed", pod=pod.endpoint.address, reason=reason.reason, error=reason.message
-                )
-                if reason.reason not in _TRY_ANOTHER:
+        untried = self._available(version)
+        failure: OstiaryError | None = None
+        with self._budget.call():
+            for attempt in range(_MAX_ATTEMPTS):
+                left = deadline - self._clock()
+                if left <= 0:
+                    failure = failure or OstiaryError(Reason.DEADLINE_EXPIRED, "no time was left to ask")
                     break
-        raise OstiaryError(Reason.POD_UNAVAILABLE, f"no pod of version {version.name} answered ({failure})")
+                pod = self._pick(untried)
+                if pod is None:
+                    break
+                with self._budget.retry() if attempt else nullcontext(True) as granted:
+                    if not granted:
+                        break
+                    untried.remove(pod.endpoint)
+                    try:
+                        return await self._call(pod, request, left)
+                    except grpc.RpcError as error:
+                        failure = self._judge(pod, error)
+                if failure.reason not in _TRY_ANOTHER:
+                    break
+        raise _nobody(version, failure)
+
+    def _available(self, version: RouteVersion) -> list[Endpoint]:
+        """The version's pods without those that are left alone for a while."""
+        by_key = {_key(endpoint): endpoint for endpoint in version.endpoints}
+        return [by_key[key] for key in self._ejections.available(list(by_key), self._clock())]
+
+    def _judge(self, pod: _Pod, error: grpc.RpcError) -> OstiaryError:
+        """What a failed call says, and what it means for the pod."""
+        failure = from_rpc_error(error)
+        _log.warning("pod failed", pod=pod.endpoint.address, reason=failure.reason, error=failure.message)
+        if failure.reason in _SUSPECT and self._ejections.failed(_key(pod.endpoint), self._clock()):
+            _log.warning("pod ejected", pod=pod.endpoint.address)
+        return failure
 
     async def status(self, route: TrafficRoute, endpoint: Endpoint, seconds: float) -> StatusResponse:
         """See `GalleryPods.status`."""
@@ -170,17 +191,23 @@ class PodClient:
             return
         self._route = route
         endpoints = [endpoint for version in route.versions for endpoint in version.endpoints]
-        kept = {(endpoint.address, endpoint.server_name) for endpoint in endpoints}
+        kept = {_key(endpoint) for endpoint in endpoints}
+        self._ejections.keep(kept)
         for key in self._pods.keys() - kept:
             self._retire(self._pods.pop(key))
 
-    def _pick(self, endpoints: Sequence[Endpoint]) -> _Pod:
-        """The less busy of two pods drawn at random: near the best choice, without a herd running to it."""
-        drawn = self._rng.sample(endpoints, min(2, len(endpoints)))
-        return min((self._pod(endpoint) for endpoint in drawn), key=lambda pod: pod.outstanding)
+    def _pick(self, endpoints: Sequence[Endpoint]) -> _Pod | None:
+        """The less busy of two pods drawn at random: near the best choice, without a herd running to it.
+
+        None: all are as busy as they may be, or there are none.
+        """
+        pods = [self._pod(endpoint) for endpoint in endpoints]
+        free = [pod for pod in pods if pod.outstanding < _MAX_OUTSTANDING]
+        drawn = self._rng.sample(free, min(2, len(free)))
+        return min(drawn, key=lambda pod: pod.outstanding, default=None)
 
     def _pod(self, endpoint: Endpoint) -> _Pod:
-        key = (endpoint.address, endpoint.server_name)
+        key = _key(endpoint)
         pod = self._pods.get(key)
         generation = self._credentials.generation
         if pod is not None and pod.generation == generation:
@@ -204,10 +231,26 @@ class PodClient:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    @staticmethod
-    async def _call(pod: _Pod, request: InferRequest, seconds: float) -> InferResponse:
+    async def _call(self, pod: _Pod, request: InferRequest, seconds: float) -> InferResponse:
         pod.outstanding += 1
         try:
-            return await pod.stub.Infer(request, timeout=seconds)
+            answer = await pod.stub.Infer(request, timeout=seconds)
         finally:
             pod.outstanding -= 1
+        self._ejections.succeeded(_key(pod.endpoint), self._clock())
+        return answer
+
+
+def _key(endpoint: Endpoint) -> tuple[str, str]:
+    return endpoint.address, endpoint.server_name
+
+
+def _nobody(version: RouteVersion, failure: OstiaryError | None) -> OstiaryError:
+    """Why no pod of a version looked."""
+    if failure is None and version.endpoints:
+        failure = OstiaryError(Reason.OVERLOADED, "all pods are as busy as they may be", retry_after=1.0)
+    if failure is not None and failure.reason is Reason.OVERLOADED:
+        words = f"The pods of version {version.name} have no room: try again later"
+        return OstiaryError(Reason.OVERLOADED, words, retry_after=failure.retry_after or 1.0)
+    why = failure.reason.value if failure else "it has none"
+    return OstiaryError(Reason.POD_UNAVAILABLE, f"no pod of version {version.name} answered ({why})")

@@ -1,0 +1,54 @@
+"""What the gateway counts. No tenant and no seller stands in an attribute."""
+
+from collections.abc import Iterable
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from ostiary.v1.decision_pb2 import Verdict
+from ostiary.wire.errors import Reason
+from ostiary_gateway.admission import AdaptiveAdmission
+from ostiary_gateway.shadow import Compared
+
+SCOPE = "ostiary.gateway"
+
+
+class GatewayMetrics:
+    """Counters and gauges, under `moderation.*`."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._refusals = meter.create_counter(
+            "moderation.admission.refusals", description="Checks that were not let in, by reason"
+        )
+        self._copies = meter.create_counter(
+            "moderation.shadow.copies", description="Copies for mirrored versions, by version and outcome"
+        )
+        self._checks = meter.create_counter(
+            "moderation.checks", description="Checks that were judged, by verdict and route version"
+        )
+
+    def refused(self, reason: Reason) -> None:
+        """Admission refused a check."""
+        self._refusals.add(1, {"error.type": reason.value})
+
+    def compared(self, version: str, outcome: Compared) -> None:
+        """A copy has come back, or never went."""
+        self._copies.add(1, {"version": version, "outcome": outcome.value})
+
+    def judged(self, verdict: Verdict.ValueType, version: str) -> None:
+        """A check was decided and recorded."""
+        name = Verdict.Name(verdict).removeprefix("VERDICT_")
+        self._checks.add(1, {"verdict": name, "version": version})
+
+    def watch(self, admission: AdaptiveAdmission) -> None:
+        """Report what admission lets in, for as long as the process lives."""
+        for name, what, read in (
+            ("limit", "Checks that may be in progress", lambda: admission.limit),
+            ("in_progress", "Checks in progress", lambda: admission.in_progress),
+            ("waiting", "Checks that wait for a place", lambda: admission.waiting),
+        ):
+
+            def observe(_: CallbackOptions, read: object = read) -> Iterable[Observation]:
+                return [Observation(read())]  # type: ignore[operator]
+
+            self._meter.create_observable_gauge(f"moderation.admission.{name}", [observe], description=what)

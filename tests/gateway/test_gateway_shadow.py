@@ -1,0 +1,133 @@
+"""Copies for versions that are watched before they serve."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from ostiary.v1.config_pb2 import Endpoint, RouteMirror, RouteVersion, TrafficRoute
+from ostiary.v1.decision_pb2 import Verdict
+from ostiary.v1.inference_pb2 import InferRequest, InferResponse
+from ostiary.v1.observation_pb2 import Observations
+from ostiary.wire.errors import OstiaryError, Reason
+from ostiary_gateway.shadow import Compared, Shadow
+
+ALLOW, BLOCK = Verdict.VERDICT_ALLOW, Verdict.VERDICT_BLOCK
+ASK = InferRequest(check_id="c")
+PODS = [Endpoint(address="127.0.0.1:1")]
+
+
+def route(share: int) -> TrafficRoute:
+    versions = [RouteVersion(name=name, endpoints=PODS) for name in ("v1", "v2")]
+    return TrafficRoute(name="r", versions=versions, mirrors=[RouteMirror(version="v2", share=share)])
+
+
+class Watched:
+    """Pods that answer as told, and what was compared."""
+
+    def __init__(self, failure: Exception | None = None, *, most: int = 32) -> None:
+        self.asked: list[str] = []
+        self.compared: list[tuple[str, Compared]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._failure = failure
+        self.shadow = Shadow(
+            self, random.Random(5), lambda *what: self.compared.append(what), most=most, seconds=5
+        )
+
+    async def infer(
+        self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
+    ) -> InferResponse:
+        self.asked.append(version.name)
+        await self.gate.wait()
+        if self._failure:
+            raise self._failure
+        return InferResponse()
+
+    def copy(self, share: int = 10_000, would: int = ALLOW, served_by: str = "v1") -> None:
+        self.shadow.copy(route(share), served_by, ASK, ALLOW, lambda _: would)
+
+    async def settle(self) -> None:
+        async with asyncio.timeout(5):
+            while len(self.compared) < len(self.asked):
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level("ERROR"):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("would", "outcome"), [(ALLOW, Compared.AGREES), (BLOCK, Compared.DIFFERS)], ids=["same", "other"]
+)
+async def test_what_a_copy_would_have_come_to_is_compared(would: int, outcome: Compared) -> None:
+    """Under the policy that judged the answer."""
+    watched = Watched()
+    watched.copy(would=would)
+    await asyncio.sleep(0)
+    await watched.settle()
+    assert watched.compared == [("v2", outcome)]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [OstiaryError(Reason.POD_UNAVAILABLE, "no pod"), RuntimeError("a fault of ours")],
+    ids=["no pod", "anything else"],
+)
+async def test_a_copy_that_fails_hurts_nobody(failure: Exception) -> None:
+    """It is counted, and nothing is raised anywhere."""
+    watched = Watched(failure)
+    watched.copy()
+    await asyncio.sleep(0)
+    await watched.settle()
+    assert watched.compared == [("v2", Compared.FAILED)]
+
+
+async def test_nobody_waits_for_copies_and_they_are_bounded() -> None:
+    """The caller goes on at once; copies beyond the bound are dropped and counted."""
+    watched = Watched(most=2)
+    watched.gate.clear()
+    for _ in range(5):
+        watched.copy()
+    assert watched.compared == [("v2", Compared.DROPPED)] * 3
+    await asyncio.sleep(0)
+    assert watched.asked == ["v2"] * 2
+    await watched.shadow.close()
+
+
+async def test_shares_are_kept() -> None:
+    """A tenth is about a tenth; none is none; who served gets no copy of its own."""
+    watched = Watched(most=10_000)
+    for _ in range(2_000):
+        watched.copy(share=1_000)
+    await asyncio.sleep(0)
+    assert 140 <= len(watched.asked) <= 260
+    before = len(watched.asked)
+    for _ in range(200):
+        watched.copy(share=0)
+        watched.copy(served_by="v2")
+    await asyncio.sleep(0)
+    assert len(watched.asked) == before
+    await watched.settle()
+
+
+def test_observations_are_what_is_judged() -> None:
+    """The judge is given what the mirrored version saw."""
+
+    async def run() -> list[Observations]:
+        seen: list[Observations] = []
+        watched = Watched()
+
+        def judge(observations: Observations) -> int:
+            seen.append(observations)
+            return ALLOW
+
+        watched.shadow.copy(route(10_000), "v1", ASK, ALLOW, judge)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await watched.settle()
+        return seen
+
+    assert asyncio.run(run()) == [Observations()]
