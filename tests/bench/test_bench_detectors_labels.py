@@ -39,7 +39,6 @@ def test_the_registry_is_large_and_unambiguous() -> None:
 
 def test_the_registry_passes_the_gateways_lint() -> None:
     """What is measured with could be put in force."""
-    lint = pytest.importorskip("ostiary_gateway.brands.lint", reason="this gateway reads no registries")
     assert [str(fault) for fault in lint.faults(REGISTRY)] == []
 
 

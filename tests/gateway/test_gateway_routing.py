@@ -104,7 +104,11 @@ def test_pins_come_first(tenant: str, header: str, version: str) -> None:
         ("epoch: 1", "failureVerdict: ALLOW", "ALLOW"),
         ("epoch: 1", "failureVerdict: 9", "failureVerdict: say"),
         ("epoch: 1", "pins: [{version: v9}]", r"pins\[0\].version: there is no version 'v9'"),
-        ("epoch: 1", "mirrors: [{version: v3, share: 100}]", r"mirrors\[0\].version: there is no version 'v3'"),
+        (
+            "epoch: 1",
+            "mirrors: [{version: v3, share: 100}]",
+            r"mirrors\[0\].version: there is no version 'v3'",
+        ),
         ("epoch: 1", "mirrors: [{version: v2, share: 10001}]", r"mirrors\[0\].share: 0 to 10000"),
     ],
 )

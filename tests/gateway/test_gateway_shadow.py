@@ -32,9 +32,13 @@ class Watched:
         self.gate = asyncio.Event()
         self.gate.set()
         self._failure = failure
-        self.shadow = Shadow(
-            self, random.Random(5), lambda *what: self.compared.append(what), most=most, seconds=5
-        )
+        self._all_compared = asyncio.Event()
+        self.shadow = Shadow(self, random.Random(5), self._compare, most=most, seconds=5)
+
+    def _compare(self, version: str, outcome: Compared) -> None:
+        self.compared.append((version, outcome))
+        if len(self.compared) >= len(self.asked):
+            self._all_compared.set()
 
     async def infer(
         self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
@@ -50,8 +54,7 @@ class Watched:
 
     async def settle(self) -> None:
         async with asyncio.timeout(5):
-            while len(self.compared) < len(self.asked):
-                await asyncio.sleep(0.001)
+            await self._all_compared.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -202,7 +202,7 @@ def dry_run(
     limit: shared.Limit = 20,
     json: AsJson = False,
 ) -> None:
-    """Decide recorded checks again with the registries of DIR in place of those in force; tell what would change.
+    """Decide recorded checks again with the registries of DIR for those in force; tell what would change.
 
     Nothing is written, and the gateway may run meanwhile. Only marks that pods looked for then can be judged.
     Example: ostiary brands dry-run new-brands --config gateway/gateway.yaml --since 2026-11-01

@@ -11,7 +11,7 @@ from ostiary.v1.observation_pb2 import BrandCandidate, Observations
 from ostiary_gateway.brands.in_force import POLICY, Brands
 from ostiary_gateway.policy import brand_marks
 from ostiary_gateway.policy.in_force import PolicyInForce
-from ostiary_gateway.policy.steps import finding
+from ostiary_gateway.policy.steps import Circumstances, finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ def trial(listed: Listed, at: datetime, policy: PolicyInForce) -> list[dict[str,
     )
     territory = listed.territory or policy.message.default_territory
     sightings = brand_marks.sightings(policy.brands, listing, seen, territory, at)
-    found = [made for sighting in sightings if (made := finding(sighting, rule, ()))]
+    circumstances = Circumstances(categories=policy.words.categories_of(listing))
+    found = [made for sighting in sightings if (made := finding(sighting, rule, circumstances))]
     return [_told(each) for each in sorted(found, key=lambda each: -each.action)]
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from ostiary_gateway.rbac.roles import Access
+    from ostiary_gateway.rbac.bindings import Holder
+    from ostiary_gateway.rbac.roles import Access, Scope
+    from ostiary_gateway.rbac.rules import Decision
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -178,12 +180,14 @@ def _explain_caller(
         }
         typer.echo(encoder.dumps(document, ensure_ascii=False))
     else:
-        _print_caller(id_, holder and (holder.role, holder.tenant), scope, decisions)
+        _print_caller(id_, holder, scope, decisions)
     raise typer.Exit(0 if not one or all(decision.allowed for decision in decisions.values()) else 3)
 
 
-def _print_caller(id_: str, holder: tuple[str, str] | None, scope: Any, decisions: dict[str, Any]) -> None:
-    role, tenant = holder or ("", "")
+def _print_caller(
+    id_: str, holder: "Holder | None", scope: "Scope", decisions: "dict[str, Decision]"
+) -> None:
+    role, tenant = (holder.role, holder.tenant) if holder else ("", "")
     typer.echo(f"{id_}: role {role or 'none'}, tenant {tenant or 'none'}")
     for name, values in (("categories", scope.categories), ("territories", scope.territories)):
         if values:
@@ -196,7 +200,7 @@ def _print_caller(id_: str, holder: tuple[str, str] | None, scope: Any, decision
 def _explain_roles(access: "Access", paths: list[str], *, as_json: bool) -> None:
     from ostiary_gateway.rbac.methods import short
 
-    rules = [
+    rules: list[dict[str, Any]] = [
         {
             "rule": rule.name,
             "denies": rule in access.policy.deny,
