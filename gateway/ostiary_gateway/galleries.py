@@ -145,7 +145,7 @@ class Galleries:
         except Exception as error:  # one pod's trouble is not the others'
             _log.exception("gallery failed", pod=endpoint.address)
             kept.problem = type(error).__name__
-        if kept.problem and kept.problem != before:
+        if kept.problem and kept.problem != before and self._brands.brands().by_name:
             _log.warning("pod lacks the gallery", pod=endpoint.address, why=kept.problem)
 
     async def _follow(self, endpoint: Endpoint, kept: _Kept) -> None:
