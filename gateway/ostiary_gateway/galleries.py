@@ -140,6 +140,8 @@ class Galleries:
         before = kept.problem
         try:
             await self._follow(endpoint, kept)
+            if kept.wanted != self._brands.brands().gallery:  # the registries changed meanwhile
+                await self._follow(endpoint, kept)
         except OstiaryError as error:
             kept.problem = f"{error.reason.value}: {error.message}"
         except Exception as error:  # one pod's trouble is not the others'
