@@ -140,12 +140,14 @@ class Galleries:
         before = kept.problem
         try:
             await self._follow(endpoint, kept)
+            if kept.wanted != self._brands.brands().gallery:  # the registries changed meanwhile
+                await self._follow(endpoint, kept)
         except OstiaryError as error:
             kept.problem = f"{error.reason.value}: {error.message}"
         except Exception as error:  # one pod's trouble is not the others'
             _log.exception("gallery failed", pod=endpoint.address)
             kept.problem = type(error).__name__
-        if kept.problem and kept.problem != before:
+        if kept.problem and kept.problem != before and self._brands.brands().by_name:
             _log.warning("pod lacks the gallery", pod=endpoint.address, why=kept.problem)
 
     async def _follow(self, endpoint: Endpoint, kept: _Kept) -> None:
