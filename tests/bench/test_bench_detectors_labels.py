@@ -10,6 +10,7 @@ from bench.detectors import marks, summary
 from bench.detectors.__main__ import photographs_folder
 from bench.detectors.selection import Photograph, chosen, read_photographs
 from ostiary.v1.observation_pb2 import BrandCandidate
+from ostiary_gateway.brands import lint
 
 ROWS = list(csv.DictReader((marks.DATA / "brands.csv").read_text("utf-8").splitlines()))
 REGISTRY = marks.registry()

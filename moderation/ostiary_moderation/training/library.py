@@ -10,7 +10,7 @@ from ostiary_moderation.bundle import ATTRIBUTES, UNKNOWN
 from ostiary_moderation.training.gallery import LABELS
 
 NAME = "mini"
-VERSION = "2026.11.1"
+VERSION = "2026.11.2"
 LANGUAGES = ("en", "zh")
 MIN_PIXELS, MAX_PIXELS = 49 * 1024, 66 * 1024  # 49 to 66 visual tokens of 32 × 32 pixels
 
@@ -49,6 +49,7 @@ def manifest(weights_digest: str, calibrations: dict[str, Any]) -> dict[str, Any
             {"name": "ocr", "settings": {}},
             {"name": "barcode", "settings": {}},
             {"name": "hashes", "settings": {}},
+            {"name": "logo", "settings": {}},
         ],
         "pixels": {"min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS},
         "description": {"languages": list(LANGUAGES), "max_new_tokens": 32, "temperature": 0},
