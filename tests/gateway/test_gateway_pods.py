@@ -84,11 +84,20 @@ async def test_another_pod_is_tried_where_one_is_down(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "asked"),
-    [(Reason.UNAVAILABLE, 3), (Reason.OVERLOADED, 3), (Reason.INTERNAL, 1), (Reason.INVALID_FIELD, 1)],
+    ("reason", "asked", "told"),
+    [
+        (Reason.UNAVAILABLE, 3, Reason.POD_UNAVAILABLE),
+        (Reason.OVERLOADED, 3, Reason.OVERLOADED),
+        (Reason.INTERNAL, 1, Reason.POD_UNAVAILABLE),
+        (Reason.INVALID_FIELD, 1, Reason.POD_UNAVAILABLE),
+    ],
 )
-async def test_which_failures_are_tried_elsewhere(fleet: Fleet, reason: Reason, asked: int) -> None:
-    """A pod that cannot take the check is passed over; one that failed on it is not given successors."""
+async def test_which_failures_are_tried_elsewhere(
+    fleet: Fleet, reason: Reason, asked: int, told: Reason
+) -> None:
+    """A pod that cannot take the check is passed over; one that failed on it is not given successors; that all
+    are full is told as it is.
+    """
 
     def fail(check: CheckRequest) -> None:
         raise OstiaryError(reason, "scripted")
@@ -97,7 +106,7 @@ async def test_which_failures_are_tried_elsewhere(fleet: Fleet, reason: Reason, 
         script.answer = fail  # type: ignore[assignment]
     with pytest.raises(OstiaryError) as caught:
         await fleet.infer(*fleet.endpoints)
-    assert caught.value.reason is Reason.POD_UNAVAILABLE
+    assert caught.value.reason is told
     assert sum(len(script.asked) for script in fleet.scripts) == asked
 
 
