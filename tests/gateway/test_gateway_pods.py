@@ -95,8 +95,8 @@ async def test_another_pod_is_tried_where_one_is_down(fleet: Fleet) -> None:
 async def test_which_failures_are_tried_elsewhere(
     fleet: Fleet, reason: Reason, asked: int, told: Reason
 ) -> None:
-    """A pod that cannot take the check is passed over; one that failed on it is not given successors; that all
-    are full is told as it is.
+    """A pod that cannot take the check is passed over; one that failed on it is not given successors; that
+    all are full is told as it is.
     """
 
     def fail(check: CheckRequest) -> None:
