@@ -75,6 +75,5 @@ def _refusal(peer: SpiffeId, method: str, decision: Decision, holder: Holder | N
     if holder is None:
         return f"{peer} has no role here: ask for a binding in the gateway's roles"
     if holder.role:
-        of_tenant = f" of the tenant {holder.tenant}" if holder.tenant else ""
-        return f"The role {holder.role}{of_tenant} may not call {name}: use another certificate"
+        return f"The role {holder.role} may not call {name}: use another certificate"
     return f"No rule lets {peer} call {name}: use another certificate"

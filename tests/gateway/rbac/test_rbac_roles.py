@@ -69,7 +69,7 @@ def test_nobody_but_a_pipeline_checks(shipped: FileAuthorizer, role: str) -> Non
     """An auditor's certificate on Check is refused, and told why."""
     error = refusal(shipped, f"spiffe://ostiary.local/tenant/demo/role/{role}", CHECK)
     assert error.reason is Reason.PERMISSION_DENIED
-    assert f"role {role} of the tenant demo may not call ModerationService/Check" in error.message
+    assert f"role {role} may not call ModerationService/Check" in error.message
 
 
 @pytest.mark.parametrize(
