@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ostiary_moderation.bundle import UNKNOWN
 from ostiary_moderation.evaluation.examine import Answered
 from ostiary_moderation.evaluation.intervals import Figure, wilson
 
@@ -16,9 +17,10 @@ OTHER = "other"
 class AttributeFigures:
     """Figures of one attribute over the examples whose truth is known.
 
-    `top1`: the served value is the truth. `top3`: the truth is among the three likeliest. `recall`: of each
-    true value. `commonest`: the truth's commonest value, and how often it holds: what answering nothing else
-    would get. `probe`: what a linear probe on colour histograms gets; None where none was fitted.
+    `top1`: the served value is the truth. `top3`: the truth is among the three likeliest values, of which
+    `unknown` is none. `recall`: of each true value. `commonest`: the truth's commonest value, and how often
+    it holds: what answering nothing else would get. `probe`: what a linear probe on colour histograms gets;
+    None where none was fitted.
     """
 
     top1: Figure
@@ -67,8 +69,8 @@ class _Row:
 def _row(answer: Answered, name: str, values: Sequence[str]) -> _Row:
     value = next(value for value in answer.look.attributes if value.name == name)
     truth = answer.example.attributes[name]
-    first = [option for option, _ in value.ranking[:3]]
-    return _Row(truth if truth in values or OTHER not in values else OTHER, value.value, first)
+    named = [option for option, _ in value.ranking if option != UNKNOWN]
+    return _Row(truth if truth in values or OTHER not in values else OTHER, value.value, named[:3])
 
 
 def _figures(rows: Sequence[_Row], probe: Figure | None) -> AttributeFigures:

@@ -9,14 +9,14 @@ from ostiary_moderation.evaluation.attributes import judge_attributes
 
 ANSWERS = [
     named("dress", ["dress", "hat", "shoes", "unknown"]),
-    named("dress", ["hat", "dress", "shoes", "unknown"]),
+    named("dress", ["hat", "unknown", "shoes", "dress"]),  # `unknown` takes no place
     named("dress", ["dress", "hat", "shoes", "unknown"], said="unknown"),  # hidden by a floor
-    named("hat", ["shoes", "unknown", "dress", "hat"]),
+    named("hat", ["shoes", "unknown", "dress", "bag", "hat"]),
 ]
 
 
 def test_first_and_first_three_are_counted() -> None:
-    """What is served counts as the first answer, the ranking as the first three."""
+    """What is served counts as the first answer, the ranking as the first three that name something."""
     figures = judge_attributes({"category": VALUES}, ANSWERS, {})["category"]
     assert (figures.top1.value, figures.top3.value, figures.top1.n) == (0.25, 0.75, 4)
     assert {value: (recall.value, recall.n) for value, recall in figures.recall.items()} == {
