@@ -227,7 +227,7 @@ def test_a_profile_is_needed(folder: Path, tmp_path: Path) -> None:
     assert told.exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["lint", "list", "test", "put", "galleries"])
+@pytest.mark.parametrize("command", ["lint", "list", "test", "put", "galleries", "dry-run"])
 def test_help_explains(command: str) -> None:
     """Each command says what it does."""
     told = run(command, "--help")

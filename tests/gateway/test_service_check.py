@@ -75,9 +75,9 @@ async def test_a_contact_blocks(running: Running, script: Script) -> None:
 @pytest.mark.parametrize(
     ("wants", "description", "attributes", "policies"),
     [
-        (None, "A cup.", 8, 3),
-        (Wants(flags=True), "", 0, 3),
-        (Wants(flags=True, description=True), "A cup.", 0, 3),
+        (None, "A cup.", 8, 4),
+        (Wants(flags=True), "", 0, 4),
+        (Wants(flags=True, description=True), "A cup.", 0, 4),
         (Wants(attributes=True), "", 8, 0),
     ],
     ids=["everything", "flags", "description", "attributes alone"],
