@@ -56,4 +56,4 @@ def test_all_categories_are_named() -> None:
 def test_all_commands_are_shown() -> None:
     """And no other."""
     commands = {each.name or each.callback.__name__ for each in app.registered_commands if each.callback}
-    assert set(re.findall(r"^ostiary brands (\w+)", PAGE, re.MULTILINE)) == commands
+    assert set(re.findall(r"^ostiary brands ([\w-]+)", PAGE, re.MULTILINE)) == commands
