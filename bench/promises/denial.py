@@ -1,7 +1,6 @@
 """Promise 9: denial is cheap."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.promises.contract import Outcome, Promise
 from bench.promises.protected import credentials, prepare, status_of
+from ostiary.cli.stack.files import free_ports
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.channel import open_channel
@@ -34,7 +34,7 @@ def gateway_process(folder: Path) -> Iterator[tuple[psutil.Process, str, str]]:
     """A gateway in a process of its own, with its address and that of its health service."""
     file = prepare(folder)
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    settings["listen"], settings["health"] = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+    settings["listen"], settings["health"] = (f"127.0.0.1:{port}" for port in free_ports(2))
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     command = [sys.executable, "-c", _START, "gateway", "serve", "--config", str(file)]
     with (
@@ -104,12 +104,6 @@ def run(seconds: float) -> Outcome:
     what = f"resident bytes of a gateway that denies {UPLOADS} uploads of 8 MB; {wrong} heard something else"
     met = most <= MOST_BYTES and wrong == 0 and time.monotonic() - started < max(seconds, 60.0)
     return Outcome(UPLOADS, UPLOADS, most, MOST_BYTES, what, met)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 PROMISE = Promise(9, "Denial is cheap", run)

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from ostiary.v1.config_pb2 import BrandRegistry
+from ostiary.wire.files import FileStamp, stamp
 from ostiary_gateway.brands.in_force import NO_BRANDS, Brands, Registry
 from ostiary_gateway.brands.lint import Fault, overlaps
 from ostiary_gateway.brands.png import MAX_BYTES
@@ -22,7 +23,7 @@ from ostiary_gateway.hashes.problems import Problem
 _log = structlog.get_logger(__name__)
 _SUFFIXES = (".yaml", ".yml", ".json")
 
-_Signature = tuple[tuple[str, int, int, int], ...]
+_Signature = tuple[tuple[str, FileStamp], ...]
 
 
 class BrandSource(Protocol):
@@ -244,16 +245,8 @@ def _sign(folder: Path) -> _Signature:
     """What changes when a registry or an image does. Raises OSError where the folder cannot be read."""
     folder.stat()
     paths = [path for path in folder.rglob("*") if not _hidden(path.relative_to(folder))]
-    return tuple(_sign_file(path) for path in sorted(paths))
+    return tuple((str(path), stamp(path)) for path in sorted(paths))
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _sign_file(path: Path) -> tuple[str, int, int, int]:
-    try:
-        stat = path.stat()
-    except OSError:  # it went between the look into the folder and this
-        return str(path), 0, 0, 0
-    return str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from ostiary.wire.files import FileStamp, stamp
 from ostiary_gateway.durable import replace_file
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists, ListInForce
 from ostiary_gateway.hashes.problems import BadListError, Problem
@@ -17,7 +18,7 @@ _log = structlog.get_logger(__name__)
 # The second is refused for want of the first: a list left aside without a word would let its images pass.
 _SUFFIXES = (".yaml", ".yml", ".csv")
 
-_Signature = tuple[tuple[str, int, int, int], ...]
+_Signature = tuple[tuple[str, FileStamp], ...]
 
 
 @dataclass(frozen=True)
@@ -189,12 +190,4 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _sign(files: list[Path]) -> _Signature:
-    return tuple(_sign_file(path) for path in files)
-
-
-def _sign_file(path: Path) -> tuple[str, int, int, int]:
-    try:
-        stat = path.stat()
-    except OSError:  # it went between the look into the folder and this
-        return path.name, 0, 0, 0
-    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size
+    return tuple((path.name, stamp(path)) for path in files)

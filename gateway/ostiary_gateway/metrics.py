@@ -1,6 +1,6 @@
 """What the gateway counts. No tenant and no seller stands in an attribute."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -47,8 +47,10 @@ class GatewayMetrics:
             ("in_progress", "Checks in progress", lambda: admission.in_progress),
             ("waiting", "Checks that wait for a place", lambda: admission.waiting),
         ):
+            self._meter.create_observable_gauge(
+                f"moderation.admission.{name}", [_observing(read)], description=what
+            )
 
-            def observe(_: CallbackOptions, read: object = read) -> Iterable[Observation]:
-                return [Observation(read())]  # type: ignore[operator]
 
-            self._meter.create_observable_gauge(f"moderation.admission.{name}", [observe], description=what)
+def _observing(read: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _: [Observation(read())]

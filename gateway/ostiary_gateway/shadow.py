@@ -116,8 +116,7 @@ class Shadow:
             _log.exception("copy failed", check_id=sent.check_id, version=version.name)
         else:
             if outcome is Compared.DIFFERS:
-                names = (Verdict.Name(value).removeprefix("VERDICT_") for value in (verdict, other))
-                told, would = names
+                told, would = (Verdict.Name(each).removeprefix("VERDICT_") for each in (verdict, other))
                 _log.info(
                     "copy differs", check_id=sent.check_id, version=version.name, told=told, would=would
                 )

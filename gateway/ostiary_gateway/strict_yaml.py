@@ -63,10 +63,19 @@ def parse_model(text: str, model: type[D]) -> D:
     """The document in `text` as a `model`.
 
     Raises:
-        ValueError: as `parse_mapping`, or it does not fit the model: every wrong place is named.
+        ValueError: as `parse_mapping`, or as `fit`.
+    """
+    return fit(parse_mapping(text), model)
+
+
+def fit(document: dict[str, Any], model: type[D]) -> D:
+    """A mapping as a `model`.
+
+    Raises:
+        ValueError: it does not fit the model: every wrong place is named.
     """
     try:
-        return model.model_validate(parse_mapping(text))
+        return model.model_validate(document)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise ValueError("; ".join(problems)) from error

@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from ostiary.wire.files import stamp
+
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +44,7 @@ class WatchedFile(Generic[T]):
         self._interval = interval
         self._clock = clock
         self._looked_at = clock()
-        self._signature = self._sign()
+        self._stamp = stamp(path)
         self._value = self._read()
 
     def current(self) -> T:
@@ -55,10 +57,10 @@ class WatchedFile(Generic[T]):
 
     def look(self) -> None:
         """Look at the file now; never raises."""
-        signature = self._sign()
-        if signature == self._signature:
+        current = stamp(self._path)
+        if current == self._stamp:
             return
-        self._signature = signature
+        self._stamp = current
         try:
             self._value = self._read()
         except ValueError as error:
@@ -71,10 +73,3 @@ class WatchedFile(Generic[T]):
             return self._load(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{self._path}: {error}") from error
-
-    def _sign(self) -> tuple[int, int, int] | None:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -222,7 +222,7 @@ class AdaptiveAdmission:
         try:
             async with asyncio.timeout(patience):
                 await waiting.place
-        except BaseException as error:
+        except (TimeoutError, asyncio.CancelledError) as error:
             self._withdraw(waiting)
             if isinstance(error, TimeoutError):
                 raise self._overloaded(wait) from None

@@ -59,6 +59,11 @@ class Meter:
     def __init__(self, quotas: Quotas) -> None:
         self._quotas = quotas
         self._accounts: dict[str, _Account] = {}
+        self._sweep_at = _SWEEP
+
+    def __len__(self) -> int:
+        """How many tenants it keeps account of."""
+        return len(self._accounts)
 
     def take(self, tenant: str, clock: float, today: datetime) -> Refused | None:
         """Count one check of a tenant; a refusal, which is not counted, where it may ask for no more now.
@@ -97,7 +102,7 @@ class Meter:
 
     def _forget_idle(self, clock: float, day: datetime) -> None:
         """An account that is as a new one would be is worth no memory."""
-        if len(self._accounts) < _SWEEP:
+        if len(self._accounts) < self._sweep_at:
             return
         for tenant, account in list(self._accounts.items()):
             limits = self._quotas.of(tenant)
@@ -105,3 +110,5 @@ class Meter:
             full = account.tokens + (clock - account.filled_at) * rate >= limits.burst
             if full and (account.day != day or limits.per_day is None):
                 del self._accounts[tenant]
+        # Where most must be kept, the next sweep waits for twice as many: else each newcomer would pay.
+        self._sweep_at = max(_SWEEP, 2 * len(self._accounts))

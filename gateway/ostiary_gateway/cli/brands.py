@@ -3,11 +3,12 @@
 import json as encoder
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ostiary_gateway.cli import dry_run as shared
+from ostiary_gateway.cli.ending import fail
 
 if TYPE_CHECKING:
     from ostiary.client import Profile
@@ -75,7 +76,7 @@ def list_(folder: Folder, json: AsJson = False) -> None:
     """Show the brands of a folder's registries."""
     registries, problems = _read(folder)
     if problems:
-        _fail(f"{folder}/{problems[0]}")
+        fail(f"{folder}/{problems[0]}")
     facts = [each for one in registries for each in _facts(one)]
     if json:
         _print_json(facts)
@@ -137,16 +138,16 @@ def try_out(
         raise typer.BadParameter(str(error), param_hint="--at") from error
     registries, problems = _read(folder)
     if problems:
-        _fail(f"{folder}/{problems[0]}")
+        fail(f"{folder}/{problems[0]}")
     listed = Listed(word or (), mark or (), title, claimed_brand, seller, category, territory)
     try:
         judged_by = _policy(policy)
     except (OSError, ValueError) as error:
-        _fail(f"{policy}: {error}")
+        fail(f"{policy}: {error}")
     try:
         findings = trial(listed, when, judged_by.with_brands(Brands.of(registries)))
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))
     if json:
         _print_json({"at": when.isoformat(), "findings": findings})
     else:
@@ -248,7 +249,7 @@ def _read(folder: Path) -> "tuple[list[Registry], list[Problem]]":
     try:
         registries, errors = read_folder(folder, {})
     except OSError as error:
-        _fail(f"{folder}: {error.strerror}")
+        fail(f"{folder}: {error.strerror}")
     problems = [problem for error in errors for problem in error.problems]
     return list(registries.values()), problems
 
@@ -321,8 +322,3 @@ def _tell_report(name: str, report: "ChangeReport", as_json: bool) -> None:
 
 def _print_json(document: object) -> None:
     typer.echo(encoder.dumps(document, ensure_ascii=False))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.secho(f"error: {message}", err=True, fg=typer.colors.RED)
-    raise typer.Exit(1)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ostiary_gateway.cli import dry_run as shared
+from ostiary_gateway.cli.ending import fail
 
 if TYPE_CHECKING:
     from ostiary.v1.admin_pb2 import HashList
@@ -84,7 +85,7 @@ def list_(folder: Folder, json: AsJson = False) -> None:
     """Show the lists of a folder."""
     lists, problems = _read(folder)
     if problems:
-        _fail(f"{folder}/{problems[0]}")
+        fail(f"{folder}/{problems[0]}")
     if json:
         typer.echo(encoder.dumps([_facts(one) for one in lists], ensure_ascii=False))
         return
@@ -130,6 +131,7 @@ def import_(
 
     Signals of other kinds, deleted ones and those that the exchange does not call bad are left out, counted.
     """
+    from ostiary_gateway.durable import replace_file
     from ostiary_gateway.hashes.header import check_header
     from ostiary_gateway.hashes.importing import import_entries
     from ostiary_gateway.hashes.writing import entries_text, header_text
@@ -146,12 +148,12 @@ def import_(
         # Spreadsheets begin what they save with a byte order mark.
         found = import_entries(str(file), file.read_text(encoding="utf-8-sig"), kind.value)
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write(out.with_name(f"{out.name}.csv"), entries_text(found.entries))
-        _write(header_file, header_text(message))
+        replace_file(out.with_name(f"{out.name}.csv"), entries_text(found.entries).encode())
+        replace_file(header_file, header_text(message).encode())
     except UnicodeDecodeError as error:
-        _fail(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})")
+        fail(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})")
     except (OSError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     _tell_imported(f"{message.name}@{message.version}", found, json)
 
 
@@ -173,7 +175,7 @@ def lookup(
         raise typer.BadParameter(str(error)) from error
     lists, problems = _read(folder)
     if problems:
-        _fail(f"{folder}/{problems[0]}")
+        fail(f"{folder}/{problems[0]}")
     asked = [one for one in lists if kind is None or one.header.kind == kind.value]
     matches = [_match(one, hit, seller, when) for one in asked for hit in one.near(wanted)]
     if json:
@@ -253,16 +255,9 @@ def _read(folder: Path) -> "tuple[list[ListInForce], list[Problem]]":
     try:
         lists, errors = read_folder(folder, {})
     except OSError as error:
-        _fail(f"{folder}: {error.strerror}")
+        fail(f"{folder}: {error.strerror}")
     problems = [problem for error in errors for problem in error.problems]
     return [one.list for one in lists.values()], problems
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that whoever reads it meanwhile reads the one or the other."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _asks_for(one: "ListInForce") -> str:
@@ -328,8 +323,3 @@ def _tell_imported(title: str, found: "Imported", as_json: bool) -> None:
     typer.echo(f"{title}: {len(found.entries):,} entries")
     for reason, count in found.left_out.items():
         typer.echo(f"left out: {count:,} {reason}")
-
-
-def _fail(message: str) -> NoReturn:
-    typer.secho(f"error: {message}", err=True, fg=typer.colors.RED)
-    raise typer.Exit(1)

@@ -3,9 +3,11 @@
 import json as encoder
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ostiary_gateway.cli.ending import fail
 
 if TYPE_CHECKING:
     from ostiary_gateway.rbac.bindings import Holder
@@ -81,12 +83,7 @@ def try_cases(file: File, json: AsJson = False) -> None:
 
     Exit codes: 0 all turn out as they say, 1 not, or the file is bad, 2 usage.
     """
-    from ostiary_gateway.rbac.roles import load
-
-    try:
-        access = load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        _fail(f"{file}: {error}")
+    access = _access(file)
     failures = list(access.failures())
     if json:
         document = {"file": str(file), "cases": len(access.cases), "failures": failures}
@@ -110,7 +107,7 @@ def a43(file: File) -> None:
     try:
         document = dump(as_a43(_access(file)))
     except ValueError as error:
-        _fail(f"{file}: {error}")
+        fail(f"{file}: {error}")
     typer.echo(encoder.dumps(document, indent=2, ensure_ascii=False))
 
 
@@ -129,7 +126,7 @@ def _access(file: Path) -> "Access":
     try:
         return load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        _fail(f"{file}: {error}")
+        fail(f"{file}: {error}")
 
 
 def _paths(method: str) -> list[str]:
@@ -232,8 +229,3 @@ def _callers(access: "Access", rule: Any) -> list[str]:
     of = [f"tenant {tenant}" for tenant in sorted(rule.tenants)]
     carrying = [f"{header.key}: {' or '.join(map(str, header.values))}" for header in rule.headers]
     return [*bound, *named, *of, *carrying] or ["everybody with a certificate"]
-
-
-def _fail(message: str) -> NoReturn:
-    typer.secho(f"error: {message}", err=True, fg=typer.colors.RED)
-    raise typer.Exit(1)

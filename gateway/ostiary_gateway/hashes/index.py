@@ -62,8 +62,21 @@ class HashIndex:
     themselves take 4 MB together, above 262,144 hashes 46 MB.
     """
 
-    def __init__(self, hashes: bytes | bytearray, max_distance: int) -> None:
-        """Make the index of `hashes`, 32 bytes each without anything between them.
+    def __init__(
+        self,
+        hashes: bytes | bytearray,
+        max_distance: int,
+        *,
+        scanned: int = _SCANNED,
+        many: int = _MANY,
+    ) -> None:
+        """Make the index.
+
+        Args:
+            hashes: 32 bytes each, without anything between them.
+            max_distance: the farthest that is looked up, 0 to 31 bits.
+            scanned: so few are compared one by one, without tables.
+            many: from so many on, bands are wide.
 
         Raises:
             ValueError: the length is no multiple of 32, or the distance is not 0 to 31.
@@ -77,7 +90,7 @@ class HashIndex:
             int.from_bytes(hashes[start : start + HASH_BYTES]) for start in range(0, len(hashes), HASH_BYTES)
         ]
         count = len(self._hashes)
-        bands = _bands(_WIDE if count >= _MANY else _NARROW, max_distance) if count > _SCANNED else ()
+        bands = _bands(_WIDE if count >= many else _NARROW, max_distance) if count > scanned else ()
         self._tables = tuple(_table(band, self._hashes) for band in bands)
 
     def __len__(self) -> int:

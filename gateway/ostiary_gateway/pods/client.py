@@ -201,10 +201,14 @@ class PodClient:
 
         None: all are as busy as they may be, or there are none.
         """
-        pods = [self._pod(endpoint) for endpoint in endpoints]
-        free = [pod for pod in pods if pod.outstanding < _MAX_OUTSTANDING]
+        free = [endpoint for endpoint in endpoints if self._outstanding(endpoint) < _MAX_OUTSTANDING]
         drawn = self._rng.sample(free, min(2, len(free)))
-        return min(drawn, key=lambda pod: pod.outstanding, default=None)
+        return min((self._pod(endpoint) for endpoint in drawn), key=lambda pod: pod.outstanding, default=None)
+
+    def _outstanding(self, endpoint: Endpoint) -> int:
+        """Calls that wait for a pod; it needs no channel yet for that to be none."""
+        pod = self._pods.get(_key(endpoint))
+        return pod.outstanding if pod else 0
 
     def _pod(self, endpoint: Endpoint) -> _Pod:
         key = _key(endpoint)

@@ -89,14 +89,13 @@ def load(text: str) -> Policy:
     Raises:
         ValueError: in words: what is wrong where.
     """
-    document = strict_yaml.parse_model(text, _Document)
-    twice = [
-        name
-        for name, count in Counter(rule.name for rule in document.deny_rules + document.allow_rules).items()
-        if count > 1
-    ]
-    if twice:
-        raise ValueError(f"two rules are called {twice[0]!r}: records could not tell which one decided")
+    return of(strict_yaml.parse_mapping(text))
+
+
+def of(written: dict[str, Any]) -> Policy:
+    """The policy in a document. Raises ValueError as `load`."""
+    document = strict_yaml.fit(written, _Document)
+    check_names("", (rule.name for rule in document.deny_rules + document.allow_rules))
     return Policy(
         name=document.name,
         deny=tuple(_rules("deny_rules", document.deny_rules)),
@@ -125,6 +124,15 @@ def dump(policy: Policy) -> dict[str, Any]:
             "audit_loggers": [{"name": STDOUT_LOGGER, "config": {}, "is_optional": False}],
         }
     return document
+
+
+def check_names(where: str, names: Iterable[str]) -> None:
+    """Raises ValueError where two rules have one name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{where}two rules are called {twice[0]!r}: records could not tell which one decided"
+        )
 
 
 def check_header(where: str, key: str) -> None:
@@ -159,10 +167,7 @@ def _rules(where: str, written: Sequence[_Rule]) -> Iterable[Rule]:
             rule.name,
             principals=tuple(map(Pattern.parse, rule.source.principals)),
             paths=tuple(map(Pattern.parse, rule.request.paths)),
-            headers=tuple(
-                Header(header.key.lower(), tuple(map(Pattern.parse, header.values)))
-                for header in rule.request.headers
-            ),
+            headers=tuple(Header.parse(header.key, header.values) for header in rule.request.headers),
         )
 
 

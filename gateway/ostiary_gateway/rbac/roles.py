@@ -6,7 +6,6 @@ to one role and at most one tenant. A file that holds a gRFC A43 policy instead 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -156,8 +155,8 @@ def load(text: str) -> Access:
     """
     document = strict_yaml.parse_mapping(text)
     if {"allow_rules", "deny_rules"} & document.keys():
-        return Access(a43.load(text), None)
-    source = strict_yaml.parse_model(text, _RolesSource)
+        return Access(a43.of(document), None)
+    source = strict_yaml.fit(document, _RolesSource)
     allow = tuple(_role_rule(name, role) for name, role in source.roles.items())
     bound = [
         _binding(f"bindings[{number}]", item, source.roles) for number, item in enumerate(source.bindings)
@@ -213,9 +212,7 @@ def _binding(where: str, source: _BindingSource, roles: Mapping[str, _RoleSource
 
 
 def _deny_rules(written: Sequence[_DenySource]) -> Iterator[Rule]:
-    twice = [name for name, count in Counter(rule.name for rule in written).items() if count > 1]
-    if twice:
-        raise ValueError(f"deny: two rules are called {twice[0]!r}: records could not tell which one decided")
+    a43.check_names("deny: ", (rule.name for rule in written))
     for number, source in enumerate(written):
         where = f"deny[{number}]"
         if not (source.principals or source.tenants or source.methods or source.metadata):
@@ -231,10 +228,7 @@ def _deny_rules(written: Sequence[_DenySource]) -> Iterator[Rule]:
             principals=tuple(map(Pattern.parse, source.principals)),
             tenants=frozenset(source.tenants),
             paths=_exactly(methods.expand(f"{where}.methods", source.methods)),
-            headers=tuple(
-                Header(key.lower(), tuple(map(Pattern.parse, values)))
-                for key, values in source.metadata.items()
-            ),
+            headers=tuple(Header.parse(key, values) for key, values in source.metadata.items()),
         )
 
 

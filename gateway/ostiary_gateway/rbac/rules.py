@@ -6,7 +6,7 @@ from. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -71,6 +71,11 @@ class Header:
 
     key: str
     values: tuple[Pattern, ...]
+
+    @classmethod
+    def parse(cls, key: str, values: Iterable[str]) -> Header:
+        """A header as it is written: its key in any case, its values as patterns."""
+        return cls(key.lower(), tuple(map(Pattern.parse, values)))
 
     def matches(self, metadata: Mapping[str, str]) -> bool:
         """Whether the metadata of a call has it."""

@@ -66,4 +66,4 @@ def test_tenants_without_end_take_bounded_memory() -> None:
     found = Meter(Quotas(others=TenantLimits(per_second=10.0, burst=2)))
     for number in range(5_000):
         found.take(f"t{number}", number * 1.0, NOON)
-    assert len(found._accounts) <= 1_024
+    assert len(found) <= 1_024

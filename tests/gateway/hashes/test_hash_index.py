@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostiary_gateway.hashes import index as index_module
 from ostiary_gateway.hashes.index import HashIndex, Near
 
 
@@ -26,22 +25,22 @@ def flipped(rng: random.Random, original: bytes, bits: int) -> bytes:
     return value.to_bytes(32)
 
 
-@pytest.fixture(params=["narrow bands", "wide bands", "one by one"])
-def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the few hashes of a test be looked up in tables of either kind, or compared."""
-    monkeypatch.setattr(index_module, "_SCANNED", 1_000_000 if request.param == "one by one" else 0)
-    monkeypatch.setattr(index_module, "_MANY", 0 if request.param == "wide bands" else 1_000_000)
+WAYS = {
+    "narrow bands": {"scanned": 0, "many": 1_000_000},
+    "wide bands": {"scanned": 0, "many": 0},
+    "one by one": {"scanned": 1_000_000, "many": 1_000_000},
+}
 
 
-@pytest.mark.usefixtures("_each_way")
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("max_distance", [0, 1, 12, 15, 16, 26, 31])
-def test_neighbours_at_any_distance_are_found(max_distance: int) -> None:
+def test_neighbours_at_any_distance_are_found(max_distance: int, way: dict[str, int]) -> None:
     """Of copies with 0 to 40 bits changed, those within the distance and no others, the nearest first."""
     rng = random.Random(max_distance)
     original = rng.randbytes(32)
     hashes = [flipped(rng, original, bits) for bits in range(41)] + [rng.randbytes(32) for _ in range(200)]
     rng.shuffle(hashes)
-    found = HashIndex(b"".join(hashes), max_distance).within(original)
+    found = HashIndex(b"".join(hashes), max_distance, **way).within(original)
     assert found == brute_force(hashes, original, max_distance)
     assert [near.distance for near in found] == list(range(max_distance + 1))
 
@@ -62,9 +61,7 @@ def crowds(draw: st.DrawFn) -> tuple[list[bytes], bytes, int]:
 def test_tables_equal_brute_force(crowd: tuple[list[bytes], bytes, int]) -> None:
     """Whatever the hashes, and whatever the distance."""
     hashes, wanted, max_distance = crowd
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_module, "_SCANNED", 0)
-        index = HashIndex(b"".join(hashes), max_distance)
+    index = HashIndex(b"".join(hashes), max_distance, scanned=0)
     assert index.within(wanted) == brute_force(hashes, wanted, max_distance)
 
 
