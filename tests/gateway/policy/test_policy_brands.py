@@ -313,7 +313,9 @@ def test_more_marks_never_soften_the_verdict(
 @given(_CANDIDATES, _LISTINGS)
 def test_every_candidate_is_accounted_for(marks: list[BrandCandidate], listing: dict[str, str]) -> None:
     """Each brand and image that a pod names stands in a finding, with one of three labels and two reasons."""
-    found = judged(seen(*marks, images=2), **listing).findings
+    # What it says against the claimed brand is another policy's, and has tests of its own.
+    everything = judged(seen(*marks, images=2), **listing).findings
+    found = [each for each in everything if each.policy == "logo_infringement"]
     named = {(each.evidence.brand.brand, region) for each in found for region in map(str, each.regions)}
     assert named == {(mark.brand, str(mark.region)) for mark in marks}
     for each in found:
