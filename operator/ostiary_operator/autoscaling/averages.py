@@ -27,7 +27,12 @@ def ceil(pods: float) -> int:
 
 
 def by_average(
-    values: Sequence[float], target: float, current: int, tolerance: Tolerance, missing: int = 0, unready: int = 0
+    values: Sequence[float],
+    target: float,
+    current: int,
+    tolerance: Tolerance,
+    missing: int = 0,
+    unready: int = 0,
 ) -> int:
     """Pods that an average over pods asks for.
 

@@ -10,7 +10,12 @@ from ostiary_operator.autoscaling.spec import ScalingRules
 
 
 def stabilised(
-    current: int, wanted: int, now: float, recommendations: Iterable[Dated], up_window: float, down_window: float
+    current: int,
+    wanted: int,
+    now: float,
+    recommendations: Iterable[Dated],
+    up_window: float,
+    down_window: float,
 ) -> int:
     """What is left of a recommendation after the windows.
 
@@ -25,14 +30,20 @@ def stabilised(
     return min(max(current, up), down)
 
 
-def up_limit(current: int, rules: ScalingRules, now: float, ups: Sequence[Dated], downs: Sequence[Dated]) -> int:
+def up_limit(
+    current: int, rules: ScalingRules, now: float, ups: Sequence[Dated], downs: Sequence[Dated]
+) -> int:
     """The most that the rules allow now. `ups`, `downs`: pods added and taken away, when."""
     if rules.select_policy == "Disabled":
         return current
     limits = []
     for policy in rules.policies:
-        start = current - _within(ups, now, policy.period_seconds) + _within(downs, now, policy.period_seconds)
-        grown = start + policy.value if policy.type == "Pods" else math.ceil(start * (100 + policy.value) / 100)
+        start = (
+            current - _within(ups, now, policy.period_seconds) + _within(downs, now, policy.period_seconds)
+        )
+        grown = (
+            start + policy.value if policy.type == "Pods" else math.ceil(start * (100 + policy.value) / 100)
+        )
         limits.append(grown)
     chosen = min(limits) if rules.select_policy == "Min" else max(limits)
     return max(chosen, current)
@@ -46,8 +57,12 @@ def down_limit(
         return current
     limits = []
     for policy in rules.policies:
-        start = current - _within(ups, now, policy.period_seconds) + _within(downs, now, policy.period_seconds)
-        shrunk = start - policy.value if policy.type == "Pods" else math.trunc(start * (100 - policy.value) / 100)
+        start = (
+            current - _within(ups, now, policy.period_seconds) + _within(downs, now, policy.period_seconds)
+        )
+        shrunk = (
+            start - policy.value if policy.type == "Pods" else math.trunc(start * (100 - policy.value) / 100)
+        )
         limits.append(shrunk)
     chosen = max(limits) if rules.select_policy == "Min" else min(limits)
     return min(max(chosen, 0), current)

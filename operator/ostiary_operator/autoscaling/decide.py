@@ -126,11 +126,11 @@ def _reading(
 def _demand_reading(
     metric: DemandMetric, spec: AutoscalerSpec, current: int, asked: Demand, tolerance: Tolerance
 ) -> Reading:
-    """Demand in pods: what arrives, with a deviation's room for chance within one deadline, over what one does."""
+    """Demand in pods: what is asked for over what one does, with room for chance where the target leaves less."""
     if asked.rate is None:
         return Reading(metric.name, None, metric.target, None, asked.trouble)
     chance = metric.sigmas * math.sqrt(asked.arrivals / spec.deadline_seconds)
-    pods = (asked.rate + chance) / spec.capacity.best
+    pods = max(asked.rate, (asked.rate + chance) * metric.target) / spec.capacity.best
     proposal = by_total(pods, metric.target, current, tolerance)
     return Reading(metric.name, pods, metric.target, proposal, asked.trouble)
 
@@ -143,7 +143,7 @@ def _quarantined(
     now: float,
     trail: _Trail,
 ) -> tuple[list[Reading], dict[str, float]]:
-    """The readings, without the proposals of metrics that have disagreed with all others for long enough."""
+    """The readings, without the proposals of metrics that have disagreed with the others for long enough."""
     proposals = {
         reading.name: float(reading.proposal)
         for reading in readings
@@ -157,8 +157,10 @@ def _quarantined(
     since = quarantine.disagreeing(proposals, before, now)
     if quarantine.split(proposals):
         trail.vetoes.append("two metrics disagree, and no third says which is wrong")
-    outcast = {name for name, at in since.items() if now - at >= spec.quarantine_seconds and name != _WITNESS}
-    if not outcast or len(outcast) >= len(proposals) - (witness is not None):
+    # Callers who are counted do arrive, whatever pods say: demand judges, and is not judged.
+    judges = {_WITNESS, *(metric.name for metric in spec.metrics if isinstance(metric, DemandMetric))}
+    outcast = {name for name, at in since.items() if now - at >= spec.quarantine_seconds and name not in judges}
+    if not outcast or outcast >= proposals.keys() - {_WITNESS}:
         return readings, since
     return [
         replace(reading, proposal=None, abstains=True, trouble=_outcast(reading, since, now))

@@ -48,7 +48,7 @@ def demand(
     now: float,
 ) -> Demand:
     """Adds up the gateways. One that cannot be believed adds nothing, and is told in `trouble`."""
-    oldest, window = spec.metric_max_age_seconds, spec.rate_window_seconds
+    oldest, window = spec.metric_max_age_seconds, spec.rate_window
     problems: list[str] = []
     counters: dict[str, tuple[Counted, ...]] = {}
     rate = waiting = rescued = 0.0
@@ -84,7 +84,9 @@ def demand(
         problems.append("no gateway has reported")
     most = 100.0 * spec.max_replicas * spec.capacity.best
     if rate + rescued > most:
-        problems.append(f"absurd: {rate + rescued:g} checks/s, where {most:g} is a hundred times what all pods do")
+        problems.append(
+            f"absurd: {rate + rescued:g} checks/s, where {most:g} is a hundred times what all pods do"
+        )
         known, rescued = False, 0.0
     total = rate + rescued if known or rescued else None
     return Demand(total, rate, waiting, missed, "; ".join(problems), counters)

@@ -100,7 +100,9 @@ class Inputs:
                 name=str(pod["name"]),
                 ready=bool(pod["ready"]),
                 created=float(pod["created"]),
-                metrics={name: Sample(float(pair[0]), float(pair[1])) for name, pair in pod["metrics"].items()},
+                metrics={
+                    name: Sample(float(pair[0]), float(pair[1])) for name, pair in pod["metrics"].items()
+                },
                 sharing=pod["sharing"],
                 outstanding=None if pod["outstanding"] is None else float(pod["outstanding"]),
             )

@@ -35,7 +35,12 @@ def load_of(busy: float, outstanding: float | None, capacity: Capacity) -> float
 
 
 def gpu_reading(
-    metric: GpuMetric, spec: AutoscalerSpec, pods: Sequence[PodSample], current: int, now: float, tolerance: Tolerance
+    metric: GpuMetric,
+    spec: AutoscalerSpec,
+    pods: Sequence[PodSample],
+    current: int,
+    now: float,
+    tolerance: Tolerance,
 ) -> Reading:
     """A metric of the DCGM exporter over all pods."""
     unit, most = GPU_UNITS[metric.metric], GPU_UNITS[metric.metric] * 1.001
@@ -67,7 +72,12 @@ def gpu_reading(
 
 
 def status_reading(
-    metric: StatusMetric, spec: AutoscalerSpec, pods: Sequence[PodSample], current: int, now: float, tolerance: Tolerance
+    metric: StatusMetric,
+    spec: AutoscalerSpec,
+    pods: Sequence[PodSample],
+    current: int,
+    now: float,
+    tolerance: Tolerance,
 ) -> Reading:
     """A figure of the pods' `Status`."""
     most = 1.001 if metric.field in ("gpu_utilisation", "sm_active") else _MOST_CHECKS

@@ -18,9 +18,7 @@ def disagreeing(proposals: Mapping[str, float], before: Mapping[str, float], now
     if len(proposals) < 3:
         return {}
     middle = median(proposals.values())
-    return {
-        name: min(before.get(name, now), now) for name, pods in proposals.items() if _off(pods, middle)
-    }
+    return {name: min(before.get(name, now), now) for name, pods in proposals.items() if _off(pods, middle)}
 
 
 def split(proposals: Mapping[str, float]) -> bool:

@@ -74,9 +74,7 @@ class Capacity(Part):
         for point in self.points[1:]:
             if concurrency <= point.concurrency:
                 share = (concurrency - before.concurrency) / (point.concurrency - before.concurrency)
-                return before.checks_per_second + share * (
-                    point.checks_per_second - before.checks_per_second
-                )
+                return before.checks_per_second + share * (point.checks_per_second - before.checks_per_second)
             before = point
         return before.checks_per_second
 
@@ -84,13 +82,13 @@ class Capacity(Part):
 class DemandMetric(Part):
     """The gateways' arrivals and queue over what pods can carry. `target`: how full pods are meant to be.
 
-    `sigmas`: room for chance on top of that: so many standard deviations of what arrives by chance within
-    one deadline. It weighs where pods are few, and hardly where they are many.
+    `sigmas`: at least so much room, in standard deviations of what arrives by chance within one deadline. It
+    weighs where pods are few and the target is high, and else `target` leaves more.
     """
 
     type: Literal["Demand"] = "Demand"
     target: Share = 0.8
-    sigmas: float = Field(default=1.0, ge=0.0, le=6.0)
+    sigmas: float = Field(default=2.0, ge=0.0, le=6.0)
 
     @property
     def name(self) -> str:
@@ -147,8 +145,8 @@ class Policy(Part):
 
 
 class ScalingRules(Part):
-    """One direction. `stabilization_window_seconds`: None is up: 0; down: the cold start, 30 to 300 s, since
-    a pod that is wanted again within its cold start was cheaper to keep.
+    """One direction. `stabilization_window_seconds`: None is up: 0; down: the cold start, 30 to 60 s, since a
+    pod that is wanted again within its cold start was cheaper to keep.
     """
 
     stabilization_window_seconds: int | None = Field(default=None, ge=0, le=3600)
@@ -217,7 +215,8 @@ class AutoscalerSpec(Part):
         panic: for bursts.
         fallback: for when metrics are gone.
         metric_max_age_seconds: older samples are stale.
-        rate_window_seconds: over how long arrivals are averaged.
+        rate_window_seconds: over how long arrivals are averaged; None: half the cold start, 15 to 60 s. A burst
+            that is over before a pod could be ready is no reason to ask for one.
         pending_seconds: pods that do not become ready for so much longer than their cold start are stuck:
             no more are asked for.
         quarantine_seconds: a metric that disagrees for so long is set aside.
@@ -236,7 +235,7 @@ class AutoscalerSpec(Part):
     panic: Panic = Panic()
     fallback: Fallback | None = None
     metric_max_age_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
-    rate_window_seconds: float = Field(default=15.0, gt=0.0, le=3600.0)
+    rate_window_seconds: float | None = Field(default=None, gt=0.0, le=3600.0)
     pending_seconds: Seconds = 600.0
     quarantine_seconds: Seconds = 120.0
     mode: Literal["Enforce", "DryRun", "Freeze"] = "Enforce"
@@ -256,7 +255,13 @@ class AutoscalerSpec(Part):
     def down_window(self) -> float:
         """Seconds for which the highest recommendation holds on the way down."""
         given = self.behavior.scale_down.stabilization_window_seconds
-        return min(max(self.capacity.cold_start_seconds, 30.0), 300.0) if given is None else given
+        return min(max(self.capacity.cold_start_seconds, 30.0), 60.0) if given is None else given
+
+    @cached_property
+    def rate_window(self) -> float:
+        """Seconds over which arrivals are averaged."""
+        given = self.rate_window_seconds
+        return min(max(self.capacity.cold_start_seconds / 2.0, 15.0), 60.0) if given is None else given
 
     @cached_property
     def longest_window(self) -> float:
