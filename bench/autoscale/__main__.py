@@ -1,7 +1,8 @@
 """Autoscalers side by side: `python -m bench.autoscale [--quick] [--resume] [--lags 15] [--seeds 3]`.
 
-Prints the tables, writes `bench/results/autoscale.json`, every point as CSV and the curves as SVG beside it, and
-brings docs/autoscaling.md up to date. A quick run writes to `build/bench/results` and leaves the page alone.
+Prints the tables, writes `bench/results/autoscale.json`, every point as CSV and the curves as SVG beside it,
+and brings docs/autoscaling.md up to date. A quick run writes to `build/bench/results` and leaves the page
+alone.
 """
 
 from __future__ import annotations
@@ -33,25 +34,35 @@ class Bench:
     """One run over a grid."""
 
     def __init__(
-        self, cells: Sequence[Cell], seeds: Sequence[int], pod: capacity.PodModel, store: Store
+        self,
+        cells: Sequence[Cell],
+        seeds: Sequence[int],
+        pod: capacity.PodModel,
+        store: Store,
+        arms: Sequence[Arm] = ARMS,
+        seconds: int = lanes.SECONDS,
     ) -> None:
         self.cells, self.seeds, self.pod, self.store = list(cells), tuple(seeds), pod, store
+        self.arms, self.seconds = arms, seconds
         self._started = time.monotonic()
 
     def run(self) -> summary.Results:
         """Tunes every policy on seeds of its own, then sweeps its knob over all cells."""
         tuning_cells = [cell for cell in self.cells if cell.fault == "none"]
-        tuning, lanes_ = lanes.lanes(tuning_cells, TUNING_SEEDS), lanes.lanes(self.cells, self.seeds)
+        tuning, lanes_ = self._lanes(tuning_cells, TUNING_SEEDS), self._lanes(self.cells, self.seeds)
         easy = self._oracle(tuning, TUNING_SEEDS)
         reached = self._oracle(lanes_, self.seeds)
         worst = reached.attainment.reshape(len(self.cells), len(self.seeds)).min(axis=1)
         results = summary.Results(self.cells, worst.tolist())
-        for arm in ARMS:
+        for arm in self.arms:
             setting, knobs = self._tuned(arm, tuning, tuning_cells, easy)
             outcomes = {knob: self._outcome(arm, knob, setting, lanes_, self.seeds) for knob in arm.knobs}
             results.policies[arm.name] = summary.curves(self.cells, len(self.seeds), reached, outcomes)
             results.tuned[arm.name] = knobs
         return results
+
+    def _lanes(self, cells: Sequence[Cell], seeds: Sequence[int]) -> Lanes:
+        return lanes.lanes(cells, seeds, self.seconds)
 
     def _tuned(
         self, arm: Arm, tuning: Lanes, cells: Sequence[Cell], easy: Outcome

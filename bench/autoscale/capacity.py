@@ -51,8 +51,8 @@ class PodModel:
     def busy(self, rate: Floats) -> Floats:
         """Share of the time for which the device works on something: its duty cycle.
 
-        A batch of one keeps it as busy as a batch of many. So it is busy all the time as soon as checks come as
-        fast as it does them one by one, however many more it could do in batches.
+        A batch of one keeps it as busy as a batch of many. So it is busy all the time as soon as checks come
+        as fast as it does them one by one, however many more it could do in batches.
         """
         return np.minimum(rate / self.alone, 1.0)
 
@@ -74,7 +74,9 @@ def from_profile(path: Path) -> PodModel:
 
 
 def from_engine_bench(path: Path = RESULTS / "engine.json") -> PodModel:
-    """Of `make bench-engine`: the shipped pod with `mini`, descriptions included, closed loop at 1, 8 and 32."""
+    """Of `make bench-engine`: the shipped pod with `mini`, descriptions included, closed loop at 1, 8 and
+    32.
+    """
     rows = json.loads(path.read_text("utf-8"))["rows"]
     pairs = [
         (float(level), float(row["checks/s"]))

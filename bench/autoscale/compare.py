@@ -1,9 +1,9 @@
 """Who needs fewer GPU-hours for the same attainment.
 
-Each policy is a curve: its main knob swept, each setting a point (attainment, GPU-hours over the oracle's), means over
-the seeds of a cell. The level at which two policies are compared is 99.9%, or where neither gets there the highest
-attainment that either reaches: so whoever cannot reach it loses. Between two settings of a curve the cheapest mixture
-counts: a policy is not charged for a coarse sweep.
+Each policy is a curve: its main knob swept, each setting a point (attainment, GPU-hours over the oracle's),
+means over the seeds of a cell. The level at which two policies are compared is 99.9%, or where neither gets
+there the highest attainment that either reaches: so whoever cannot reach it loses. Between two settings of a
+curve the cheapest mixture counts: a policy is not charged for a coarse sweep.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """An oracle: it knows every arrival and every fault, and waits for its pods as long as everybody else.
 
-Within a deadline checks may be spread over the seconds that are left, so that the mean over that window is what has
-to be carried. A pod is kept through a pause that is shorter than a cold start, since bringing it back would cost
-more pod-seconds than keeping it. Of the plans that leave a little undone the cheapest is taken that still reaches
-99.9%: it is a strong plan, not the proven least.
+Within a deadline checks may be spread over the seconds that are left, so that the mean over that window is
+what has to be carried. A pod is kept through a pause that is shorter than a cold start, since bringing it
+back would cost more pod-seconds than keeping it. Of the plans that leave a little undone the cheapest is
+taken that still reaches 99.9%: it is a strong plan, not the proven least.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def needed(lanes: Lanes, pod: PodModel, thrift: float) -> Ints:
 
 
 def kept(plan: Ints, cold: Ints) -> Ints:
-    """The plan with pauses closed that are shorter than the cold start: in each, what was there before or comes
-    after, whichever is less, stays.
+    """The plan with pauses closed that are shorter than the cold start: in each, what was there before or
+    comes after, whichever is less, stays.
     """
     closed = plan.copy()
     for lane in range(plan.shape[1]):

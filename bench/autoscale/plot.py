@@ -22,7 +22,8 @@ def draw(results: Results, path: Path) -> None:
     rows = math.ceil(len(traces) / 3)
     width, height = 3 * (_WIDE + _GAP) + _GAP, rows * (_HIGH + _GAP) + _GAP + 30
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        ' font-family="sans-serif" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
     for number, trace in enumerate(traces):

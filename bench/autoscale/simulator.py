@@ -1,8 +1,8 @@
 """A fixed-step simulator over all lanes at once.
 
-Each second: pods that were asked for a cold start ago become ready, checks arrive, a gateway refuses those that
-could not be answered within the deadline, pods work in batches, and whoever's turn it is decides on what the
-metrics said `lag` seconds ago. Checks are a fluid served in the order of their arrival.
+Each second: pods that were asked for a cold start ago become ready, checks arrive, a gateway refuses those
+that could not be answered within the deadline, pods work in batches, and whoever's turn it is decides on
+what the metrics said `lag` seconds ago. Checks are a fluid served in the order of their arrival.
 """
 
 from __future__ import annotations

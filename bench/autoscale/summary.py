@@ -17,13 +17,17 @@ from bench.autoscale.simulator import Outcome
 from bench.report import Bar
 
 MISS_COST = 50.0
-"""What a missed share costs when knobs are tuned: one check in a hundred is worth half the oracle's GPU-hours."""
+"""What a missed share costs when knobs are tuned: one check in a hundred is worth half the oracle's
+GPU-hours.
+"""
 _FIGURES = ("p99", "shed", "flips")
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """One policy in one cell, means over seeds: a point for each setting of the knob, and its other figures."""
+    """One policy in one cell, means over seeds: a point for each setting of the knob, and its other
+    figures.
+    """
 
     points: tuple[Point, ...]
     figures: tuple[Mapping[str, float], ...]
@@ -77,7 +81,9 @@ def curves(
 
 
 def best_knob(cells: Sequence[Cell], results: Sequence[CellResult], cold_start: int) -> tuple[float, float]:
-    """The knob with the least mean cost, missed checks priced in, over the cells of a cold start; and that cost."""
+    """The knob with the least mean cost, missed checks priced in, over the cells of a cold start; and that
+    cost.
+    """
     chosen = [result for cell, result in zip(cells, results, strict=True) if cell.cold_start == cold_start]
     knobs = [point.knob for point in chosen[0].points]
     costs = {knob: mean(_priced(result.at(knob)[0]) for result in chosen) for knob in knobs}
@@ -137,7 +143,9 @@ def duel_rows(results: Results) -> list[dict[str, Any]]:
 
 
 def cell_rows(results: Results) -> list[dict[str, Any]]:
-    """GPU-hours over the oracle's at equal attainment, by trace and cold start: medians over lags and faults."""
+    """GPU-hours over the oracle's at equal attainment, by trace and cold start: medians over lags and
+    faults.
+    """
     rows = []
     for trace, cold in dict.fromkeys((cell.trace, cell.cold_start) for cell in results.cells):
         chosen = [i for i, cell in enumerate(results.cells) if (cell.trace, cell.cold_start) == (trace, cold)]

@@ -14,7 +14,9 @@ Floats = NDArray[np.float64]
 Shape = Callable[[np.random.Generator, int], Floats]
 
 MEAN = 110.0
-"""Checks a second, about: five to six pods of `mini` in batches, as many as it takes for steps of one to matter."""
+"""Checks a second, about: five to six pods of `mini` in batches, as many as it takes for steps of one to
+matter.
+"""
 
 
 def constant(_: np.random.Generator, seconds: int) -> Floats:
@@ -81,7 +83,7 @@ def made(name: str, seed: int, seconds: int) -> Floats:
     return rng.poisson(SHAPES[name](rng, seconds)).astype(np.float64)
 
 
-class BadTrace(ValueError):
+class BadTrace(ValueError):  # noqa: N818 # it says what the file is
     """A file that is no trace; tells file and line."""
 
 

@@ -20,7 +20,9 @@ def target_replicas(
     up_rate: float = 2.0,
     down_rate: float = 2.0,
 ) -> Ints:
-    """Replicas by the use of each pod: beyond a tolerance in proportion, and within a factor of what there is."""
+    """Replicas by the use of each pod: beyond a tolerance in proportion, and within a factor of what there
+    is.
+    """
     ratio = use / target
     wanted = np.ceil(current * ratio - _DUST)
     up = np.minimum(wanted, np.ceil(up_rate * current))

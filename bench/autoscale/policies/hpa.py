@@ -33,16 +33,19 @@ def by_average(average: Floats, target: float, measured: Ints, unready: Ints, cu
 
 
 def by_average_value(total: Floats, target: float, current: Ints) -> Ints:
-    """Replicas by an external metric with an `AverageValue` target: each is to carry `target` of the total."""
+    """Replicas by an external metric with an `AverageValue` target: each is to carry `target` of the
+    total.
+    """
     ratio = total / (target * np.maximum(current, 1))
     return np.where(within(ratio) & (current > 0), current, np.ceil(total / target - _DUST).astype(np.int64))
 
 
 class Behavior:
-    """Default `behavior`: up by 100% or 4 pods in 15 s, whichever is more; down by 100% in 15 s, after a window.
+    """Default `behavior`: up by 100% or 4 pods in 15 s, whichever is more; down by 100% in 15 s, after a
+    window.
 
-    With a sync period of 15 s, each decision is a period of its own: what was changed by the last one lies just
-    outside.
+    With a sync period of 15 s, each decision is a period of its own: what was changed by the last one lies
+    just outside.
     """
 
     def __init__(self, down_window: int, replicas: Ints, most: int = MOST_PODS) -> None:

@@ -1,8 +1,8 @@
 """KEDA: a Prometheus trigger on arrivals, which an HPA under it turns into replicas.
 
-Between one and the most replicas KEDA leaves everything to the HPA that it makes, with the trigger as an external
-metric and its threshold as `AverageValue`. Polling (30 s) and cooldown (300 s) are for the step to and from zero,
-which callers who wait do not allow.
+Between one and the most replicas KEDA leaves everything to the HPA that it makes, with the trigger as an
+external metric and its threshold as `AverageValue`. Polling (30 s) and cooldown (300 s) are for the step to
+and from zero, which callers who wait do not allow.
 """
 
 from __future__ import annotations

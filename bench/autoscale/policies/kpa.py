@@ -14,7 +14,9 @@ MAX_UP_RATE, MAX_DOWN_RATE = 1000.0, 2.0
 
 
 class Kpa:
-    """`target`: concurrency for each pod, utilisation target included. Without panic's end nothing shrinks."""
+    """`target`: concurrency for each pod, utilisation target included. Without panic's end nothing
+    shrinks.
+    """
 
     every = TICK
 

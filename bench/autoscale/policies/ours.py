@@ -17,12 +17,14 @@ _GPU = "DCGM_FI_DEV_GPU_UTIL"
 
 
 class Ours:
-    """`target`: how full pods are meant to be, of the profile's best; `gpu`: whether GPU utilisation has a say."""
+    """`target`: how full pods are meant to be, of the profile's best; `gpu`: whether GPU utilisation has a
+    say.
+    """
 
     def __init__(self, target: float, pod: PodModel, gpu: bool = True, every: int = 10) -> None:
         self.target, self.pod, self.every = target, pod, every
         demand = DemandMetric(target=target)
-        self._metrics = (demand, GpuMetric(target=min(target + 0.1, 1.0))) if gpu else (demand,)
+        self._metrics = (demand, GpuMetric(target=max(target, 0.8))) if gpu else (demand,)
 
     def start(self, lanes: Lanes, replicas: Ints) -> None:
         """Begin anew, with the profile's cold start and everything else as it ships."""

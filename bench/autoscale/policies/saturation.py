@@ -1,8 +1,9 @@
-"""Saturation scaling as llm-d's workload variant autoscaler describes it: spare cache and queue, one pod at a time.
+"""Saturation scaling as llm-d's workload variant autoscaler describes it: spare cache and queue, one pod at
+a time.
 
 A pod is saturated from 80% of its cache or five waiting checks on. With less spare than the triggers over the
-pods that are not saturated, one more is asked for; where as much would be spare with one pod fewer, one goes. The
-cache's share is stood in for by the checks in a pod's hands over the most that make it faster.
+pods that are not saturated, one more is asked for; where as much would be spare with one pod fewer, one
+goes. The cache's share is stood in for by the checks in a pod's hands over the most that make it faster.
 """
 
 from __future__ import annotations

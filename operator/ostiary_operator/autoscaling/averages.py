@@ -1,4 +1,6 @@
-"""What an average over pods asks for: the rule of the HorizontalPodAutoscaler, missing and unready pods included."""
+"""What an average over pods asks for: the rule of the HorizontalPodAutoscaler, missing and unready pods
+included.
+"""
 
 from __future__ import annotations
 

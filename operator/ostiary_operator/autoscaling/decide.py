@@ -1,7 +1,8 @@
 """How many pods a version needs now. Pure: no clock, no I/O, and the same answer to the same question.
 
-The order is the HorizontalPodAutoscaler's: what each metric proposes, the largest, the stabilisation windows, the
-rates, the bounds. What it does not have comes as steps of its own, each of which tells what it did.
+The order is the HorizontalPodAutoscaler's: what each metric proposes, the largest, the stabilisation
+windows, the rates, the bounds. What it does not have comes as steps of its own, each of which tells what it
+did.
 
 Whatever is wrong with what was read, nothing is taken away because of it, and no more is added than the rates
 allow.
@@ -126,12 +127,18 @@ def _reading(
 def _demand_reading(
     metric: DemandMetric, spec: AutoscalerSpec, current: int, asked: Demand, tolerance: Tolerance
 ) -> Reading:
-    """Demand in pods: what is asked for over what one does, with room for chance where the target leaves less."""
+    """Demand in pods: what is asked for over what one does.
+
+    Pods are wanted for what arrives steadily with the target's room beside it, or for what arrives just now
+    with hardly any, whichever is more; and with room for chance in any case.
+    """
     if asked.rate is None:
         return Reading(metric.name, None, metric.target, None, asked.trouble)
+    target, burst = metric.target, max(metric.burst, metric.target)
     chance = metric.sigmas * math.sqrt(asked.arrivals / spec.deadline_seconds)
-    pods = max(asked.rate, (asked.rate + chance) * metric.target) / spec.capacity.best
-    proposal = by_total(pods, metric.target, current, tolerance)
+    filled = max(asked.steady / target, asked.rate / burst, asked.rate + chance)
+    proposal = by_total(filled / spec.capacity.best, 1.0, current, tolerance)
+    pods = asked.rate / spec.capacity.best
     return Reading(metric.name, pods, metric.target, proposal, asked.trouble)
 
 
@@ -159,7 +166,9 @@ def _quarantined(
         trail.vetoes.append("two metrics disagree, and no third says which is wrong")
     # Callers who are counted do arrive, whatever pods say: demand judges, and is not judged.
     judges = {_WITNESS, *(metric.name for metric in spec.metrics if isinstance(metric, DemandMetric))}
-    outcast = {name for name, at in since.items() if now - at >= spec.quarantine_seconds and name not in judges}
+    outcast = {
+        name for name, at in since.items() if now - at >= spec.quarantine_seconds and name not in judges
+    }
     if not outcast or outcast >= proposals.keys() - {_WITNESS}:
         return readings, since
     return [

@@ -22,6 +22,7 @@ class Demand:
     Attributes:
         rate: checks a second that arrive, and that the queue adds; None: it cannot be told.
         arrivals: the arrivals' part of it.
+        steady: arrivals a second over the longer window.
         waiting: checks in queues.
         missing_deadlines: whether deadlines were missed of late.
         trouble: what is not as it should be; empty: nothing.
@@ -30,6 +31,7 @@ class Demand:
 
     rate: float | None
     arrivals: float
+    steady: float
     waiting: float
     missing_deadlines: bool
     trouble: str
@@ -49,9 +51,10 @@ def demand(
 ) -> Demand:
     """Adds up the gateways. One that cannot be believed adds nothing, and is told in `trouble`."""
     oldest, window = spec.metric_max_age_seconds, spec.rate_window
+    longest = max(window, spec.steady_window)
     problems: list[str] = []
     counters: dict[str, tuple[Counted, ...]] = {}
-    rate = waiting = rescued = 0.0
+    rate = steady = waiting = rescued = 0.0
     missed = known = False
     for gateway in gateways:
         why = trouble(gateway.arrivals, gateway.at, now, oldest, MOST_CHECKS) or trouble(
@@ -60,7 +63,7 @@ def demand(
         if why:
             problems.append(f"gateway {gateway.name}: {why}")
             continue
-        series = _longer(remembered.get(gateway.name, ()), gateway, window)
+        series = _longer(remembered.get(gateway.name, ()), gateway, longest)
         counters[gateway.name] = series
         queued, helped, why = _queue(gateway, spec.capacity.cold_start_seconds)
         waiting += queued
@@ -70,12 +73,14 @@ def demand(
         if len(series) < 2:
             problems.append(f"gateway {gateway.name}: first sample, a rate needs two")
             continue
-        grown, reset = _increase(series, 1)
+        recent = _last(series, window)
+        grown, reset = _increase(recent, 1)
         if reset:
             problems.append(f"gateway {gateway.name}: its counter started anew")
         known = True
-        rate += grown / (series[-1][0] - series[0][0])
-        missed = missed or _increase(series, 2)[0] > 0.0
+        rate += grown / (recent[-1][0] - recent[0][0])
+        steady += _increase(series, 1)[0] / (series[-1][0] - series[0][0])
+        missed = missed or _increase(recent, 2)[0] > 0.0
     for name, series in remembered.items():
         if name not in counters and now - series[-1][0] <= oldest:
             counters[name] = series
@@ -87,9 +92,9 @@ def demand(
         problems.append(
             f"absurd: {rate + rescued:g} checks/s, where {most:g} is a hundred times what all pods do"
         )
-        known, rescued = False, 0.0
+        known, rescued, steady = False, 0.0, 0.0
     total = rate + rescued if known or rescued else None
-    return Demand(total, rate, waiting, missed, "; ".join(problems), counters)
+    return Demand(total, rate, steady, waiting, missed, "; ".join(problems), counters)
 
 
 def _longer(before: tuple[Counted, ...], gateway: GatewaySample, window: float) -> tuple[Counted, ...]:
@@ -98,10 +103,15 @@ def _longer(before: tuple[Counted, ...], gateway: GatewaySample, window: float) 
     if before and at <= before[-1][0]:
         # The same scrape again; and what claims to be older than what is known adds nothing.
         return before
-    start = 0
-    while start + 1 < len(before) and before[start + 1][0] <= at - window:
-        start += 1
-    return (*before[start:], (at, gateway.arrivals, gateway.misses))
+    return _last((*before, (at, gateway.arrivals, gateway.misses)), window)
+
+
+def _last(series: tuple[Counted, ...], window: float) -> tuple[Counted, ...]:
+    """The newest samples, from the one on that the window begins with."""
+    start, oldest = len(series) - 1, series[-1][0] - window
+    while start > 0 and series[start][0] > oldest:
+        start -= 1
+    return series[start:] if start else series
 
 
 def _increase(series: Sequence[Counted], column: int) -> tuple[float, bool]:

@@ -17,7 +17,8 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     for condition in document["conditions"]:
         good = condition["status"] == ("False" if condition["type"] == "ScalingLimited" else "True")
         if not good or condition["message"]:
-            yield f"  {condition['type']}={condition['status']} ({condition['reason']}): {condition['message']}"
+            state = f"{condition['type']}={condition['status']}"
+            yield f"  {state} ({condition['reason']}): {condition['message']}"
     if document["victims"]:
         yield f"  goes, least work first: {', '.join(document['victims'])}"
 
@@ -32,6 +33,8 @@ def _metric(metric: Mapping[str, Any]) -> str:
     trouble = f" ({metric['trouble']})" if metric["trouble"] else ""
     if metric["value"] is None:
         return f"{metric['name']}: no figure{trouble}"
-    unit = " pods' worth, each filled to" if metric["name"] == "demand" else " a pod on average, meant to be"
+    unit = (
+        " pods' worth now, pods filled to" if metric["name"] == "demand" else " a pod on average, meant to be"
+    )
     asks = "no say" if metric["proposal"] is None else f"asks for {metric['proposal']}"
     return f"{metric['name']}: {metric['value']:.3g}{unit} {metric['target']:g}: {asks}{trouble}"

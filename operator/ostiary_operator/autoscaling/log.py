@@ -1,8 +1,8 @@
 """The decision log: one JSON object a line, with everything that a decision looked at.
 
-`{"version": 1, "name": …, "at": seconds since the epoch, "spec": …, "inputs": …, "decision": …}`. Figures that are
-not numbers, which is what a log is read for, stand as `NaN` and `Infinity`, as Python and JavaScript libraries
-read them.
+`{"version": 1, "name": …, "at": seconds since the epoch, "spec": …, "inputs": …, "decision": …}`. Figures
+that are not numbers, which is what a log is read for, stand as `NaN` and `Infinity`, as Python and
+JavaScript libraries read them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ostiary_operator.autoscaling.spec import AutoscalerSpec
 VERSION = 1
 
 
-class BadLog(ValueError):
+class BadLog(ValueError):  # noqa: N818 # it says what the file is
     """A line that is no decision; tells file, line and why."""
 
 

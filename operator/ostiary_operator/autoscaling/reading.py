@@ -13,7 +13,7 @@ KIND = "GPUAutoscaler"
 API_VERSION = "ostiary.dev/v1alpha1"
 
 
-class BadSpec(ValueError):
+class BadSpec(ValueError):  # noqa: N818 # it says what the file is
     """What is wrong, with file, and line or field."""
 
 

@@ -1,9 +1,9 @@
 """What another spec would have decided, on what was recorded. Pure.
 
 Arrivals and queues are taken as they were recorded. The number of pods is the replay's own: what it asked for
-becomes ready a cold start later, and the pods' work, which is what it is whatever the number of pods, is spread over
-them. So a replay tells pods and their cost; whether callers would have waited longer it can tell only by how full
-the pods would have been.
+becomes ready a cold start later, and the pods' work, which is what it is whatever the number of pods, is
+spread over them. So a replay tells pods and their cost; whether callers would have waited longer it can tell
+only by how full the pods would have been.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class _Fleet:
 
 
 def replay(entries: Iterable[Entry], spec: AutoscalerSpec | None, tally: Tally) -> Iterator[Replayed]:
-    """Each recorded decision with the candidate's, counted in `tally`. `spec` None: decided as it was then."""
+    """Each recorded decision with the candidate's, counted in `tally`. `spec` None: decided as it was
+    then.
+    """
     fleets: dict[str, _Fleet] = {}
     last: dict[str, tuple[float, int, int]] = {}
     for entry in entries:

@@ -37,7 +37,9 @@ class ScaleTargetRef(Part):
 
 
 class LoadPoint(Part):
-    """So many checks a second with so many in a pod's hands at once, as `ostiary model profile` measured it."""
+    """So many checks a second with so many in a pod's hands at once, as `ostiary model profile` measured
+    it.
+    """
 
     concurrency: int = Field(ge=1)
     checks_per_second: float = Field(gt=0.0)
@@ -80,14 +82,18 @@ class Capacity(Part):
 
 
 class DemandMetric(Part):
-    """The gateways' arrivals and queue over what pods can carry. `target`: how full pods are meant to be.
+    """The gateways' arrivals and queue over what pods can carry.
 
+    `target`: how full pods are meant to be by what arrived over `steady_seconds`; the rest is room for
+    bursts. `burst`: how full they may get while a burst uses that room: it is not asked for a second time.
     `sigmas`: at least so much room, in standard deviations of what arrives by chance within one deadline. It
-    weighs where pods are few and the target is high, and else `target` leaves more.
+    weighs where pods are few.
     """
 
     type: Literal["Demand"] = "Demand"
     target: Share = 0.8
+    burst: Share = 0.9
+    steady_seconds: float = Field(default=300.0, gt=0.0, le=3600.0)
     sigmas: float = Field(default=2.0, ge=0.0, le=6.0)
 
     @property
@@ -215,7 +221,8 @@ class AutoscalerSpec(Part):
         panic: for bursts.
         fallback: for when metrics are gone.
         metric_max_age_seconds: older samples are stale.
-        rate_window_seconds: over how long arrivals are averaged; None: half the cold start, 15 to 60 s. A burst
+        rate_window_seconds: over how long arrivals are averaged; None: half the cold start, 15 to 60 s. A
+        burst
             that is over before a pod could be ready is no reason to ask for one.
         pending_seconds: pods that do not become ready for so much longer than their cold start are stuck:
             no more are asked for.
@@ -256,6 +263,14 @@ class AutoscalerSpec(Part):
         """Seconds for which the highest recommendation holds on the way down."""
         given = self.behavior.scale_down.stabilization_window_seconds
         return min(max(self.capacity.cold_start_seconds, 30.0), 60.0) if given is None else given
+
+    @cached_property
+    def steady_window(self) -> float:
+        """Seconds over which the arrivals are averaged that room for bursts is kept for."""
+        return max(
+            (metric.steady_seconds for metric in self.metrics if isinstance(metric, DemandMetric)),
+            default=0.0,
+        )
 
     @cached_property
     def rate_window(self) -> float:

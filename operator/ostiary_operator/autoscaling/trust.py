@@ -9,7 +9,9 @@ AHEAD_SECONDS = 5.0
 
 
 def trouble(value: float, at: float, now: float, oldest: float, most: float) -> str:
-    """Why a sample is not to be believed; empty: it is. `oldest`: seconds of age; `most`: beyond is absurd."""
+    """Why a sample is not to be believed; empty: it is. `oldest`: seconds of age; `most`: beyond is
+    absurd.
+    """
     if oldest >= now - at >= -AHEAD_SECONDS and 0.0 <= value <= most:
         return ""
     if not math.isfinite(value):

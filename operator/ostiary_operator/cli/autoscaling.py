@@ -73,8 +73,8 @@ def replay(
 ) -> None:
     """Decide again on what was recorded, by another policy: what would it have done?
 
-    The pods are the replay's own from the first decision on, ready a cold start after they were asked for, and
-    share the recorded work. Nothing is changed.
+    The pods are the replay's own from the first decision on, ready a cold start after they were asked for,
+    and share the recorded work. Nothing is changed.
 
     Exit codes: 0 the same, 1 the log or the policy cannot be read, 2 usage, 3 other replicas.
     """
@@ -141,8 +141,8 @@ def _tell_tally(tally: Tally, told: int, *, as_json: bool) -> None:
         typer.echo(f"… and {tally.changed - told} more (--limit)")
     typer.echo(
         f"{tally.decisions} decisions, {tally.changed} otherwise. Pod-hours {tally.pod_hours_before:.2f} → "
-        f"{tally.pod_hours_after:.2f}, most pods {tally.most_before} → {tally.most_after}; demand beyond what the "
-        f"ready pods can carry at {tally.short} decisions."
+        f"{tally.pod_hours_after:.2f}, most pods {tally.most_before} → {tally.most_after}; demand beyond "
+        f"what the ready pods can carry at {tally.short} decisions."
     )
 
 

@@ -26,7 +26,9 @@ def spec(**fields: Any) -> AutoscalerSpec:
     return AutoscalerSpec.model_validate({**stock, **fields})
 
 
-def pods(count: int, now: float, busy: float = 50.0, outstanding: float | None = 4.0) -> tuple[PodSample, ...]:
+def pods(
+    count: int, now: float, busy: float = 50.0, outstanding: float | None = 4.0
+) -> tuple[PodSample, ...]:
     """Ready pods, all alike."""
     return tuple(
         PodSample(f"pod-{index}", True, now - 1000.0, {GPU: Sample(busy, now - 1.0)}, "none", outstanding)

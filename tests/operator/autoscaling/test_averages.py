@@ -14,7 +14,13 @@ values = st.lists(st.floats(0.0, 1000.0), min_size=1, max_size=30)
 
 @pytest.mark.parametrize(
     ("average", "target", "current", "wanted"),
-    [(200.0, 100.0, 4, 8), (50.0, 100.0, 4, 2), (105.0, 100.0, 4, 4), (91.0, 100.0, 4, 4), (90.0, 75.0, 50, 60)],
+    [
+        (200.0, 100.0, 4, 8),
+        (50.0, 100.0, 4, 2),
+        (105.0, 100.0, 4, 4),
+        (91.0, 100.0, 4, 4),
+        (90.0, 75.0, 50, 60),
+    ],
     ids=["twice as much", "half as much", "within 10%", "within 10% below", "the blog's 50 × 90/75"],
 )
 def test_the_worked_examples(average: float, target: float, current: int, wanted: int) -> None:
@@ -60,7 +66,9 @@ def test_the_formula(found: list[float], target: float) -> None:
 
 
 @given(values, st.floats(1.0, 500.0), st.integers(0, 5), st.integers(0, 5))
-def test_pods_without_a_figure_only_damp(found: list[float], target: float, missing: int, unready: int) -> None:
+def test_pods_without_a_figure_only_damp(
+    found: list[float], target: float, missing: int, unready: int
+) -> None:
     """More of them never make a proposal go further from what there is, nor to its other side."""
     current = len(found) + missing + unready
     ratio = math.fsum(found) / len(found) / target
@@ -72,7 +80,8 @@ def test_pods_without_a_figure_only_damp(found: list[float], target: float, miss
 
 
 @pytest.mark.parametrize(
-    ("total", "current", "wanted"), [(30.0, 3, 3), (32.9, 3, 3), (34.0, 3, 4), (20.0, 3, 2), (5.0, 0, 1), (0.0, 3, 0)]
+    ("total", "current", "wanted"),
+    [(30.0, 3, 3), (32.9, 3, 3), (34.0, 3, 4), (20.0, 3, 2), (5.0, 0, 1), (0.0, 3, 0)],
 )
 def test_a_total(total: float, current: int, wanted: int) -> None:
     """As an `AverageValue`: so much for each pod, and the tolerance against what there is."""

@@ -168,16 +168,22 @@ some_gateways = st.lists(
         at=st.floats(allow_nan=True),
         arrivals=st.floats(allow_nan=True),
         misses=st.floats(allow_nan=True),
-        queue=st.lists(st.tuples(st.floats(allow_nan=True), st.floats(allow_nan=True)), max_size=2).map(tuple),
+        queue=st.lists(st.tuples(st.floats(allow_nan=True), st.floats(allow_nan=True)), max_size=2).map(
+            tuple
+        ),
     ),
     max_size=3,
 )
 
 
-@given(st.lists(st.tuples(some_pods, some_gateways, st.floats(allow_nan=True), st.integers(0, 60)), max_size=4))
+@given(
+    st.lists(st.tuples(some_pods, some_gateways, st.floats(allow_nan=True), st.integers(0, 60)), max_size=4)
+)
 @settings(max_examples=150, deadline=None)
 def test_anything_at_all(readings: list[tuple[list[PodSample], list[GatewaySample], float, int]]) -> None:
-    """Whatever is read, and in whatever order: an answer within the bounds and the rates, and no exception."""
+    """Whatever is read, and in whatever order: an answer within the bounds and the rates, and no
+    exception.
+    """
     metrics = [{"type": "Demand"}, {"type": "GPU"}, {"type": "Status", "field": "queued", "target": 4}]
     version = Version(spec(metrics=metrics), 4, 10.0)
     for read, gateways, now, current in readings:

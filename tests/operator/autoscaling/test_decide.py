@@ -21,6 +21,15 @@ def test_demand_over_capacity(rate: float, pods_wanted: int) -> None:
     assert version.settle(20).desired == pods_wanted
 
 
+def test_room_for_bursts_is_kept_for_what_arrives_steadily() -> None:
+    """A burst is carried by the room that is there, and its own room is asked for as it becomes the usual."""
+    version = Version(spec(metrics=[{"type": "Demand", "target": 0.4}]), 8, 64.0)
+    assert version.settle(24).desired == 8
+    version.rate = 128.0
+    assert version.settle(2).raw <= 9
+    assert version.settle(24).desired == 16
+
+
 def test_a_queue_adds_to_demand_by_what_is_left_of_its_deadlines() -> None:
     """Checks that a new pod can still help count at the rate at which they have to be done; others do not."""
     version = Version(spec(bulkOnly=True, deadlineSeconds=600), 5, 64.0, queue=((130.0, 8000.0),))
@@ -33,7 +42,14 @@ def test_a_queue_adds_to_demand_by_what_is_left_of_its_deadlines() -> None:
 
 @pytest.mark.parametrize(
     ("busy", "outstanding", "load"),
-    [(0.4, None, 0.1), (0.96, 1.0, 0.24), (1.0, 32.0, 1.0), (1.0, 1.0, 0.25), (1.0, 48.0, 1.5), (1.0, None, 1.0)],
+    [
+        (0.4, None, 0.1),
+        (0.96, 1.0, 0.24),
+        (1.0, 32.0, 1.0),
+        (1.0, 1.0, 0.25),
+        (1.0, 48.0, 1.5),
+        (1.0, None, 1.0),
+    ],
 )
 def test_utilisation_is_read_through_the_profile(busy: float, outstanding: float | None, load: float) -> None:
     """A GPU that works through single checks is busy at a quarter of what it can do in batches."""
@@ -102,7 +118,8 @@ def test_pods_that_do_not_come_hold_back_more() -> None:
 def test_panic_takes_nothing_away() -> None:
     """After a burst of twice what is ready, nothing goes for a minute even where the window is over."""
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 0}}
-    version = Version(spec(behavior=behavior, metrics=[{"type": "Demand"}]), 2, 200.0)
+    metrics = [{"type": "Demand", "steadySeconds": 15}]
+    version = Version(spec(behavior=behavior, metrics=metrics), 2, 200.0)
     version.settle(4)
     version.rate = 16.0
     version.pass_time(30.0)
@@ -144,7 +161,9 @@ def test_zero_by_hand_stays() -> None:
 
 
 def test_fallback_when_metrics_are_gone() -> None:
-    """After three minutes at least the fallback's replicas, within the rates, and never fewer than there are."""
+    """After three minutes at least the fallback's replicas, within the rates, and never fewer than there
+    are.
+    """
     for replicas, wanted in ((2, 9), (12, 12)):
         version = Version(spec(fallback={"replicas": 9, "afterSeconds": 180}), replicas, 16.0 * replicas)
         version.settle(4)
@@ -160,7 +179,9 @@ def test_fallback_when_metrics_are_gone() -> None:
 
 
 def test_a_metric_that_disagrees_is_set_aside() -> None:
-    """A stuck exporter reads 100%; demand and the pods' outstanding checks say otherwise, and win after 2 min."""
+    """A stuck exporter reads 100%; demand and the pods' outstanding checks say otherwise, and win after 2
+    min.
+    """
     metrics = [{"type": "Demand"}, {"type": "GPU", "profiled": False, "target": 0.3}]
     version = Version(spec(metrics=metrics, maxReplicas=12), 4, 64.0, busy=100.0)
     first = version.settle(1)

@@ -20,7 +20,14 @@ def rules(select: str = "Max", *policies: dict[str, Any]) -> ScalingRules:
 
 @pytest.mark.parametrize(
     ("current", "select", "least"),
-    [(80, "Max", 72), (72, "Max", 64), (40, "Max", 36), (30, "Max", 26), (80, "Min", 76), (80, "Disabled", 80)],
+    [
+        (80, "Max", 72),
+        (72, "Max", 64),
+        (40, "Max", 36),
+        (30, "Max", 26),
+        (80, "Min", 76),
+        (80, "Disabled", 80),
+    ],
 )
 def test_the_documented_scale_down(current: int, select: str, least: int) -> None:
     """4 pods or 10 per cent a minute: from 80 by 8, from 72 by 8 (64.8 is cut), below 40 by the 4 pods."""
