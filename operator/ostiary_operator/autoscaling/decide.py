@@ -21,11 +21,12 @@ from ostiary_operator.autoscaling.decision import Condition, Decision, Reading, 
 from ostiary_operator.autoscaling.demand import Demand, demand
 from ostiary_operator.autoscaling.inputs import Inputs
 from ostiary_operator.autoscaling.memory import Dated, Memory
-from ostiary_operator.autoscaling.spec import AutoscalerSpec, DemandMetric, GpuMetric
+from ostiary_operator.autoscaling.spec import AutoscalerSpec, DemandMetric, GpuMetric, Metric, ScalingRules
 from ostiary_operator.autoscaling.victims import victims
 
 LONGEST_GAP = 300.0
 """After so many seconds without a decision, what was recommended before says nothing about now."""
+_LIMITS = {"minimum": "TooFewReplicas", "maximum": "TooManyReplicas", "pending": "PodsPending"}
 _WITNESS = "pods' outstanding checks"
 
 
@@ -113,15 +114,14 @@ def _in_step(memory: Memory, current: int, now: float, trail: _Trail) -> Memory:
     return Memory(at=now, recommendations=((now, current),), trusted_at=now)
 
 
-def _reading(
-    metric: DemandMetric | GpuMetric | object, spec: AutoscalerSpec, inputs: Inputs, asked: Demand, now: float
-) -> Reading:
+def _reading(metric: Metric, spec: AutoscalerSpec, inputs: Inputs, asked: Demand, now: float) -> Reading:
     rules = spec.behavior
     tolerance = Tolerance(rules.scale_up.tolerance, rules.scale_down.tolerance)
     if isinstance(metric, DemandMetric):
         return _demand_reading(metric, spec, inputs.current, asked, tolerance)
-    read = pod_metrics.gpu_reading if isinstance(metric, GpuMetric) else pod_metrics.status_reading
-    return read(metric, spec, inputs.pods, inputs.current, now, tolerance)  # type: ignore[arg-type]
+    if isinstance(metric, GpuMetric):
+        return pod_metrics.gpu_reading(metric, spec, inputs.pods, inputs.current, now, tolerance)
+    return pod_metrics.status_reading(metric, spec, inputs.pods, inputs.current, now, tolerance)
 
 
 def _demand_reading(
@@ -271,11 +271,11 @@ def _limit_rates(spec: AutoscalerSpec, memory: Memory, now: float, trail: _Trail
         trail.step("rate", max(trail.number, least), f"scaleDown allows {least} now ({_words(rules)})")
 
 
-def _words(rules: object) -> str:
-    select = rules.select_policy  # type: ignore[attr-defined]
-    policies = rules.policies  # type: ignore[attr-defined]
-    listed = ", ".join(f"{policy.value} {policy.type} in {policy.period_seconds} s" for policy in policies)
-    return f"{select} of {listed}" if select != "Disabled" else select
+def _words(rules: ScalingRules) -> str:
+    listed = (f"{policy.value} {policy.type} in {policy.period_seconds} s" for policy in rules.policies)
+    return (
+        "Disabled" if rules.select_policy == "Disabled" else f"{rules.select_policy} of {', '.join(listed)}"
+    )
 
 
 def _wait_for_stuck_pods(spec: AutoscalerSpec, inputs: Inputs, now: float, trail: _Trail) -> None:
@@ -318,9 +318,8 @@ def _conditions(
     limits = [step for step in trail.steps if step.name in ("rate", "minimum", "maximum", "pending")]
     limited = Condition("ScalingLimited", False, "DesiredWithinRange", "")
     if limits:
-        reason = {"minimum": "TooFewReplicas", "maximum": "TooManyReplicas", "pending": "PodsPending"}
         last = limits[-1]
-        limited = Condition("ScalingLimited", True, reason.get(last.name, "RateLimited"), last.why)
+        limited = Condition("ScalingLimited", True, _LIMITS.get(last.name, "RateLimited"), last.why)
     troubles = _troubles(readings)
     healthy = Condition("MetricsHealthy", True, "AllTrusted", "")
     clock = [veto for veto in trail.vetoes if veto.startswith("the clock ")]
