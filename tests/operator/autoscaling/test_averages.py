@@ -59,8 +59,9 @@ def test_the_formula(found: list[float], target: float) -> None:
     current = len(found)
     ratio = math.fsum(found) / current / target
     wanted = by_average(found, target, current, STOCK)
-    if abs(ratio - 1.0) <= 0.1:
-        assert wanted == current
+    edge = abs(abs(ratio - 1.0) - 0.1) < 1e-6  # which side of it a ratio is on is floating-point dust
+    if abs(ratio - 1.0) <= 0.1 or (edge and wanted == current):
+        assert wanted == current or edge
     else:
         assert wanted in {math.ceil(ratio * current), math.ceil(ratio * current - 1e-6)}
 
