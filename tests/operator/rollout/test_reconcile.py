@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ostiary_operator.resources.model_override import ModelOverrideSpec
+from ostiary_operator.rollout.simulation import Pods
 from ostiary_operator.rollout.snapshot import Analysis, Override, Request
 from simulated_rollout import LOAD_SECONDS, World, serving, spec
 
@@ -282,7 +283,7 @@ def test_a_pause_in_the_spec_holds_the_rollout_where_it_is() -> None:
 @pytest.mark.parametrize("stable", [True, False], ids=["while one serves", "at the start"])
 def test_an_unknown_version_is_a_condition(stable: bool) -> None:
     """What serves goes on serving."""
-    world = serving() if stable else World(spec())
+    world = serving() if stable else World(spec(), versions={"v1": Pods()})
     roll(world, "nowhere")
     world.run(30)
     progressing = next(one for one in world.status.conditions if one.type == "Progressing")
