@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ostiary_operator.resources.part import Name, Part, Seconds
+from ostiary_operator.resources.part import Name, Part, Seconds, Time
 
 Harm = Literal["Increase", "Decrease", "Either"]
 
@@ -75,3 +75,19 @@ class AnalysisTemplateSpec(Part):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"metrics: {', '.join(twice)} stands there twice")
         return self
+
+
+class AnalysisRunSpec(AnalysisTemplateSpec):
+    """What the template said when the run began, and of whom. `candidate`, `baseline`: ModelVersions."""
+
+    model: Name
+    candidate: Name
+    baseline: Name
+
+
+class AnalysisRunStatus(Part):
+    """How the run stands."""
+
+    phase: Literal["Running", "Successful", "Failed", "Inconclusive", "Error"] = "Running"
+    message: str = ""
+    started_at: Time | None = None

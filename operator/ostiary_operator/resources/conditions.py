@@ -7,20 +7,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from ostiary_operator.resources.part import Part
+from ostiary_operator.resources.part import Part, Time
 
 Truth = Literal["True", "False", "Unknown"]
 
 
 class Condition(Part):
-    """One aspect of a resource's state. `last_transition_time`: seconds since 1970, when `status` changed."""
+    """One aspect of a resource's state. `last_transition_time`: when `status` changed."""
 
     type: str = Field(min_length=1)
     status: Truth
     reason: str = Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
     message: str = ""
     observed_generation: int = 0
-    last_transition_time: float = 0.0
+    last_transition_time: Time = 0.0
 
 
 def truth(holds: bool) -> Truth:

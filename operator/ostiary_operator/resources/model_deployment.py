@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ostiary_operator.resources.conditions import Condition
-from ostiary_operator.resources.part import WHOLE, BasisPoints, Name, Part, Seconds
+from ostiary_operator.resources.part import WHOLE, BasisPoints, Name, Part, Seconds, Time
 
 Phase = Literal["Pending", "Healthy", "Progressing", "Paused", "Aborting", "Degraded", "Overridden"]
 HISTORY = 20
@@ -121,10 +121,10 @@ class Weights(Part):
 
 
 class Entry(Part):
-    """A version that had all the traffic. `at`: since when, seconds since 1970."""
+    """A version that had all the traffic. `at`: since when."""
 
     version: Name
-    at: float
+    at: Time
     why: str
 
 
@@ -150,13 +150,15 @@ class ModelDeploymentStatus(Part):
     candidate: str | None = None
     shadowing: bool = False
     step: int = 0
-    since: float = 0.0
+    since: Time = 0.0
     held: bool = False
-    promoted_at: float | None = None
+    promoted_at: Time | None = None
     rejected: str | None = None
     answered: str | None = None
     attempt: int = 0
     weights: Weights = Weights()
+    candidate_weight: BasisPoints = 0
+    ready_replicas: int = 0
     history: tuple[Entry, ...] = ()
     rollback_ready: RollbackReady | None = None
     conditions: tuple[Condition, ...] = ()

@@ -8,14 +8,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ostiary_operator.resources.part import Name, Part
+from ostiary_operator.resources.conditions import Condition
+from ostiary_operator.resources.part import Name, Part, Time
 
 Order = Literal["Rollback", "Pin", "Freeze"]
 
 
 class ModelOverrideSpec(Part):
     """`order`: Rollback and Pin send all traffic to `to_version`, Freeze keeps weights and replicas as they
-    are. `expires_at`: seconds since 1970.
+    are, until `expires_at`.
 
     A Rollback without `to_version` goes to the last stable version before the present one.
     """
@@ -25,7 +26,7 @@ class ModelOverrideSpec(Part):
     to_version: Name | None = None
     reason: str = Field(min_length=1, max_length=500)
     actor: str = Field(min_length=1, max_length=253)
-    expires_at: float = Field(gt=0.0)
+    expires_at: Time
 
     @model_validator(mode="after")
     def _fits_the_order(self) -> ModelOverrideSpec:
@@ -34,3 +35,9 @@ class ModelOverrideSpec(Part):
         if self.order == "Freeze" and self.to_version is not None:
             raise ValueError("toVersion: a Freeze has none; it keeps weights as they are")
         return self
+
+
+class ModelOverrideStatus(Part):
+    """What became of the order."""
+
+    conditions: tuple[Condition, ...] = ()

@@ -109,6 +109,8 @@ def _status(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> ModelD
             "observed_generation": snapshot.generation,
             "phase": heading.phase,
             "weights": Weights(desired=weights, observed=observed),
+            "candidate_weight": weights.get(before.candidate or "", 0),
+            "ready_replicas": sum(version.ready for version in snapshot.versions.values()),
             "rollback_ready": ready,
             "conditions": updated(snapshot.status.conditions, said, snapshot.now),
         }
