@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 NUDENET := $(VENV)/nudenet
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove bench-autoscale bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -42,6 +42,9 @@ lint: $(READY)  ## Style, types and the dependency rule.
 
 proto: $(READY)  ## Regenerate the stubs beside the .proto files.
 	$(BIN)/python proto/generate.py
+
+crds: $(READY)  ## Regenerate manifests/crds from the operator's classes.
+	$(BIN)/python operator/generate_crds.py
 
 prove: $(READY)  ## Show the promises: make prove PROMISES=2,3
 	$(BIN)/python -m bench.prove --promises '$(PROMISES)'

@@ -1,5 +1,5 @@
 """The promises that are built, in order of their numbers."""
 
-from bench.promises import denial, nobody, protected, tampering
+from bench.promises import denial, nobody, protected, stopped, tampering
 
-BUILT = (nobody.PROMISE, protected.PROMISE, denial.PROMISE, tampering.PROMISE)
+BUILT = (nobody.PROMISE, protected.PROMISE, denial.PROMISE, tampering.PROMISE, stopped.PROMISE)
