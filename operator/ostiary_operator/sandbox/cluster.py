@@ -12,10 +12,21 @@ from ostiary_operator.sandbox.api.rbac import Authorizer
 from ostiary_operator.sandbox.api.request import SYSTEM, Caller, Write
 from ostiary_operator.sandbox.api.resources import Registry, Resource
 from ostiary_operator.sandbox.api.server import Server
+from ostiary_operator.sandbox.api.status import bad_request
 from ostiary_operator.sandbox.api.store import Store
+from ostiary_operator.sandbox.api.values import copied
 from ostiary_operator.sandbox.clock import Clock, RealClock
+from ostiary_operator.sandbox.controllers.budgets import Budgets, QuotaUse
 from ostiary_operator.sandbox.controllers.definitions import BUCKET, Definitions
+from ostiary_operator.sandbox.controllers.deployments import Deployments
+from ostiary_operator.sandbox.controllers.desk import SLICES, Desk
+from ostiary_operator.sandbox.controllers.endpoints import SERVICE_NAME, Endpoints
+from ostiary_operator.sandbox.controllers.garbage import Garbage, Namespaces
+from ostiary_operator.sandbox.controllers.kubelet import Kubelet, ModelRuntime, Runtime, Timings
 from ostiary_operator.sandbox.controllers.manager import Controller, Manager
+from ostiary_operator.sandbox.controllers.processes import ProcessRuntime
+from ostiary_operator.sandbox.controllers.replicasets import ReplicaSets
+from ostiary_operator.sandbox.controllers.scheduler import Scheduler
 from ostiary_operator.sandbox.credentials import ADMIN, Tokens, kubeconfig, make_certificates, server_context
 from ostiary_operator.sandbox.faults import Faults
 
@@ -40,6 +51,14 @@ class Settings:
     """How many events of each resource are kept for watches."""
     bookmark_every: float = 30.0
     controllers: bool = True
+    """False is an API server alone, as a control plane without its managers is."""
+    processes: bool = False
+    """Whether containers run as processes of this machine; only on the real clock."""
+    commands: Mapping[str, list[str]] = field(default_factory=dict)
+    """For processes: the command of each image that pods name without one."""
+    timings: Timings = field(default_factory=Timings)
+    nodes: tuple[Json, ...] = ()
+    """Nodes that are there from the start."""
     clock: Clock = field(default_factory=RealClock)
     faults: Faults = field(default_factory=Faults)
     tokens: Tokens = field(default_factory=Tokens)
@@ -53,8 +72,11 @@ class Cluster:
         self.clock = settings.clock
         self.faults = settings.faults
         self.tokens = settings.tokens
+        if settings.processes and not isinstance(settings.clock, RealClock):
+            raise ValueError("processes run in real time: they cannot be had on a virtual clock")
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.admin_token = self.tokens.give(ADMIN)
+        self._runtime: Runtime | None = None
         self._open()
 
     def _open(self) -> None:
@@ -63,7 +85,9 @@ class Cluster:
         self.registry = Registry()
         for definition in self.store.objects(BUCKET):
             self.registry.define(definition)
-        self.operations = Operations(self.store, self.registry, self.clock, Admission(self.store))
+        self.operations = Operations(
+            self.store, self.registry, self.clock, Admission(self.store, self.locate)
+        )
         self.deletions = Deletions(self.operations)
 
     async def __aenter__(self) -> "Cluster":
@@ -97,24 +121,76 @@ class Cluster:
         path.write_text(self.kubeconfig(self.admin_token), encoding="utf-8")
 
     def _controllers(self) -> list[Controller]:
-        return [Definitions(self.operations, self.deletions)]
+        definitions = Definitions(self.operations, self.deletions)
+        if not self.settings.controllers:
+            return [definitions]
+        return [
+            definitions,
+            Garbage(self._desk("generic-garbage-collector")),
+            Namespaces(self._desk("namespace-controller")),
+            Deployments(self._desk("deployment-controller")),
+            ReplicaSets(self._desk("replicaset-controller")),
+            Scheduler(self._desk("default-scheduler")),
+            self._kubelet(),
+            Endpoints(self._desk("endpointslice-controller")),
+            Budgets(self._desk("disruption-controller")),
+            QuotaUse(self._desk("resourcequota-controller")),
+        ]
+
+    def _desk(self, name: str) -> Desk:
+        return Desk(self.operations, self.deletions, name)
+
+    def _kubelet(self) -> Kubelet:
+        desk, settings = self._desk("kubelet"), self.settings
+        if settings.processes:
+            self._runtime = ProcessRuntime(desk, settings.folder / "logs", settings.commands)
+        else:
+            self._runtime = ModelRuntime(desk, settings.timings)
+        return Kubelet(desk, self._runtime, settings.timings)
 
     async def _read_log(self, namespace: str, name: str, query: Mapping[str, str]) -> bytes:
-        return b""
+        pod = self.operations.stored(self.resource("", "v1", "pods"), namespace, name).data
+        names = [one["name"] for one in pod["spec"]["containers"]]
+        container = query.get("container") or names[0]
+        if container not in names:
+            raise bad_request(f"container {container} is not valid for pod {name}")
+        tail = query.get("tailLines", "")
+        if not isinstance(self._runtime, ProcessRuntime):
+            return b""
+        return await self._runtime.log(pod, container, int(tail) if tail.isdigit() else None)
+
+    def locate(self, namespace: str, name: str, port: int) -> str | None:
+        """The address of a ready pod behind a Service's port, as HOST:PORT; None where there is none."""
+        service = self.store.get("services.", (namespace, name))
+        if service is None:
+            return None
+        ports = {one["port"]: one.get("name", "") for one in service.data["spec"].get("ports") or ()}
+        for one in self.store.objects(SLICES, namespace):
+            if (one["metadata"].get("labels") or {}).get(SERVICE_NAME) != name or port not in ports:
+                continue
+            number = next(
+                (each["port"] for each in one.get("ports") or () if each.get("name", "") == ports[port]), 0
+            )
+            for endpoint in one.get("endpoints") or ():
+                if number and endpoint["conditions"].get("ready"):
+                    return f"{endpoint['addresses'][0]}:{number}"
+        return None
 
     async def stop(self) -> None:
-        """Serves no longer."""
+        """Serves no longer; processes of pods end."""
         await self.manager.stop()
         await self.server.stop()
+        if isinstance(self._runtime, ProcessRuntime):
+            await self._runtime.close()
         self.store.close()
 
     async def restart(self) -> None:
-        """Stops and starts the API server on the same port, with what the journal holds; all watches break."""
-        await self.manager.stop()
-        await self.server.stop()
-        if self.settings.journal:
-            self.store.close()
-            self._open()
+        """Stops and starts everything on the same port, with what the journal holds; all watches break.
+
+        Without a journal the cluster is empty then.
+        """
+        await self.stop()
+        self._open()
         await self.start()
 
     @property
@@ -156,7 +232,21 @@ class Cluster:
         roles = {
             "cluster-admin": everything,
             "admin": [_ANY],
-            "edit": [_ANY | {"verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]}],
+            "edit": [
+                _ANY
+                | {
+                    "verbs": [
+                        "create",
+                        "delete",
+                        "deletecollection",
+                        "get",
+                        "list",
+                        "patch",
+                        "update",
+                        "watch",
+                    ]
+                }
+            ],
             "view": [_ANY | {"verbs": ["get", "list", "watch"]}],
         }
         for name, rules in roles.items():
@@ -167,10 +257,10 @@ class Cluster:
             "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": "system:masters"}],
         }
         await self._ensure(_RBAC, "clusterrolebindings", "", binding)
+        for node in self.settings.nodes:
+            await self._ensure("", "nodes", "", copied(node))
 
     async def _ensure(self, group: str, plural: str, namespace: str, obj: Json) -> None:
         resource = self.resource(group, "v1", plural)
         if self.store.get(resource.bucket, (namespace, obj["metadata"]["name"])) is None:
             await self.operations.create(resource, namespace, obj, _WRITE)
-
-

@@ -44,19 +44,20 @@ def make_certificates(folder: Path, addresses: tuple[str, ...] = ("127.0.0.1", "
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + _LIFE)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+            )
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         )
 
-    usage = {
-        word: False
-        for word in ("content_commitment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only")
-    }
+    usage = dict.fromkeys(("content_commitment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False)
     ca = (
         begun(issuer, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
-            x509.KeyUsage(digital_signature=True, key_encipherment=False, key_cert_sign=True, crl_sign=True, **usage),
+            x509.KeyUsage(
+                digital_signature=True, key_encipherment=False, key_cert_sign=True, crl_sign=True, **usage
+            ),
             critical=True,
         )
         .sign(ca_key, SHA256())
@@ -67,7 +68,9 @@ def make_certificates(folder: Path, addresses: tuple[str, ...] = ("127.0.0.1", "
         begun(subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(
-            x509.KeyUsage(digital_signature=True, key_encipherment=True, key_cert_sign=False, crl_sign=False, **usage),
+            x509.KeyUsage(
+                digital_signature=True, key_encipherment=True, key_cert_sign=False, crl_sign=False, **usage
+            ),
             critical=True,
         )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -136,7 +139,10 @@ def kubeconfig(server: str, authority: bytes, token: str, namespace: str = "defa
         "clusters": [
             {
                 "name": "sandbox",
-                "cluster": {"server": server, "certificate-authority-data": base64.b64encode(authority).decode()},
+                "cluster": {
+                    "server": server,
+                    "certificate-authority-data": base64.b64encode(authority).decode(),
+                },
             }
         ],
         "users": [{"name": "sandbox", "user": {"token": token}}],

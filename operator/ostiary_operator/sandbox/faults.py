@@ -58,7 +58,7 @@ class Faults:
             if name not in Plan.__dataclass_fields__:
                 known = ", ".join(Plan.__dataclass_fields__)
                 raise ValueError(f"there is no fault {name!r}: there are {known}")
-            if value < 0 or name not in ("delay", "retry_after") and value > 1:
+            if value < 0 or (name not in ("delay", "retry_after") and value > 1):
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
         self.plan = replace(self.plan, **changes)  # type: ignore[arg-type]  # checked above
 

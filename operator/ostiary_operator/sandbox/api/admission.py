@@ -101,7 +101,11 @@ class Admission:
         if attempt.dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
             raise ApiError(400, "BadRequest", f'admission webhook "{name}" does not support dry run')
         uid = new_uid()
-        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": _request(attempt, uid)}
+        review = {
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": _request(attempt, uid),
+        }
         try:
             answer = await self._post(hook, review)
             response = answer["response"]

@@ -20,7 +20,9 @@ _T = cel.Type
 
 
 def _member(name: str, returns: "cel.Type", parameters: Sequence["cel.Type"], impl: Any) -> cel.FunctionDecl:
-    overload = cel.Overload(f"k8s_{name}", return_type=returns, parameters=parameters, is_member=True, impl=impl)
+    overload = cel.Overload(
+        f"k8s_{name}", return_type=returns, parameters=parameters, is_member=True, impl=impl
+    )
     return cel.FunctionDecl(name, [overload])
 
 
@@ -86,8 +88,7 @@ def compiled(expression: str) -> Rule:
 
 
 _KEYWORDS = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var "
-    "void while".split()
+    ["true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
 )
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 

@@ -77,7 +77,9 @@ def _value(schema: Json, value: Any, path: str, unknown: list[str], owner: str) 
             raise _Mismatch(str(error)) from error
         return str(value)
     if wanted is None:
-        if schema.get("x-kubernetes-int-or-string") and (isinstance(value, bool) or not isinstance(value, int | str)):
+        if schema.get("x-kubernetes-int-or-string") and (
+            isinstance(value, bool) or not isinstance(value, int | str)
+        ):
             raise _mismatch(value, owner, path, "int32")
         return value
     return _SCALARS[wanted](schema, value, path, owner)

@@ -51,7 +51,10 @@ def _container(container: Json) -> None:
     )
     for port in container.get("ports") or ():
         _default(port, protocol="TCP")
-    limits, requests = container["resources"].get("limits") or {}, container["resources"].get("requests") or {}
+    limits, requests = (
+        container["resources"].get("limits") or {},
+        container["resources"].get("requests") or {},
+    )
     if limits:
         container["resources"]["requests"] = limits | requests
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
@@ -74,7 +77,9 @@ def _pod(obj: Json) -> None:
 
 
 def _deployment(obj: Json) -> None:
-    spec = _default(obj.setdefault("spec", {}), replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+    spec = _default(
+        obj.setdefault("spec", {}), replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600
+    )
     strategy = _default(spec.setdefault("strategy", {}), type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         _default(strategy.setdefault("rollingUpdate", {}), maxSurge="25%", maxUnavailable="25%")
@@ -118,7 +123,9 @@ def _namespace(obj: Json) -> None:
 
 def _binding(obj: Json) -> None:
     for subject in obj.get("subjects") or ():
-        group = {"User": "rbac.authorization.k8s.io", "Group": "rbac.authorization.k8s.io"}.get(subject.get("kind"), "")
+        group = {"User": "rbac.authorization.k8s.io", "Group": "rbac.authorization.k8s.io"}.get(
+            subject.get("kind"), ""
+        )
         if group:
             _default(subject, apiGroup=group)
     if isinstance(obj.get("roleRef"), dict):
@@ -127,7 +134,9 @@ def _binding(obj: Json) -> None:
 
 def _webhooks(obj: Json) -> None:
     for hook in obj.get("webhooks") or ():
-        _default(hook, failurePolicy="Fail", matchPolicy="Equivalent", namespaceSelector={}, objectSelector={})
+        _default(
+            hook, failurePolicy="Fail", matchPolicy="Equivalent", namespaceSelector={}, objectSelector={}
+        )
         _default(hook, timeoutSeconds=10)
         if obj["kind"] == "MutatingWebhookConfiguration":
             _default(hook, reinvocationPolicy="Never")

@@ -119,7 +119,9 @@ class Deletions:
         metadata = stored.data["metadata"]
         if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
             return stored
-        if metadata.get("deletionGracePeriodSeconds", 0) > 0 or self._is_full_namespace(resource, stored.data):
+        if metadata.get("deletionGracePeriodSeconds", 0) > 0 or self._is_full_namespace(
+            resource, stored.data
+        ):
             return stored
         return self._store.remove(resource.bucket, (metadata.get("namespace", ""), metadata["name"]), stored)
 

@@ -164,7 +164,11 @@ def _prune(schema: Json, value: Any, tree: Json) -> Any:
 
 def merged(schema: Json, live: Any, config: Any) -> Any:
     """The live value with a configuration's fields set: objects and keyed lists merge, the rest is replaced."""
-    if isinstance(config, dict) and isinstance(live, dict) and schema.get("x-kubernetes-map-type") != "atomic":
+    if (
+        isinstance(config, dict)
+        and isinstance(live, dict)
+        and schema.get("x-kubernetes-map-type") != "atomic"
+    ):
         made = dict(live)
         for key, value in config.items():
             made[key] = merged(field_schema(schema, key), live[key], value) if key in live else value

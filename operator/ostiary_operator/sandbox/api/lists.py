@@ -77,7 +77,7 @@ def page(store: Store, resource: Resource, namespace: str | None, query: Mapping
         asked = revision_of(version)
         if asked > store.revision:
             raise status.too_large_version(asked, store.revision)
-        if match == "Exact" or limit and not match:
+        if match == "Exact" or (limit and not match):
             revision = asked
     try:
         if revision == store.revision:

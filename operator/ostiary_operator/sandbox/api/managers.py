@@ -58,9 +58,11 @@ class Manager:
 
     def same_as(self, other: "Manager") -> bool:
         """Whether both are the same manager doing the same."""
-        return (self.name, self.operation, self.subresource) == (other.name, other.operation, other.subresource) and (
-            self.operation == APPLY or self.api_version == other.api_version
-        )
+        return (self.name, self.operation, self.subresource) == (
+            other.name,
+            other.operation,
+            other.subresource,
+        ) and (self.operation == APPLY or self.api_version == other.api_version)
 
     def __str__(self) -> str:
         words = f'"{self.name}"'
@@ -77,7 +79,9 @@ def managers_of(obj: Json) -> list[Manager]:
 
 def _listed(managers: list[Manager]) -> list[Json]:
     kept = [one for one in managers if one.fields]
-    order = sorted(kept, key=lambda one: (one.operation, one.time if one.operation == UPDATE else "", one.name))
+    order = sorted(
+        kept, key=lambda one: (one.operation, one.time if one.operation == UPDATE else "", one.name)
+    )
     return [one.entry() for one in order]
 
 
@@ -92,7 +96,8 @@ def tracked(schema: Json, old: Json | None, new: Json, who: Manager, owns: Owns)
     changed = {path for path, value in after.items() if path not in before or not same(before[path], value)}
     mine = {path for path in changed if owns(path)}
     managers = [
-        replace(one, fields=(one.fields - changed) & after.keys()) for one in (managers_of(old) if old else [])
+        replace(one, fields=(one.fields - changed) & after.keys())
+        for one in (managers_of(old) if old else [])
     ]
     if not mine:
         return _listed(managers)
@@ -161,4 +166,6 @@ def _conflict(clashes: list[tuple[Manager, list[Path]]]) -> ApiError:
         for path in paths
     ]
     noun = "conflict" if count == 1 else "conflicts"
-    return ApiError(409, "Conflict", f"Apply failed with {count} {noun}: {chr(10).join(words)}", {"causes": causes})
+    return ApiError(
+        409, "Conflict", f"Apply failed with {count} {noun}: {chr(10).join(words)}", {"causes": causes}
+    )

@@ -91,7 +91,11 @@ def check_metadata(metadata: Json, plural: str) -> list[FieldError]:
             errors.append(invalid_value("metadata.annotations", key, _KEY_WORDS))
     if size > _MOST_ANNOTATIONS:
         errors.append(
-            FieldError("FieldValueTooLong", "metadata.annotations", f"Too long: may not be more than {_MOST_ANNOTATIONS} bytes")
+            FieldError(
+                "FieldValueTooLong",
+                "metadata.annotations",
+                f"Too long: may not be more than {_MOST_ANNOTATIONS} bytes",
+            )
         )
     for index, finalizer in enumerate(metadata.get("finalizers") or []):
         if not good_key(finalizer):
@@ -118,7 +122,9 @@ def _check_owners(owners: list[Json]) -> list[FieldError]:
     for index, owner in enumerate(owners):
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
-                errors.append(invalid_value(f"metadata.ownerReferences[{index}].{field}", "", "must not be empty"))
+                errors.append(
+                    invalid_value(f"metadata.ownerReferences[{index}].{field}", "", "must not be empty")
+                )
     if sum(bool(owner.get("controller")) for owner in owners) > 1:
         detail = "Only one reference can have Controller set to true"
         errors.append(invalid_value("metadata.ownerReferences", owners, detail))

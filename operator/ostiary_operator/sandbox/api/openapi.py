@@ -86,7 +86,11 @@ def kind_name(resource: Resource) -> str:
 def paths_of(resource: Resource) -> tuple[str, str]:
     """Where a resource's collection and its objects are."""
     root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    collection = f"{root}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{root}/{resource.plural}"
+    collection = (
+        f"{root}/namespaces/{{namespace}}/{resource.plural}"
+        if resource.namespaced
+        else f"{root}/{resource.plural}"
+    )
     return collection, f"{collection}/{{name}}"
 
 
@@ -126,7 +130,8 @@ def _operation_v3(resource: Resource, name: str, method: str, verb: str) -> Json
     }
     if method in ("post", "put", "patch"):
         made["parameters"] = [
-            {"name": one, "in": "query", "schema": {"type": "string", "uniqueItems": True}} for one in _PARAMETERS
+            {"name": one, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+            for one in _PARAMETERS
         ]
         media = _PATCHES if method == "patch" else ("application/json",)
         content = {one: {"schema": {"type": "object"} if method == "patch" else reference} for one in media}
@@ -263,5 +268,10 @@ def as_protobuf(document: Json) -> bytes:
         paths.append(_named(2, path, item))
     definitions = [_named(1, name, _schema(schema)) for name, schema in document["definitions"].items()]
     return _joined(
-        (_text(1, document["swagger"]), _bytes(2, info), _bytes(8, _joined(paths)), _bytes(9, _joined(definitions)))
+        (
+            _text(1, document["swagger"]),
+            _bytes(2, info),
+            _bytes(8, _joined(paths)),
+            _bytes(9, _joined(definitions)),
+        )
     )

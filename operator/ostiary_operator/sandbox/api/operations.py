@@ -29,8 +29,7 @@ _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLIES = ("application/apply-patch+yaml", "application/apply-patch+json")
 _NO_GENERATION = frozenset(
-    "configmaps secrets events serviceaccounts namespaces nodes leases services resourcequotas "
-    "roles rolebindings clusterroles clusterrolebindings".split()
+    ["configmaps", "secrets", "events", "serviceaccounts", "namespaces", "nodes", "leases", "services", "resourcequotas", "roles", "rolebindings", "clusterroles", "clusterrolebindings"]
 )
 _CONDITIONAL = frozenset(("leases", "customresourcedefinitions", "poddisruptionbudgets"))
 """Kubernetes' own resources whose updates must name the version that they are made from."""
@@ -181,10 +180,19 @@ class Operations:
             raise status.bad_request(
                 f"the name of the object ({given}) does not match the name on the URL ({name})"
             )
-        return await self._change(resource, namespace, name, lambda _: copied(obj), write, subresource, whole=True)
+        return await self._change(
+            resource, namespace, name, lambda _: copied(obj), write, subresource, whole=True
+        )
 
     async def patch(
-        self, resource: Resource, namespace: str, name: str, kind: str, patch: Any, write: Write, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        kind: str,
+        patch: Any,
+        write: Write,
+        subresource: str = "",
     ) -> Json:
         """Changes an object by a patch of one of the four kinds."""
         if kind in APPLIES:
@@ -197,7 +205,9 @@ class Operations:
             return lambda live: _fitting(lambda: patches.json_patch(live, patch))
         if kind == "application/merge-patch+json":
             if not isinstance(patch, dict):
-                raise status.bad_request("json: cannot unmarshal into Go value of type map[string]interface {}")
+                raise status.bad_request(
+                    "json: cannot unmarshal into Go value of type map[string]interface {}"
+                )
             return lambda live: copied(patches.merge_patch(live, patch))
         if kind == STRATEGIC and resource.custom is None:
             shape = resource.schema
@@ -210,7 +220,13 @@ class Operations:
         return [*_PATCHES, *own, APPLIES[0]]
 
     async def change(
-        self, resource: Resource, namespace: str, name: str, change: Change, write: Write, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        change: Change,
+        write: Write,
+        subresource: str = "",
     ) -> Json:
         """Changes an object by a function of what it is, again where somebody was quicker."""
         return await self._change(resource, namespace, name, change, write, subresource)
@@ -269,9 +285,13 @@ class Operations:
         owned = tracked(resource.schema, old, new, who, lambda path: self._owns(resource, subresource, path))
         new["metadata"]["managedFields"] = owned
         self._count_generation(resource, new, old)
-        return self._keep(resource, (new["metadata"].get("namespace", ""), new["metadata"]["name"]), new, live, write)
+        return self._keep(
+            resource, (new["metadata"].get("namespace", ""), new["metadata"]["name"]), new, live, write
+        )
 
-    async def _rescale(self, resource: Resource, live: Stored, change: Change, write: Write, *, whole: bool) -> Json:
+    async def _rescale(
+        self, resource: Resource, live: Stored, change: Change, write: Write, *, whole: bool
+    ) -> Json:
         old = self.shown(resource, live)
         scale = change(scales.scale_of(resource, old))
         version = (scale.get("metadata") or {}).get("resourceVersion")
@@ -312,7 +332,13 @@ class Operations:
             if "status" in old:
                 new["status"] = old["status"]
         metadata = new["metadata"]
-        for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        for name in (
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+        ):
             metadata.pop(name, None)
             if name in before:
                 metadata[name] = before[name]
@@ -375,11 +401,17 @@ class Operations:
         if subresource:
             raise status.not_found(resource.group, resource.plural, name)
         if config["metadata"].get("uid"):
-            why = f"Precondition failed: UID in precondition: {config['metadata']['uid']}, UID in object meta: "
+            why = (
+                f"Precondition failed: UID in precondition: {config['metadata']['uid']}, UID in object meta: "
+            )
             raise status.conflict(resource.group, resource.plural, name, why)
         config = self._configuration(resource, config, write)
         who = self._manager(resource, write, APPLY, "")
-        empty: Json = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": {"name": name}}
+        empty: Json = {
+            "apiVersion": resource.group_version,
+            "kind": resource.kind,
+            "metadata": {"name": name},
+        }
         owns = lambda path: self._owns(resource, "", path)  # noqa: E731  # bound to this call's arguments
         made = applied(resource.schema, empty, config, who, owns, force=True)
         try:
@@ -396,7 +428,9 @@ class Operations:
         config = self._configuration(resource, config, write)
         config["metadata"].setdefault("name", old["metadata"]["name"])
         self._check_version(resource, config, old, whole=False)
-        given = {key: value for key, value in config["metadata"].items() if key not in ("uid", "resourceVersion")}
+        given = {
+            key: value for key, value in config["metadata"].items() if key not in ("uid", "resourceVersion")
+        }
         config["metadata"] = given
         if subresource == "status":
             config = {key: value for key, value in config.items() if key != "spec"}
@@ -419,7 +453,9 @@ class Operations:
         if same(_settled(new), _settled(old)) and same(owned, old["metadata"].get("managedFields")):
             return old
         self._count_generation(resource, new, old)
-        return self._keep(resource, (new["metadata"].get("namespace", ""), new["metadata"]["name"]), new, live, write)
+        return self._keep(
+            resource, (new["metadata"].get("namespace", ""), new["metadata"]["name"]), new, live, write
+        )
 
     # -- what all writes share
 
@@ -437,7 +473,7 @@ class Operations:
             )
         if obj.get("kind") not in (None, "", resource.kind):
             raise status.bad_request(
-                f"{obj['kind']} in version \"{resource.version}\" cannot be handled as a {resource.kind}: "
+                f'{obj["kind"]} in version "{resource.version}" cannot be handled as a {resource.kind}: '
                 "the kind in the data does not match the expected kind"
             )
         given = obj.get("metadata") or {}
@@ -455,7 +491,9 @@ class Operations:
         if write.validation == "Warn":
             write.warnings.extend(f'unknown field "{path}"' for path in unknown)
         if resource.bucket == "secrets." and made.get("stringData"):
-            plain = {key: base64.b64encode(text.encode()).decode() for key, text in made.pop("stringData").items()}
+            plain = {
+                key: base64.b64encode(text.encode()).decode() for key, text in made.pop("stringData").items()
+            }
             made["data"] = (made.get("data") or {}) | plain
         return made
 
@@ -492,9 +530,11 @@ class Operations:
             return obj
         stored = Stored(obj, 0)
         if len(stored.raw) > MOST_BYTES:
-            raise status.ApiError(
-                500, "InternalError", "etcdserver: request is too large"
-            ) if before is None else status.too_large_body(MOST_BYTES)
+            raise (
+                status.ApiError(500, "InternalError", "etcdserver: request is too large")
+                if before is None
+                else status.too_large_body(MOST_BYTES)
+            )
         return self.remove_if_done(resource, self.store.put(resource.bucket, key, obj, before)).data
 
 
@@ -523,5 +563,3 @@ def quality(spec: Json) -> str:
     full = all({"cpu", "memory"} <= (one.get("limits") or {}).keys() for one in resources)
     equal = all(not one.get("requests") or one.get("requests") == one.get("limits") for one in resources)
     return "Guaranteed" if full and equal else "Burstable"
-
-

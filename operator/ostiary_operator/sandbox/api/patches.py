@@ -52,7 +52,7 @@ def _operate(document: Any, operation: Json) -> Any:
 
 
 def _pointer(text: Any) -> list[str]:
-    if not isinstance(text, str) or text and not text.startswith("/"):
+    if not isinstance(text, str) or (text and not text.startswith("/")):
         raise PatchError(f"{text!r} is no JSON pointer")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 

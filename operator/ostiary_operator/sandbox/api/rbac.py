@@ -10,7 +10,17 @@ from ostiary_operator.sandbox.api.values import at
 
 Json = dict[str, Any]
 _GROUP = "rbac.authorization.k8s.io"
-_FOR_EVERYBODY = ("/healthz", "/livez", "/readyz", "/version", "/api", "/api/*", "/apis", "/apis/*", "/openapi/*")
+_FOR_EVERYBODY = (
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/version",
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/openapi/*",
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +46,7 @@ class Question:
         if self.path:
             return f'User "{caller.name}" cannot {self.verb} path "{self.path}"'
         where = f'in the namespace "{self.namespace}"' if self.namespace else "at the cluster scope"
-        return (
-            f'User "{caller.name}" cannot {self.verb} resource "{self.plural}" in API group "{self.group}" {where}'
-        )
+        return f'User "{caller.name}" cannot {self.verb} resource "{self.plural}" in API group "{self.group}" {where}'
 
 
 class Authorizer:
@@ -54,7 +62,10 @@ class Authorizer:
         if question.path:
             if any(_path_matches(one, question.path) for one in _FOR_EVERYBODY) and question.verb == "get":
                 return True
-        elif question.verb == "create" and question.group in ("authorization.k8s.io", "authentication.k8s.io"):
+        elif question.verb == "create" and question.group in (
+            "authorization.k8s.io",
+            "authentication.k8s.io",
+        ):
             if question.resource.startswith("self"):
                 return True
         return any(_rule_allows(rule, question) for rule in self.rules(caller, question.namespace))
@@ -110,7 +121,7 @@ class Authorizer:
 def _binds(binding: Json, caller: Caller, namespace: str) -> bool:
     for subject in binding.get("subjects") or ():
         kind, name = subject.get("kind"), subject.get("name")
-        if kind == "User" and name == caller.name or kind == "Group" and name in caller.groups:
+        if (kind == "User" and name == caller.name) or (kind == "Group" and name in caller.groups):
             return True
         if kind == "ServiceAccount":
             if caller.name == f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}":

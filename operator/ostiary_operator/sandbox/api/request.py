@@ -60,7 +60,9 @@ class Write:
 
 def _unsupported(path: str, value: str, allowed: tuple[str, ...]) -> FieldError:
     words = ", ".join(f'"{one}"' for one in allowed)
-    return FieldError("FieldValueNotSupported", path, f'Unsupported value: "{value}": supported values: {words}')
+    return FieldError(
+        "FieldValueNotSupported", path, f'Unsupported value: "{value}": supported values: {words}'
+    )
 
 
 def options_invalid(kind: str, errors: list[FieldError]) -> ApiError:

@@ -169,7 +169,9 @@ class Registry:
         self._rebuild()
 
     def _rebuild(self) -> None:
-        customs = {(one.group, one.version, one.plural): one for made in self._custom.values() for one in made}
+        customs = {
+            (one.group, one.version, one.plural): one for made in self._custom.values() for one in made
+        }
         self._all = customs | self._own
 
     def __iter__(self) -> Iterator[Resource]:
@@ -186,12 +188,8 @@ class Registry:
 def priority(version: str) -> tuple[int, int, int, str]:
     """Sorts versions as Kubernetes does: v2, v1, v1beta2, v1beta1, v1alpha1, others by name."""
 
-
     match = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
     if match is None:
         return (3, 0, 0, version)
     stage = {None: 0, "beta": 1, "alpha": 2}[match[2]]
     return (stage, -int(match[1]), -int(match[3] or 0), version)
-
-
-

@@ -14,7 +14,11 @@ def _paths(resource: Resource) -> tuple[list[str], list[str], list[str]]:
     if resource.custom is None:
         return ["spec", "replicas"], ["status", "replicas"], []
     scale = resource.custom["subresources"]["scale"]
-    words = (scale.get("specReplicasPath", ""), scale.get("statusReplicasPath", ""), scale.get("labelSelectorPath", ""))
+    words = (
+        scale.get("specReplicasPath", ""),
+        scale.get("statusReplicasPath", ""),
+        scale.get("labelSelectorPath", ""),
+    )
     spec, status, selector = (text.strip(".").split(".") if text else [] for text in words)
     return spec, status, selector
 
@@ -24,7 +28,9 @@ def scale_of(resource: Resource, obj: Json) -> Json:
     spec, status, selector = _paths(resource)
     metadata = obj["metadata"]
     names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    query = as_query(at(obj, "spec", "selector")) if resource.custom is None else at(obj, *selector, default="")
+    query = (
+        as_query(at(obj, "spec", "selector")) if resource.custom is None else at(obj, *selector, default="")
+    )
     made: Json = {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -41,7 +47,9 @@ def wanted_replicas(scale: Any) -> int:
     """The replicas that a Scale asks for."""
     wanted = at(scale, "spec", "replicas", default=0)
     if isinstance(wanted, bool) or not isinstance(wanted, int):
-        raise bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas must be a number")
+        raise bad_request(
+            'Scale in version "v1" cannot be handled as a Scale: spec.replicas must be a number'
+        )
     if wanted < 0:
         detail = "must be greater than or equal to 0"
         name = at(scale, "metadata", "name", default="")

@@ -150,11 +150,13 @@ def parse_fields(text: str, plural: str, selectable: frozenset[str] = frozenset(
             raise bad_request(f'invalid selector: "{text}"; can\'t understand "{part}"')
         path, operator, value = match.groups()
         if path not in known:
-            raise bad_request(f'field label not supported: {path}')
+            raise bad_request(f"field label not supported: {path}")
         terms.append((tuple(path.split(".")), operator != "!=", value))
     if not terms:
         return None
-    return lambda obj: all((_text(at(obj, *path, default="")) == value) is wanted for path, wanted, value in terms)
+    return lambda obj: all(
+        (_text(at(obj, *path, default="")) == value) is wanted for path, wanted, value in terms
+    )
 
 
 def _text(value: object) -> str:

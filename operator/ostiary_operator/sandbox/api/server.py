@@ -13,7 +13,7 @@ from aiohttp import web
 from ostiary_operator.sandbox.api import discovery, openapi, status, tables
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.lists import Page, page
-from ostiary_operator.sandbox.api.operations import APPLIES, MOST_BYTES, Operations
+from ostiary_operator.sandbox.api.operations import APPLIES, Operations
 from ostiary_operator.sandbox.api.rbac import Authorizer, Question
 from ostiary_operator.sandbox.api.request import Caller, Deletion, Write
 from ostiary_operator.sandbox.api.resources import Resource
@@ -173,7 +173,7 @@ class Server:
         if target is None:
             return self._public(request, caller)
         resource = self._registry.find(target.group, target.version, target.plural)
-        if resource is None or target.subresource and target.subresource not in resource.subresources:
+        if resource is None or (target.subresource and target.subresource not in resource.subresources):
             return web.Response(status=404, text="404 page not found\n")
         if not resource.namespaced and target.namespace is not None:
             return web.Response(status=404, text="404 page not found\n")
@@ -228,10 +228,14 @@ class Server:
         if path in ("/api", "/apis"):
             if accept.discovery:
                 body = discovery.aggregated(self._registry, accept.discovery, core=path == "/api")
-                words = f"application/json;g=apidiscovery.k8s.io;v={accept.discovery};as=APIGroupDiscoveryList"
+                words = (
+                    f"application/json;g=apidiscovery.k8s.io;v={accept.discovery};as=APIGroupDiscoveryList"
+                )
                 return web.Response(body=encoded(body), headers={"Content-Type": words})
             return _json(
-                discovery.core_versions(request.host) if path == "/api" else discovery.group_list(self._registry)
+                discovery.core_versions(request.host)
+                if path == "/api"
+                else discovery.group_list(self._registry)
             )
         found: Json | None = None
         if parts[0] == "api" and len(parts) == 2:
@@ -318,8 +322,13 @@ class _Call:
         target, resource = self._target, self._resource
         if not target.subresource and verb not in resource.verbs:
             raise status.method_not_allowed()
-        if target.name and resource.namespaced and target.namespace is None or target.name and verb == "create" and (
-            not target.subresource
+        if (
+            (target.name
+            and resource.namespaced
+            and target.namespace is None)
+            or (target.name
+            and verb == "create"
+            and (not target.subresource))
         ):
             raise status.method_not_allowed()
         steps: dict[str, Callable[[], Awaitable[web.StreamResponse]]] = {
@@ -378,7 +387,11 @@ class _Call:
 
     def _encoded_list(self, found: Page) -> bytes:
         resource = self._resource
-        head = {"kind": resource.list_kind, "apiVersion": resource.group_version, "metadata": found.metadata()}
+        head = {
+            "kind": resource.list_kind,
+            "apiVersion": resource.group_version,
+            "metadata": found.metadata(),
+        }
         items = (
             stored.raw
             if stored.data.get("apiVersion") == resource.group_version
@@ -390,7 +403,11 @@ class _Call:
     async def _watch(self) -> web.StreamResponse:
         server = self._server
         watch = Watch(
-            self._operations.store, self._resource, self._target.namespace, self._query, server._bookmark_every
+            self._operations.store,
+            self._resource,
+            self._target.namespace,
+            self._query,
+            server._bookmark_every,
         )
         response = web.StreamResponse(headers={"Content-Type": _JSON, "Cache-Control": "no-cache, private"})
         response.enable_chunked_encoding()
@@ -400,7 +417,9 @@ class _Call:
         faults, name, first = server._faults, self._caller.name, True
         try:
             if faults.happens("gone", name):
-                await response.write(_line("ERROR", status.expired("too old resource version: 1 (2)").status()))
+                await response.write(
+                    _line("ERROR", status.expired("too old resource version: 1 (2)").status())
+                )
                 return response
             async for notice in notices:
                 if notice[0] != "ERROR" and faults.happens("silent_drop", name):
@@ -450,7 +469,9 @@ class _Call:
                 return yaml.load(data, Loader=_Loader)  # noqa: S506  # a safe loader, without dates
             return json.loads(data, parse_constant=_no_constant)
         except (ValueError, yaml.YAMLError) as error:
-            raise status.bad_request(f"the object provided is unrecognized: couldn't parse the body: {error}") from error
+            raise status.bad_request(
+                f"the object provided is unrecognized: couldn't parse the body: {error}"
+            ) from error
         except RecursionError as error:
             raise status.bad_request("the object provided is nested too deeply") from error
 
@@ -461,17 +482,23 @@ class _Call:
         target, resource = self._target, self._resource
         body = await self._body()
         if not isinstance(body, dict):
-            raise status.bad_request("the object provided is unrecognized (must be of type object): an object is wanted")
+            raise status.bad_request(
+                "the object provided is unrecognized (must be of type object): an object is wanted"
+            )
         if resource.group in ("authorization.k8s.io", "authentication.k8s.io"):
             return _json(self._review(body), 201)
         write = self._write("CreateOptions")
         if target.subresource == "eviction":
-            answer = await self._server._deletions.evict(resource, self._namespace, target.name, body, self._caller)
+            answer = await self._server._deletions.evict(
+                resource, self._namespace, target.name, body, self._caller
+            )
             return _json(answer, 201)
         if target.subresource == "binding":
             await self._bind(body, write)
-            return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
-        if target.subresource or resource.namespaced and target.namespace is None:
+            return _json(
+                {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
+            )
+        if target.subresource or (resource.namespaced and target.namespace is None):
             raise status.method_not_allowed()
         made = await self._operations.create(resource, self._namespace, body, write)
         return self._shown(made, 201, write.warnings)
@@ -484,7 +511,9 @@ class _Call:
         if kind == "SelfSubjectRulesReview":
             return authorizer.rules_review(self._caller, body)
         if kind == "SelfSubjectAccessReview":
-            spec = {key: value for key, value in (body.get("spec") or {}).items() if key not in ("user", "groups")}
+            spec = {
+                key: value for key, value in (body.get("spec") or {}).items() if key not in ("user", "groups")
+            }
             return authorizer.review(self._caller, body | {"spec": spec})
         return authorizer.review(self._caller, body)
 
@@ -496,7 +525,9 @@ class _Call:
         target, resource = self._target, self._resource
         body = await self._body()
         if not isinstance(body, dict):
-            raise status.bad_request("the object provided is unrecognized (must be of type object): an object is wanted")
+            raise status.bad_request(
+                "the object provided is unrecognized (must be of type object): an object is wanted"
+            )
         if target.subresource == "log" or target.subresource in ("eviction", "binding"):
             raise status.method_not_allowed()
         write = self._write("UpdateOptions")
@@ -569,7 +600,9 @@ async def bind(
 
     def bound(old: Json) -> Json:
         if at(old, "spec", "nodeName"):
-            raise status.conflict("", "pods/binding", name, f'pod {name} is already assigned to node "{node}"')
+            raise status.conflict(
+                "", "pods/binding", name, f'pod {name} is already assigned to node "{node}"'
+            )
         return old | {"spec": old["spec"] | {"nodeName": node}}
 
     await operations.change(pods, namespace, name, bound, write)

@@ -13,7 +13,12 @@ class ApiError(Exception):
     """A request that failed, with the Status object that tells the caller."""
 
     def __init__(
-        self, code: int, reason: str, message: str, details: Json | None = None, retry_after: int | None = None
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Json | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -171,9 +176,8 @@ def too_large_body(limit: int) -> ApiError:
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     """415: the body is of a type that nothing here reads."""
-    message = (
-        "the body of the request was in an unknown format - accepted media types include: "
-        + ", ".join(accepted)
+    message = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(
+        accepted
     )
     return ApiError(415, "UnsupportedMediaType", message)
 
@@ -193,7 +197,9 @@ def too_many_requests(message: str, retry_after: int | None, details: Json | Non
 
 def internal(message: str) -> ApiError:
     """500: the server's own fault."""
-    return ApiError(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
+    return ApiError(
+        500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]}
+    )
 
 
 def unavailable(message: str) -> ApiError:

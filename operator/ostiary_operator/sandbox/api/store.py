@@ -97,7 +97,8 @@ class Store:
             return []
         entries = shelf.objects.items()
         return sorted(
-            (item for item in entries if namespace is None or item[0][0] == namespace), key=lambda item: item[0]
+            (item for item in entries if namespace is None or item[0][0] == namespace),
+            key=lambda item: item[0],
         )
 
     def objects(self, bucket: Bucket, namespace: str | None = None) -> list[Json]:
@@ -203,7 +204,9 @@ class Store:
     def _replay(self, journal: Path) -> None:
         """Reads what was written; a last line that was cut off by a crash never happened."""
         whole = 0
-        for number, line in enumerate(journal.read_bytes().splitlines(keepends=True) if journal.exists() else (), 1):
+        for number, line in enumerate(
+            journal.read_bytes().splitlines(keepends=True) if journal.exists() else (), 1
+        ):
             if not line.endswith(b"\n"):
                 break
             try:

@@ -36,7 +36,9 @@ def prune(schema: Json, value: Any, path: str = "") -> list[str]:
                 dropped += prune(properties[key], value[key], where)
             elif isinstance(others, dict):
                 dropped += prune(others, value[key], where)
-            elif not (others or schema.get(KEEP) or key in ("apiVersion", "kind", "metadata") and _embedded(schema)):
+            elif not (
+                others or schema.get(KEEP) or (key in ("apiVersion", "kind", "metadata") and _embedded(schema))
+            ):
                 del value[key]
                 dropped.append(where)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
@@ -54,7 +56,7 @@ def fill_defaults(schema: Json, value: Any) -> None:
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
         for key, inner in properties.items():
-            if "default" in inner and (key not in value or value[key] is None and not inner.get("nullable")):
+            if "default" in inner and (key not in value or (value[key] is None and not inner.get("nullable"))):
                 value[key] = copied(inner["default"])
             elif key in value and value[key] is None and not inner.get("nullable"):
                 continue
@@ -223,10 +225,10 @@ _FORMATS: dict[str, Callable[[str], Any]] = {
 def _check_number(schema: Json, value: float, path: str) -> list[FieldError]:
     errors = []
     least, most, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
-    if least is not None and (value < least or value == least and schema.get("exclusiveMinimum")):
+    if least is not None and (value < least or (value == least and schema.get("exclusiveMinimum"))):
         words = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
         errors.append(invalid_value(path, value, f"{path} in body should be {words} {least:g}"))
-    if most is not None and (value > most or value == most and schema.get("exclusiveMaximum")):
+    if most is not None and (value > most or (value == most and schema.get("exclusiveMaximum"))):
         words = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
         errors.append(invalid_value(path, value, f"{path} in body should be {words} {most:g}"))
     if step and not math.isclose(value / step, round(value / step)):

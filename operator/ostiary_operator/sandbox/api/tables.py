@@ -17,7 +17,13 @@ class Column:
     """One column: what it is called and what stands in it."""
 
     def __init__(
-        self, name: str, cell: Cell, kind: str = "string", wide: bool = False, form: str = "", description: str = ""
+        self,
+        name: str,
+        cell: Cell,
+        kind: str = "string",
+        wide: bool = False,
+        form: str = "",
+        description: str = "",
     ) -> None:
         self.cell = cell
         self.definition = {
@@ -59,7 +65,12 @@ def duration(seconds: float) -> str:
     return f"{days // 365}y{days % 365}d" if days < 8 * 365 else f"{days // 365}y"
 
 
-_NAME = Column("Name", lambda obj, _: obj["metadata"]["name"], form="name", description="Name must be unique within a namespace.")
+_NAME = Column(
+    "Name",
+    lambda obj, _: obj["metadata"]["name"],
+    form="name",
+    description="Name must be unique within a namespace.",
+)
 _AGE = Column("Age", lambda obj, now: age(obj["metadata"].get("creationTimestamp"), now))
 
 
@@ -123,7 +134,10 @@ def _slice_ports(one: Json, _: float) -> str:
 
 def _slice_endpoints(one: Json, _: float) -> str:
     addresses = [address for endpoint in one.get("endpoints") or () for address in endpoint["addresses"]]
-    return ",".join(addresses[:3]) + (f" + {len(addresses) - 3} more..." if len(addresses) > 3 else "") or "<unset>"
+    return (
+        ",".join(addresses[:3]) + (f" + {len(addresses) - 3} more..." if len(addresses) > 3 else "")
+        or "<unset>"
+    )
 
 
 def _quota(word: str) -> Cell:
@@ -194,7 +208,10 @@ COLUMNS: dict[str, list[Column]] = {
         Column(
             "Selector",
             lambda service, _: (
-                ",".join(f"{key}={value}" for key, value in sorted(at(service, "spec", "selector", default={}).items()))
+                ",".join(
+                    f"{key}={value}"
+                    for key, value in sorted(at(service, "spec", "selector", default={}).items())
+                )
                 or "<none>"
             ),
             wide=True,
@@ -213,7 +230,12 @@ COLUMNS: dict[str, list[Column]] = {
         Column("Data", lambda obj, _: len(obj.get("data") or {}) + len(obj.get("binaryData") or {})),
         _AGE,
     ],
-    "secrets.": [_NAME, Column("Type", _of("type")), Column("Data", lambda obj, _: len(obj.get("data") or {})), _AGE],
+    "secrets.": [
+        _NAME,
+        Column("Type", _of("type")),
+        Column("Data", lambda obj, _: len(obj.get("data") or {})),
+        _AGE,
+    ],
     "serviceaccounts.": [_NAME, Column("Secrets", lambda obj, _: len(obj.get("secrets") or ())), _AGE],
     "events.": [
         Column("Last Seen", _event_seen),
@@ -240,7 +262,10 @@ COLUMNS: dict[str, list[Column]] = {
     ],
     "resourcequotas.": [_NAME, Column("Request", _quota("request")), Column("Limit", _quota("limits")), _AGE],
     "roles.rbac.authorization.k8s.io": [_NAME, Column("Created At", _of("metadata", "creationTimestamp"))],
-    "clusterroles.rbac.authorization.k8s.io": [_NAME, Column("Created At", _of("metadata", "creationTimestamp"))],
+    "clusterroles.rbac.authorization.k8s.io": [
+        _NAME,
+        Column("Created At", _of("metadata", "creationTimestamp")),
+    ],
     "rolebindings.rbac.authorization.k8s.io": [
         _NAME,
         Column("Role", lambda obj, _: f"{obj['roleRef']['kind']}/{obj['roleRef']['name']}"),
@@ -284,7 +309,9 @@ def _custom_column(column: Json) -> Column:
     return Column(column["name"], cell, kind, wide, column.get("format", ""), column.get("description", ""))
 
 
-_STEP = re.compile(r"\.([A-Za-z0-9_\-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([\w.]+)\s*==\s*[\"']([^\"']*)[\"']\)\]")
+_STEP = re.compile(
+    r"\.([A-Za-z0-9_\-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([\w.]+)\s*==\s*[\"']([^\"']*)[\"']\)\]"
+)
 
 
 def json_path(obj: Any, path: str) -> list[Any]:
@@ -309,7 +336,14 @@ def _step(one: Any, name: str | None, index: str | None, key: str | None, value:
 
 
 def table(
-    resource: Resource, objects: list[Json], now: float, version: str, include: str, *, head: bool = True, **more: Any
+    resource: Resource,
+    objects: list[Json],
+    now: float,
+    version: str,
+    include: str,
+    *,
+    head: bool = True,
+    **more: Any,
 ) -> Json:
     """A Table; `include` says how much of each object a row carries."""
     columns = columns_of(resource)
@@ -317,7 +351,8 @@ def table(
     made: Json = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
     made["columnDefinitions"] = [column.definition for column in columns] if head else []
     made["rows"] = [
-        {"cells": [column.cell(obj, now) for column in columns], "object": _carried(obj, include)} for obj in objects
+        {"cells": [column.cell(obj, now) for column in columns], "object": _carried(obj, include)}
+        for obj in objects
     ]
     return made
 

@@ -81,13 +81,21 @@ def _container(container: Json, path: str) -> Errors:
     for name, value in at(container, "resources", "requests", default={}).items():
         where = f"{path}.resources.requests"
         if name in limits and quantity(value) > quantity(limits[name]):
-            errors.append(invalid_value(where, value, f"must be less than or equal to {name} limit of {limits[name]}"))
+            errors.append(
+                invalid_value(where, value, f"must be less than or equal to {name} limit of {limits[name]}")
+            )
         elif "/" in name and quantity(value) != quantity(limits.get(name, 0)):
             errors.append(invalid_value(where, value, f"must be equal to {name} limit"))
     return errors
 
 
-_CHANGEABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates", "nodeName")
+_CHANGEABLE = (
+    "activeDeadlineSeconds",
+    "tolerations",
+    "terminationGracePeriodSeconds",
+    "schedulingGates",
+    "nodeName",
+)
 
 
 def _pod(new: Json, old: Json | None) -> Errors:
@@ -146,10 +154,19 @@ def _deployment(new: Json, old: Json | None) -> Errors:
         detail = "may not be specified when strategy `type` is 'Recreate'"
         errors.append(forbidden_field("spec.strategy.rollingUpdate", detail))
     rolling = strategy.get("rollingUpdate") or {}
-    if rolling and str(rolling.get("maxSurge")) in ("0", "0%") and str(rolling.get("maxUnavailable")) in ("0", "0%"):
+    if (
+        rolling
+        and str(rolling.get("maxSurge")) in ("0", "0%")
+        and str(rolling.get("maxUnavailable")) in ("0", "0%")
+    ):
         detail = "may not be 0 when `maxSurge` is 0"
-        errors.append(invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], detail))
-    deadline, ready = at(new, "spec", "progressDeadlineSeconds"), at(new, "spec", "minReadySeconds", default=0)
+        errors.append(
+            invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], detail)
+        )
+    deadline, ready = (
+        at(new, "spec", "progressDeadlineSeconds"),
+        at(new, "spec", "minReadySeconds", default=0),
+    )
     if isinstance(deadline, int) and deadline <= ready:
         detail = "must be greater than minReadySeconds"
         errors.append(invalid_value("spec.progressDeadlineSeconds", deadline, detail))
@@ -158,9 +175,7 @@ def _deployment(new: Json, old: Json | None) -> Errors:
 
 def _service(new: Json, old: Json | None) -> Errors:
     spec = new.get("spec") or {}
-    errors = _one_of(
-        spec.get("type"), ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), "spec.type"
-    )
+    errors = _one_of(spec.get("type"), ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), "spec.type")
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
         errors.append(required("spec.ports"))
@@ -247,9 +262,13 @@ def _role(new: Json, old: Json | None) -> Errors:
             errors.append(required(f"{where}.verbs", "verbs must contain at least one value"))
         if not rule.get("nonResourceURLs"):
             if not rule.get("apiGroups"):
-                errors.append(required(f"{where}.apiGroups", "resource rules must supply at least one api group"))
+                errors.append(
+                    required(f"{where}.apiGroups", "resource rules must supply at least one api group")
+                )
             if not rule.get("resources"):
-                errors.append(required(f"{where}.resources", "resource rules must supply at least one resource"))
+                errors.append(
+                    required(f"{where}.resources", "resource rules must supply at least one resource")
+                )
     return errors
 
 
@@ -272,7 +291,7 @@ def _definition(new: Json, old: Json | None) -> Errors:
             errors.append(required(f"spec.names.{word}"))
     expected = f"{names.get('plural', '')}.{spec.get('group', '')}"
     if new["metadata"].get("name") != expected:
-        detail = "must be spec.names.plural+\".\"+spec.group"
+        detail = 'must be spec.names.plural+"."+spec.group'
         errors.append(invalid_value("metadata.name", new["metadata"].get("name"), detail))
     errors += _one_of(spec.get("scope"), ("Cluster", "Namespaced"), "spec.scope")
     versions = spec.get("versions") or []

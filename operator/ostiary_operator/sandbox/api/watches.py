@@ -22,7 +22,12 @@ class Watch:
     """One watch of one resource."""
 
     def __init__(
-        self, store: Store, resource: Resource, namespace: str | None, query: Mapping[str, str], bookmark_every: float
+        self,
+        store: Store,
+        resource: Resource,
+        namespace: str | None,
+        query: Mapping[str, str],
+        bookmark_every: float,
     ) -> None:
         self._resource = resource
         self._namespace = namespace

@@ -49,9 +49,13 @@ class Definitions:
         self._operations.registry.define(definition)
         wanted = self._status(definition)
         if wanted != definition.get("status"):
-            resource = self._operations.registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+            resource = self._operations.registry.find(
+                "apiextensions.k8s.io", "v1", "customresourcedefinitions"
+            )
             assert resource is not None  # noqa: S101  # built in
-            await self._operations.change(resource, "", key[1], lambda old: old | {"status": wanted}, _WRITE, "status")
+            await self._operations.change(
+                resource, "", key[1], lambda old: old | {"status": wanted}, _WRITE, "status"
+            )
         return None
 
     def _status(self, definition: Json) -> Json:
@@ -88,7 +92,11 @@ class Definitions:
             if not obj["metadata"].get("deletionTimestamp"):
                 try:
                     await self._deletions.delete(
-                        resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"], Deletion(), SYSTEM
+                        resource,
+                        obj["metadata"].get("namespace", ""),
+                        obj["metadata"]["name"],
+                        Deletion(),
+                        SYSTEM,
                     )  # type: ignore[arg-type]  # checked above
                 except ApiError as error:
                     if error.reason != "NotFound":

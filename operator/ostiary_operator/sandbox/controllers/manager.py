@@ -108,7 +108,9 @@ class Manager:
             if tries < _TRIES and (isinstance(error, Raced) or error.reason == "Conflict"):
                 self._queue[item] = tries + 1
             else:
-                log.debug("tried again later", controller=type(controller).__name__, key=key, error=str(error))
+                log.debug(
+                    "tried again later", controller=type(controller).__name__, key=key, error=str(error)
+                )
                 self._again(item, _PATIENCE)
             return
         if after is not None:
