@@ -27,6 +27,7 @@ from ostiary_operator.sandbox.controllers.manager import Controller, Manager
 from ostiary_operator.sandbox.controllers.processes import ProcessRuntime
 from ostiary_operator.sandbox.controllers.replicasets import ReplicaSets
 from ostiary_operator.sandbox.controllers.scheduler import Scheduler
+from ostiary_operator.sandbox.controllers.weather import Weather
 from ostiary_operator.sandbox.credentials import ADMIN, Tokens, kubeconfig, make_certificates, server_context
 from ostiary_operator.sandbox.faults import Faults
 
@@ -135,6 +136,7 @@ class Cluster:
             Endpoints(self._desk("endpointslice-controller")),
             Budgets(self._desk("disruption-controller")),
             QuotaUse(self._desk("resourcequota-controller")),
+            Weather(self._desk("sandbox"), self.faults),
         ]
 
     def _desk(self, name: str) -> Desk:

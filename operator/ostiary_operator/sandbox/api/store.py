@@ -92,9 +92,7 @@ class Store:
 
     def items(self, bucket: Bucket, namespace: str | None = None) -> list[tuple[Key, Stored]]:
         """All objects of a resource, or of one namespace, by key."""
-        shelf = self._shelves.get(bucket)
-        if shelf is None:
-            return []
+        shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         entries = shelf.objects.items()
         return sorted(
             (item for item in entries if namespace is None or item[0][0] == namespace),
@@ -111,7 +109,7 @@ class Store:
 
     def listed_at(self, bucket: Bucket, revision: int, namespace: str | None) -> list[tuple[Key, Stored]]:
         """All objects as they were at a revision; Gone where that is not kept."""
-        shelf = self._shelves.setdefault(bucket, _Shelf())
+        shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         if revision < shelf.floor:
             raise Gone(revision, shelf.floor)
         objects = dict(shelf.objects)
@@ -129,7 +127,7 @@ class Store:
 
     def put(self, bucket: Bucket, key: Key, data: Json, expected: Stored | None) -> Stored:
         """Writes an object over `expected` (None: there must be none); Raced where something else is there."""
-        shelf = self._shelves.setdefault(bucket, _Shelf())
+        shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         before = shelf.objects.get(key)
         if before is not expected:
             raise Raced
@@ -142,7 +140,7 @@ class Store:
 
     def remove(self, bucket: Bucket, key: Key, expected: Stored) -> Stored:
         """Removes an object; Raced where it is not `expected` any more."""
-        shelf = self._shelves.setdefault(bucket, _Shelf())
+        shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         before = shelf.objects.get(key)
         if before is not expected:
             raise Raced
@@ -155,14 +153,14 @@ class Store:
 
     def since(self, bucket: Bucket, revision: int) -> Iterator[Event]:
         """The changes after a revision; Gone where they are not all kept."""
-        shelf = self._shelves.setdefault(bucket, _Shelf())
+        shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         if revision < shelf.floor:
             raise Gone(revision, shelf.floor)
         return iter([event for event in shelf.events if event.revision > revision])
 
     def listen(self, bucket: Bucket, hear: Callable[[Event], None]) -> Callable[[], None]:
         """Calls `hear` with each change of a resource until the returned function is called."""
-        shelf = self._shelves.setdefault(bucket, _Shelf())
+        shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         self._tickets += 1
         ticket = self._tickets
         shelf.listeners[ticket] = hear
@@ -216,7 +214,7 @@ class Store:
                     f"{journal}:{number} is damaged ({error}): move the file away to begin with an empty cluster"
                 ) from error
             whole += len(line)
-            shelf = self._shelves.setdefault(bucket, _Shelf())
+            shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
             if data is None:
                 shelf.objects.pop((namespace, name), None)
             else:

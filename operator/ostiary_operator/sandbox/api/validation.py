@@ -1,5 +1,6 @@
 """What Kubernetes refuses of its own kinds: the faults that people make, in its words."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -196,7 +197,24 @@ def _service(new: Json, old: Json | None) -> Errors:
     return errors
 
 
+_DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]{1,253}$")
+_DATA_KEY_WORDS = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
+    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
 def _frozen_data(new: Json, old: Json | None) -> Errors:
+    bad = [
+        invalid_value(f"{word}[{key}]", key, _DATA_KEY_WORDS)
+        for word in ("data", "binaryData")
+        for key in new.get(word) or ()
+        if not _DATA_KEY.match(key) or key in (".", "..")
+    ]
+    return bad + _frozen(new, old)
+
+
+def _frozen(new: Json, old: Json | None) -> Errors:
     if old is None or not old.get("immutable"):
         return []
     changed = any(not same(new.get(word), old.get(word)) for word in ("data", "binaryData", "stringData"))
