@@ -1,10 +1,11 @@
-"""The servers that conformance tests run against: the sandbox, and a real control plane where there is one."""
+"""The servers that conformance tests run against: the sandbox, and a real control plane if there is one."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from cluster.api_client import Api
 from cluster.control_plane import ControlPlane
 from cluster.sandbox_thread import SandboxThread

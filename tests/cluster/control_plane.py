@@ -10,9 +10,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from cluster.api_client import Api
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from cluster.api_client import Api
 from ostiary_operator.sandbox.credentials import kubeconfig, make_certificates
 
 _PATIENCE = 90.0

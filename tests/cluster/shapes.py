@@ -14,7 +14,9 @@ def config_map(name: str = "one", data: dict[str, str] | None = None, **metadata
     }
 
 
-def deployment(name: str = "web", replicas: int = 2, image: str = "registry.example/web:1", **spec: Any) -> Json:
+def deployment(
+    name: str = "web", replicas: int = 2, image: str = "registry.example/web:1", **spec: Any
+) -> Json:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -44,7 +46,11 @@ def _conditions() -> Json:
     item = {
         "type": "object",
         "required": ["type", "status"],
-        "properties": {"type": {"type": "string"}, "status": {"type": "string"}, "reason": {"type": "string"}},
+        "properties": {
+            "type": {"type": "string"},
+            "status": {"type": "string"},
+            "reason": {"type": "string"},
+        },
     }
     keyed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     return {"type": "array", "items": item, **keyed}

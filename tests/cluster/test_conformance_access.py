@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+
 from cluster.api_client import Api
 from cluster.shapes import config_map, widget
 
@@ -47,7 +48,9 @@ def grant(api: Api, namespace: str, *rules: Json, user: str = "alice") -> None:
     api.made(f"{path}/roles", {"metadata": {"name": "some"}, "rules": list(rules)})
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"}
-    api.made(f"{path}/rolebindings", {"metadata": {"name": "some"}, "subjects": [subject], "roleRef": reference})
+    api.made(
+        f"{path}/rolebindings", {"metadata": {"name": "some"}, "subjects": [subject], "roleRef": reference}
+    )
 
 
 def test_a_role_allows_what_it_says(api: Api, alice: Api, maps: str, namespace: str) -> None:

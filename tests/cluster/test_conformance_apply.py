@@ -10,7 +10,9 @@ Json = dict[str, Any]
 
 def owners(obj: Json) -> dict[str, Json]:
     """Fields by manager and operation."""
-    return {f"{one['manager']} {one['operation']}": one["fieldsV1"] for one in obj["metadata"]["managedFields"]}
+    return {
+        f"{one['manager']} {one['operation']}": one["fieldsV1"] for one in obj["metadata"]["managedFields"]
+    }
 
 
 def test_applying_makes_and_then_changes(api: Api, maps: str) -> None:
@@ -129,7 +131,13 @@ def test_apply_needs_a_manager_and_knows_no_foreign_fields(api: Api, maps: str) 
     path = f"{maps}/one"
     answer = api.patch(path, config_map(), APPLY_PATCH)
     assert (answer.code, answer.reason) == (422, "Invalid")
-    entry = {"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}}
+    entry = {
+        "manager": "x",
+        "operation": "Apply",
+        "apiVersion": "v1",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {},
+    }
     assert api.apply(path, config_map(managedFields=[entry])).code == 400
     assert api.apply(path, config_map("two")).code == 400
     unknown = api.apply(path, config_map() | {"dada": {}}, fieldValidation="Strict")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from cluster.api_client import Api
 from cluster.shapes import WIDGETS, widget
 
@@ -149,7 +150,9 @@ def _with_schema(schema: Json) -> Json:
     ("wrong", "field"),
     [
         pytest.param(definition("Gizmo", name="gizmo.conformance.ostiary.dev"), "metadata.name", id="name"),
-        pytest.param(definition("Gizmo", version={"storage": False}), "spec.versions", id="no storage version"),
+        pytest.param(
+            definition("Gizmo", version={"storage": False}), "spec.versions", id="no storage version"
+        ),
         pytest.param(definition("Gizmo", scope="Galaxy"), "spec.scope", id="scope"),
         pytest.param(
             definition("Gizmo", version=_with_schema({"type": "object", "properties": {"spec": {}}})),
@@ -159,7 +162,9 @@ def _with_schema(schema: Json) -> Json:
         pytest.param(
             definition(
                 "Gizmo",
-                version=_with_schema({"type": "object", "x-kubernetes-validations": [{"rule": "self.nope +"}]}),
+                version=_with_schema(
+                    {"type": "object", "x-kubernetes-validations": [{"rule": "self.nope +"}]}
+                ),
             ),
             "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule",
             id="rule",

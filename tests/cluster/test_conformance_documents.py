@@ -8,7 +8,9 @@ from cluster.shapes import config_map, widget
 Json = dict[str, Any]
 _TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
 _METADATA = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"}
-_AGGREGATED = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"}
+_AGGREGATED = {
+    "Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+}
 
 
 def test_groups_and_versions(api: Api, widgets_defined: str) -> None:

@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
+
 from cluster.api_client import Api
 from cluster.shapes import config_map, widget
 
@@ -112,7 +113,10 @@ def test_a_watch_from_nowhere_begins_with_what_is(api: Api, widgets: str) -> Non
         api.made(widgets, widget(name))
     for query in ({}, {"resourceVersion": "0"}):
         events = list(islice(api.watch(widgets, **query), 2))
-        assert {(one["type"], one["object"]["metadata"]["name"]) for one in events} == {("ADDED", "a"), ("ADDED", "b")}
+        assert {(one["type"], one["object"]["metadata"]["name"]) for one in events} == {
+            ("ADDED", "a"),
+            ("ADDED", "b"),
+        }
 
 
 def test_a_watch_sees_objects_come_into_its_selection_and_leave(api: Api, widgets: str) -> None:
@@ -141,7 +145,11 @@ def test_a_watch_from_too_long_ago(api: Api, widgets: str) -> None:
 def test_initial_events_end_with_a_bookmark(api: Api, widgets: str) -> None:
     """A streamed list tells all that is there and marks where it ends."""
     api.made(widgets, widget("a"))
-    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    query = {
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "allowWatchBookmarks": "true",
+    }
     events = list(islice(api.watch(widgets, **query), 2))
     if events[0]["type"] == "ERROR" and "WatchList" in events[0]["object"]["message"]:
         pytest.skip("this server's feature WatchList is off")

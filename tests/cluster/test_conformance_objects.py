@@ -1,6 +1,7 @@
 """Creating, updating and deleting objects: versions, identities, conflicts and refusals."""
 
 import pytest
+
 from cluster.api_client import MERGE_PATCH, Api
 from cluster.shapes import config_map, deployment, widget
 
@@ -46,9 +47,7 @@ def test_a_name_is_taken_once(api: Api, maps: str) -> None:
 
 def test_names_are_generated(api: Api, maps: str) -> None:
     """generateName makes names with five characters of its own, a new one each time."""
-    names = {
-        api.made(maps, {"metadata": {"generateName": "part-"}})["metadata"]["name"] for _ in range(3)
-    }
+    names = {api.made(maps, {"metadata": {"generateName": "part-"}})["metadata"]["name"] for _ in range(3)}
     assert len(names) == 3
     assert all(name.startswith("part-") and len(name) == 10 for name in names)
 
@@ -57,7 +56,9 @@ def test_names_are_generated(api: Api, maps: str) -> None:
     ("obj", "code", "reason", "field"),
     [
         pytest.param(config_map("Bad_Name"), 422, "Invalid", "metadata.name", id="bad name"),
-        pytest.param({"kind": "ConfigMap", "apiVersion": "v1"}, 422, "Invalid", "metadata.name", id="no name"),
+        pytest.param(
+            {"kind": "ConfigMap", "apiVersion": "v1"}, 422, "Invalid", "metadata.name", id="no name"
+        ),
         pytest.param(config_map(labels={"a": "b c"}), 422, "Invalid", "metadata.labels", id="bad label"),
         pytest.param(config_map() | {"data": {"a": 1}}, 400, "BadRequest", None, id="wrong type"),
         pytest.param(config_map() | {"apiVersion": "v7"}, 400, "BadRequest", None, id="wrong version"),
@@ -258,7 +259,9 @@ def test_defaults_of_a_deployment(api: Api, deployments: str) -> None:
         pytest.param({"selector": None}, "spec.selector", id="no selector"),
         pytest.param({"replicas": -1}, "spec.replicas", id="negative replicas"),
         pytest.param(
-            {"selector": {"matchLabels": {"app": "other"}}}, "spec.template.metadata.labels", id="other labels"
+            {"selector": {"matchLabels": {"app": "other"}}},
+            "spec.template.metadata.labels",
+            id="other labels",
         ),
         pytest.param({"strategy": {"type": "Sometimes"}}, "spec.strategy.type", id="unknown strategy"),
         pytest.param(
@@ -268,7 +271,9 @@ def test_defaults_of_a_deployment(api: Api, deployments: str) -> None:
         ),
     ],
 )
-def test_deployments_that_cannot_be(api: Api, deployments: str, change: dict[str, object], field: str) -> None:
+def test_deployments_that_cannot_be(
+    api: Api, deployments: str, change: dict[str, object], field: str
+) -> None:
     """Each fault is told with its field."""
     wrong = deployment()
     wrong["spec"] |= change

@@ -1,6 +1,7 @@
 """The three kinds of patches that say what to change."""
 
 import pytest
+
 from cluster.api_client import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Api
 from cluster.shapes import config_map, deployment, widget
 
@@ -13,7 +14,10 @@ from cluster.shapes import config_map, deployment, widget
         pytest.param([{"op": "copy", "from": "/data/a", "path": "/data/c"}], {"a": "1", "c": "1"}, id="copy"),
         pytest.param([{"op": "move", "from": "/data/a", "path": "/data/c"}], {"c": "1"}, id="move"),
         pytest.param(
-            [{"op": "test", "path": "/data/a", "value": "1"}, {"op": "add", "path": "/data/x~1y", "value": "3"}],
+            [
+                {"op": "test", "path": "/data/a", "value": "1"},
+                {"op": "add", "path": "/data/x~1y", "value": "3"},
+            ],
             None,
             id="test, then a key that no ConfigMap can have",
         ),

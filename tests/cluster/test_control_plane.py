@@ -4,9 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+
 from cluster.control_plane import ControlPlane
 
-REASON = "KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd: conformance ran on the sandbox alone"
+REASON = (
+    "KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd: conformance ran on the sandbox alone"
+)
 
 
 @pytest.mark.skipif(not os.environ.get("KUBEBUILDER_ASSETS"), reason=REASON)

@@ -61,9 +61,12 @@ def up(
     ],
     port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65535)] = 0,
     nodes: Annotated[int, typer.Option(help="Nodes at the start.", min=0, max=1000)] = 2,
-    gpus: Annotated[int, typer.Option(help="GPUs of each node; such nodes have the taint nvidia.com/gpu.", min=0)] = 0,
+    gpus: Annotated[
+        int, typer.Option(help="GPUs of each node; such nodes have the taint nvidia.com/gpu.", min=0)
+    ] = 0,
     processes: Annotated[
-        bool, typer.Option("--processes", help="Run containers as processes of this machine, without isolation.")
+        bool,
+        typer.Option("--processes", help="Run containers as processes of this machine, without isolation."),
     ] = False,
     command: Annotated[
         list[str], typer.Option(metavar="IMAGE=COMMAND", help="With --processes: what an image runs.")

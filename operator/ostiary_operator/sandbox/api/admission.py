@@ -5,7 +5,7 @@ import fnmatch
 import json
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -35,7 +35,9 @@ class Attempt:
 
     def changed(self, obj: Json) -> "Attempt":
         """The same write of another object."""
-        return replace(self, obj=obj)
+        return Attempt(
+            self.resource, self.operation, self.subresource, obj, self.old, self.caller, self.dry_run
+        )
 
     @property
     def metadata(self) -> Json:
@@ -64,7 +66,7 @@ class Admission:
                 patch = json.loads(base64.b64decode(answer["patch"]))
                 try:
                     obj = patches.json_patch(obj, patch)
-                except (patches.PatchError, patches.Unprocessable) as error:
+                except (patches.PatchError, patches.UnfitPatchError) as error:
                     raise internal(f'admission webhook "{name}" sent a bad patch: {error}') from error
         return obj
 

@@ -1,4 +1,4 @@
-"""Objects of Kubernetes' own kinds as typed decoding makes them: known fields of the right type, and no others."""
+"""Objects of Kubernetes' own kinds as typed decoding makes them: known fields of the right type alone."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ _GO = {"string": "string", "integer": "int32", "number": "float64", "boolean": "
 _RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
 
 
-class _Mismatch(Exception):
+class _MismatchError(Exception):
     pass
 
 
@@ -29,7 +29,7 @@ def decode(schema: Json, obj: Json, kind: str, version: str) -> tuple[Json, list
     unknown: list[str] = []
     try:
         return _object(schema, obj, "", unknown, kind), unknown
-    except _Mismatch as error:
+    except _MismatchError as error:
         raise cannot_be_handled(kind, version, str(error)) from error
 
 
@@ -74,7 +74,7 @@ def _value(schema: Json, value: Any, path: str, unknown: list[str], owner: str) 
         try:
             quantity(value)
         except ValueError as error:
-            raise _Mismatch(str(error)) from error
+            raise _MismatchError(str(error)) from error
         return str(value)
     if wanted is None:
         if schema.get("x-kubernetes-int-or-string") and (
@@ -89,12 +89,12 @@ def _string(schema: Json, value: Any, path: str, owner: str) -> Any:
     if not isinstance(value, str):
         raise _mismatch(value, owner, path, "string")
     if schema.get("format") == "date-time" and not _is_time(value):
-        raise _Mismatch(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
+        raise _MismatchError(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
     if schema.get("format") == "byte":
         try:
             base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise _Mismatch("illegal base64 data at input byte 0") from error
+            raise _MismatchError("illegal base64 data at input byte 0") from error
     return value
 
 
@@ -123,10 +123,12 @@ _SCALARS: dict[str, Callable[[Json, Any, str, str], Any]] = {
 }  # fmt: skip
 
 
-def _mismatch(value: Any, owner: str, path: str, wanted: str) -> _Mismatch:
+def _mismatch(value: Any, owner: str, path: str, wanted: str) -> _MismatchError:
     found = _WORDS.get(type(value), "value")
     plain = re.sub(r"\[\d+\]", "", path)
-    return _Mismatch(f"json: cannot unmarshal {found} into Go struct field {owner}.{plain} of type {wanted}")
+    return _MismatchError(
+        f"json: cannot unmarshal {found} into Go struct field {owner}.{plain} of type {wanted}"
+    )
 
 
 def _is_time(value: str) -> bool:

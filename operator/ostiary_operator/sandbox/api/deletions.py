@@ -9,7 +9,7 @@ from ostiary_operator.sandbox.api.operations import Operations
 from ostiary_operator.sandbox.api.request import Caller, Deletion
 from ostiary_operator.sandbox.api.resources import Resource
 from ostiary_operator.sandbox.api.selectors import of_object
-from ostiary_operator.sandbox.api.store import Raced, Stored
+from ostiary_operator.sandbox.api.store import RacedError, Stored
 from ostiary_operator.sandbox.api.values import at
 
 Json = dict[str, Any]
@@ -45,7 +45,7 @@ class Deletions:
             await self._operations.admission.validate(attempt)
             try:
                 return self._delete(resource, stored, deletion)
-            except Raced:
+            except RacedError:
                 continue
         raise status.conflict(resource.group, resource.plural, name)
 
@@ -126,7 +126,7 @@ class Deletions:
         return self._store.remove(resource.bucket, (metadata.get("namespace", ""), metadata["name"]), stored)
 
     def finish(self, resource: Resource, stored: Stored) -> None:
-        """Removes a pod that has stopped, unless finalizers hold it; Raced where it was changed meanwhile."""
+        """Removes a pod that has stopped, unless finalizers hold it; RacedError where it was changed."""
         metadata = stored.data["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
         if metadata.get("finalizers"):
@@ -153,8 +153,10 @@ class Deletions:
             if selector is not None and selector.matches(pod["metadata"].get("labels")):
                 concerned.append((key, stored))
         if len(concerned) > 1:
-            raise status.ApiError(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the "
-                                  "eviction subresource does not support.")  # fmt: skip
+            why = "which the eviction subresource does not support."
+            raise status.ApiError(
+                500, "InternalError", f"This pod has more than one PodDisruptionBudget, {why}"
+            )
         for key, stored in concerned:
             budget = stored.data
             state = budget.get("status") or {}

@@ -85,7 +85,7 @@ def to_fields_v1(paths: Iterable[Path]) -> Json:
     for path in sorted(paths):
         node = root
         for index, element in enumerate(path):
-            if index and not node and path[:index] in paths:  # type: ignore[operator]
+            if index and not node and path[:index] in paths:
                 node["."] = {}
             node = node.setdefault(element, {})
     return root
@@ -163,7 +163,7 @@ def _prune(schema: Json, value: Any, tree: Json) -> Any:
 
 
 def merged(schema: Json, live: Any, config: Any) -> Any:
-    """The live value with a configuration's fields set: objects and keyed lists merge, the rest is replaced."""
+    """The live value with a configuration's fields set: objects and keyed lists merge, others go."""
     if (
         isinstance(config, dict)
         and isinstance(live, dict)

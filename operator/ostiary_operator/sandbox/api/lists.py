@@ -10,14 +10,14 @@ from typing import Any
 from ostiary_operator.sandbox.api import selectors, status
 from ostiary_operator.sandbox.api.request import options_invalid
 from ostiary_operator.sandbox.api.resources import Resource
-from ostiary_operator.sandbox.api.store import Gone, Key, Store, Stored
+from ostiary_operator.sandbox.api.store import GoneError, Key, Store, Stored
 
 Json = dict[str, Any]
 Selects = Callable[[Json], bool]
 
 _TOO_OLD = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
-    "the continue parameter."
+    "The provided continue parameter is too old to display a consistent list result. "
+    "You can start a new list without the continue parameter."
 )
 
 
@@ -84,7 +84,7 @@ def page(store: Store, resource: Resource, namespace: str | None, query: Mapping
             found = store.items(resource.bucket, namespace)
         else:
             found = store.listed_at(resource.bucket, revision, namespace)
-    except Gone as error:
+    except GoneError as error:
         raise status.expired(_TOO_OLD if token else str(error)) from error
     selects = selection(resource, query)
     if selects is not None:

@@ -116,7 +116,7 @@ def applied(schema: Json, live: Json, config: Json, who: Manager, owns: Owns, *,
     The caller drops from `config` what this kind of request cannot write.
     """
     wanted = frozenset(path for path in flattened(schema, config) if owns(path))
-    result = merged(schema, live, config | {"metadata": _without_managers(config["metadata"])})
+    result: Json = merged(schema, live, config | {"metadata": _without_managers(config["metadata"])})
     managers = managers_of(live)
     mine = next((one for one in managers if one.same_as(who)), None)
     others = [one for one in managers if one is not mine]

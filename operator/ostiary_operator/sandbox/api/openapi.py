@@ -18,8 +18,8 @@ _PATCHES = (
     "application/apply-patch+yaml",
 )
 _WORDS = (
-    "type", "format", "description", "required", "enum", "default", "minimum", "maximum", "minLength", "maxLength",
-    "pattern", "minItems", "maxItems", "nullable",
+    "type", "format", "description", "required", "enum", "default", "minimum", "maximum", "minLength",
+    "maxLength", "pattern", "minItems", "maxItems", "nullable",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from ostiary_operator.sandbox.api.models import schema
 from ostiary_operator.sandbox.api.quota import Quotas
 from ostiary_operator.sandbox.api.request import Write
 from ostiary_operator.sandbox.api.resources import Registry, Resource
-from ostiary_operator.sandbox.api.store import Raced, Store, Stored
+from ostiary_operator.sandbox.api.store import RacedError, Store, Stored
 from ostiary_operator.sandbox.api.values import copied, same
 from ostiary_operator.sandbox.clock import Clock
 
@@ -29,8 +29,11 @@ _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLIES = ("application/apply-patch+yaml", "application/apply-patch+json")
 _NO_GENERATION = frozenset(
-    ["configmaps", "secrets", "events", "serviceaccounts", "namespaces", "nodes", "leases", "services", "resourcequotas", "roles", "rolebindings", "clusterroles", "clusterrolebindings"]
-)
+    (
+        "configmaps", "secrets", "events", "serviceaccounts", "namespaces", "nodes", "leases", "services",
+        "resourcequotas", "roles", "rolebindings", "clusterroles", "clusterrolebindings",
+    )
+)  # fmt: skip
 _CONDITIONAL = frozenset(("leases", "customresourcedefinitions", "poddisruptionbudgets"))
 """Kubernetes' own resources whose updates must name the version that they are made from."""
 
@@ -246,7 +249,7 @@ class Operations:
             live = self.stored(resource, namespace, name)
             try:
                 return await self._replace(resource, live, change, write, subresource, whole=whole)
-            except Raced:
+            except RacedError:
                 if attempt == _ATTEMPTS - 1:
                     break
         raise status.conflict(resource.group, resource.plural, name)
@@ -306,7 +309,8 @@ class Operations:
         given, name = new["metadata"], old["metadata"]["name"]
         version = given.get("resourceVersion", "")
         if given.get("uid") not in (None, "", old["metadata"]["uid"]):
-            why = f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {old['metadata']['uid']}"
+            uid = old["metadata"]["uid"]
+            why = f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {uid}"
             raise status.conflict(resource.group, resource.plural, name, why)
         if not version or version == "0":
             if whole and (resource.custom is not None or resource.plural in _CONDITIONAL):
@@ -377,9 +381,10 @@ class Operations:
         config.setdefault("metadata", {})
         if config["metadata"].get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
-        if config["metadata"].get("name", name) != name:
+        given = config["metadata"].get("name", name)
+        if given != name:
             raise status.bad_request(
-                f"the name of the object ({config['metadata']['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({given}) does not match the name on the URL ({name})"
             )
         for _ in range(_ATTEMPTS):
             live = self.store.get(resource.bucket, (namespace if resource.namespaced else "", name))
@@ -387,7 +392,7 @@ class Operations:
                 if live is None:
                     return await self._apply_new(resource, namespace, name, config, write, subresource)
                 return await self._apply_over(resource, live, config, write, subresource)
-            except Raced:
+            except RacedError:
                 continue
         raise status.conflict(resource.group, resource.plural, name)
 
@@ -418,7 +423,7 @@ class Operations:
             return await self._create(resource, namespace, made, write)
         except status.ApiError as error:
             if error.reason == "AlreadyExists":
-                raise Raced from error
+                raise RacedError from error
             raise
 
     async def _apply_over(
@@ -484,7 +489,8 @@ class Operations:
             made = copied(obj) | {"metadata": {}}
             unknown = structural.prune(resource.schema, made) + [f"metadata.{path}" for path in in_metadata]
             made["metadata"] = metadata
-        made = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": {}} | made
+        named: Json = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": {}}
+        made = named | made
         if unknown and write.validation == "Strict":
             words = ", ".join(f'unknown field "{path}"' for path in unknown)
             raise cannot_be_handled(resource.kind, resource.version, f"strict decoding error: {words}")
@@ -549,7 +555,7 @@ def _fitting(change: Callable[[], Any]) -> Any:
         return change()
     except patches.PatchError as error:
         raise status.bad_request(str(error)) from error
-    except patches.Unprocessable as error:
+    except patches.UnfitPatchError as error:
         message = f"the server rejected our request due to an error in our request: {error}"
         raise status.ApiError(422, "Invalid", message, {}) from error
 

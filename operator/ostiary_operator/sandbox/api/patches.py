@@ -11,7 +11,7 @@ class PatchError(ValueError):
     """A patch that cannot be read."""
 
 
-class Unprocessable(ValueError):
+class UnfitPatchError(ValueError):
     """A patch that can be read and does not fit the object."""
 
 
@@ -33,7 +33,7 @@ def _operate(document: Any, operation: Json) -> Any:
         raise PatchError(f"{op} operation needs a value")
     if op == "test":
         if not same(_get(document, path), operation["value"]):
-            raise Unprocessable(f"testing value {operation['path']} failed: test failed")
+            raise UnfitPatchError(f"testing value {operation['path']} failed: test failed")
         return document
     if op == "remove":
         return _remove(document, path)
@@ -57,8 +57,8 @@ def _pointer(text: Any) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
-def _missing(path: list[str]) -> Unprocessable:
-    return Unprocessable(f"the path /{'/'.join(path)} does not exist: missing value")
+def _missing(path: list[str]) -> UnfitPatchError:
+    return UnfitPatchError(f"the path /{'/'.join(path)} does not exist: missing value")
 
 
 def _index(items: list[Any], word: str, path: list[str]) -> int:
@@ -202,7 +202,7 @@ def _merge_by_key(items: list[Any], value: list[Any], key: str, schema: Json) ->
 
 
 def _ordered(items: list[Any], order: list[Any], schema: Json) -> list[Any]:
-    """Items in the order that the patch asks for; those it does not name keep their place after the one before."""
+    """Items in the order that the patch asks for; those it does not name keep their places."""
     key = schema.get("x-kubernetes-patch-merge-key")
     wanted = [quoted(one.get(key) if key and isinstance(one, dict) else one) for one in order]
 

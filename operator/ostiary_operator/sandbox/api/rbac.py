@@ -22,6 +22,15 @@ _FOR_EVERYBODY = (
     "/openapi/*",
 )
 
+_ABOUT_ONESELF = frozenset(
+    (
+        ("authorization.k8s.io", "selfsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectrulesreviews"),
+        ("authentication.k8s.io", "selfsubjectreviews"),
+    )
+)
+"""Reviews that everybody may ask for."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -46,7 +55,8 @@ class Question:
         if self.path:
             return f'User "{caller.name}" cannot {self.verb} path "{self.path}"'
         where = f'in the namespace "{self.namespace}"' if self.namespace else "at the cluster scope"
-        return f'User "{caller.name}" cannot {self.verb} resource "{self.plural}" in API group "{self.group}" {where}'
+        what = f'resource "{self.plural}" in API group "{self.group}"'
+        return f'User "{caller.name}" cannot {self.verb} {what} {where}'
 
 
 class Authorizer:
@@ -62,12 +72,8 @@ class Authorizer:
         if question.path:
             if any(_path_matches(one, question.path) for one in _FOR_EVERYBODY) and question.verb == "get":
                 return True
-        elif question.verb == "create" and question.group in (
-            "authorization.k8s.io",
-            "authentication.k8s.io",
-        ):
-            if question.resource.startswith("self"):
-                return True
+        elif question.verb == "create" and (question.group, question.resource) in _ABOUT_ONESELF:
+            return True
         return any(_rule_allows(rule, question) for rule in self.rules(caller, question.namespace))
 
     def rules(self, caller: Caller, namespace: str) -> Iterator[Json]:
@@ -123,9 +129,9 @@ def _binds(binding: Json, caller: Caller, namespace: str) -> bool:
         kind, name = subject.get("kind"), subject.get("name")
         if (kind == "User" and name == caller.name) or (kind == "Group" and name in caller.groups):
             return True
-        if kind == "ServiceAccount":
-            if caller.name == f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}":
-                return True
+        account = f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}"
+        if kind == "ServiceAccount" and caller.name == account:
+            return True
     return False
 
 

@@ -84,7 +84,8 @@ _RBAC = "rbac.authorization.k8s.io"
 _REVIEW = {"verbs": ("create",), "namespaced": False}
 
 BUILT_IN: tuple[Resource, ...] = (
-    _own("", "Namespace", "namespaces", "ns", namespaced=False, subresources=frozenset({"status", "finalize"}),
+    _own("", "Namespace", "namespaces", "ns", namespaced=False,
+         subresources=frozenset({"status", "finalize"}),
          verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection")),
     _own("", "Node", "nodes", "no", namespaced=False, subresources=_STATUS),
     _own("", "Pod", "pods", "po", categories=_ALL,

@@ -122,8 +122,8 @@ def as_query(selector: Json | None) -> str:
 
 _FIELDS: Mapping[str, frozenset[str]] = {
     "pods": frozenset(
-        ("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase",
-         "status.podIP", "status.nominatedNodeName", "spec.hostNetwork")
+        ("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+         "status.phase", "status.podIP", "status.nominatedNodeName", "spec.hostNetwork")
     ),
     "events": frozenset(
         ("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",

@@ -322,13 +322,8 @@ class _Call:
         target, resource = self._target, self._resource
         if not target.subresource and verb not in resource.verbs:
             raise status.method_not_allowed()
-        if (
-            (target.name
-            and resource.namespaced
-            and target.namespace is None)
-            or (target.name
-            and verb == "create"
-            and (not target.subresource))
+        if (target.name and resource.namespaced and target.namespace is None) or (
+            target.name and verb == "create" and (not target.subresource)
         ):
             raise status.method_not_allowed()
         steps: dict[str, Callable[[], Awaitable[web.StreamResponse]]] = {
@@ -570,7 +565,7 @@ class _Call:
         if self._target.subresource:
             raise status.method_not_allowed()
         deletion = Deletion.of(await self._body(), self._query)
-        answer, gone = await self._server._deletions.delete(
+        answer, _ = await self._server._deletions.delete(
             self._resource, self._namespace, self._target.name, deletion, self._caller
         )
         return _json(answer, 200)

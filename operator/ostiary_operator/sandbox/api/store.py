@@ -59,14 +59,14 @@ class _Shelf:
     listeners: dict[int, Callable[[Event], None]] = field(default_factory=dict)
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """A revision that is no longer kept."""
 
     def __init__(self, asked: int, oldest: int) -> None:
         super().__init__(f"too old resource version: {asked} ({oldest})")
 
 
-class Raced(Exception):
+class RacedError(Exception):
     """A write whose object changed, came or went since it was read."""
 
 
@@ -108,10 +108,10 @@ class Store:
         return list(self._shelves)
 
     def listed_at(self, bucket: Bucket, revision: int, namespace: str | None) -> list[tuple[Key, Stored]]:
-        """All objects as they were at a revision; Gone where that is not kept."""
+        """All objects as they were at a revision; GoneError where that is not kept."""
         shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         if revision < shelf.floor:
-            raise Gone(revision, shelf.floor)
+            raise GoneError(revision, shelf.floor)
         objects = dict(shelf.objects)
         for event in reversed(shelf.events):
             if event.revision <= revision:
@@ -126,11 +126,11 @@ class Store:
         )
 
     def put(self, bucket: Bucket, key: Key, data: Json, expected: Stored | None) -> Stored:
-        """Writes an object over `expected` (None: there must be none); Raced where something else is there."""
+        """Writes an object over `expected` (None: there must be none); RacedError where that is not so."""
         shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         before = shelf.objects.get(key)
         if before is not expected:
-            raise Raced
+            raise RacedError
         self.revision += 1
         data["metadata"]["resourceVersion"] = str(self.revision)
         now = Stored(data, self.revision)
@@ -139,11 +139,11 @@ class Store:
         return now
 
     def remove(self, bucket: Bucket, key: Key, expected: Stored) -> Stored:
-        """Removes an object; Raced where it is not `expected` any more."""
+        """Removes an object; RacedError where it is not `expected` any more."""
         shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         before = shelf.objects.get(key)
         if before is not expected:
-            raise Raced
+            raise RacedError
         del shelf.objects[key]
         self.revision += 1
         metadata = expected.data["metadata"] | {"resourceVersion": str(self.revision)}
@@ -152,10 +152,10 @@ class Store:
         return last
 
     def since(self, bucket: Bucket, revision: int) -> Iterator[Event]:
-        """The changes after a revision; Gone where they are not all kept."""
+        """The changes after a revision; GoneError where they are not all kept."""
         shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))
         if revision < shelf.floor:
-            raise Gone(revision, shelf.floor)
+            raise GoneError(revision, shelf.floor)
         return iter([event for event in shelf.events if event.revision > revision])
 
     def listen(self, bucket: Bucket, hear: Callable[[Event], None]) -> Callable[[], None]:
@@ -211,7 +211,7 @@ class Store:
                 revision, bucket, namespace, name, data = json.loads(line)
             except ValueError as error:
                 raise ValueError(
-                    f"{journal}:{number} is damaged ({error}): move the file away to begin with an empty cluster"
+                    f"{journal}:{number} is damaged ({error}): move the file away for an empty cluster"
                 ) from error
             whole += len(line)
             shelf = self._shelves.setdefault(bucket, _Shelf(floor=self.revision))

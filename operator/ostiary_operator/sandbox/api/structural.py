@@ -22,6 +22,7 @@ Json = dict[str, Any]
 
 KEEP = "x-kubernetes-preserve-unknown-fields"
 EITHER = "x-kubernetes-int-or-string"
+_OF_OBJECTS = ("apiVersion", "kind", "metadata")
 
 
 def prune(schema: Json, value: Any, path: str = "") -> list[str]:
@@ -36,9 +37,7 @@ def prune(schema: Json, value: Any, path: str = "") -> list[str]:
                 dropped += prune(properties[key], value[key], where)
             elif isinstance(others, dict):
                 dropped += prune(others, value[key], where)
-            elif not (
-                others or schema.get(KEEP) or (key in ("apiVersion", "kind", "metadata") and _embedded(schema))
-            ):
+            elif not (others or schema.get(KEEP) or (key in _OF_OBJECTS and _embedded(schema))):
                 del value[key]
                 dropped.append(where)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
@@ -56,9 +55,10 @@ def fill_defaults(schema: Json, value: Any) -> None:
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
         for key, inner in properties.items():
-            if "default" in inner and (key not in value or (value[key] is None and not inner.get("nullable"))):
+            lacks = key not in value or (value[key] is None and not inner.get("nullable"))
+            if lacks and "default" in inner:
                 value[key] = copied(inner["default"])
-            elif key in value and value[key] is None and not inner.get("nullable"):
+            elif lacks:
                 continue
             if key in value:
                 fill_defaults(inner, value[key])
@@ -72,7 +72,7 @@ def fill_defaults(schema: Json, value: Any) -> None:
 
 
 def validate(schema: Json, value: Any, old: Any = None, path: str = "") -> list[FieldError]:
-    """What is wrong with a value by its schema, then by its rules; unchanged parts are let be (ratcheting)."""
+    """What is wrong with a value by its schema, then by its rules; what did not change is let be."""
     errors = _check(schema, value, old, path)
     return errors or _check_rules(schema, value, old, path)
 

@@ -112,8 +112,9 @@ def _pod(new: Json, old: Json | None) -> Errors:
 
         if not same(fixed(new["spec"]), fixed(old["spec"])):
             detail = (
-                "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-                "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+                "pod updates may not change fields other than `spec.containers[*].image`,"
+                "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
+                "(only additions to existing tolerations),"
                 "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
             )
             errors.append(forbidden_field("spec", detail))
@@ -199,8 +200,8 @@ def _service(new: Json, old: Json | None) -> Errors:
 
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]{1,253}$")
 _DATA_KEY_WORDS = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
-    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  "
+    "or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 
 

@@ -9,7 +9,7 @@ from ostiary_operator.sandbox.api import status
 from ostiary_operator.sandbox.api.lists import Selects, revision_of, selection
 from ostiary_operator.sandbox.api.request import options_invalid
 from ostiary_operator.sandbox.api.resources import Resource
-from ostiary_operator.sandbox.api.store import ADDED, DELETED, MODIFIED, Event, Gone, Store
+from ostiary_operator.sandbox.api.store import ADDED, DELETED, MODIFIED, Event, GoneError, Store
 
 Json = dict[str, Any]
 Notice = tuple[str, Json]
@@ -55,7 +55,7 @@ class Watch:
         try:
             for event in store.since(resource.bucket, self._sent):
                 self._hear(event)
-        except Gone as error:
+        except GoneError as error:
             self._waiting.append(("ERROR", status.expired(str(error)).status()))
             self._ended = True
             return

@@ -106,7 +106,8 @@ class Budgets:
         }
         bare = sum(controller_of(pod) is None for pod in pods)
         sets = [found for owner in owners if (found := self._desk.get(REPLICA_SETS, owner))]
-        return bare + sum(at(one, "spec", "replicas", default=0) for one in sets)
+        wanted: int = sum(at(one, "spec", "replicas", default=0) for one in sets)
+        return bare + wanted
 
 
 class QuotaUse:

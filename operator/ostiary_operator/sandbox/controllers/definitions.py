@@ -87,8 +87,9 @@ class Definitions:
         bucket = key[1]
         self._dying.add(bucket)
         resource = self._operations.registry.of_bucket(bucket)
-        objects = self._operations.store.objects(bucket)
-        for obj in objects if resource is not None else ():
+        for obj in self._operations.store.objects(bucket):
+            if resource is None:
+                break
             if not obj["metadata"].get("deletionTimestamp"):
                 try:
                     await self._deletions.delete(
@@ -97,7 +98,7 @@ class Definitions:
                         obj["metadata"]["name"],
                         Deletion(),
                         SYSTEM,
-                    )  # type: ignore[arg-type]  # checked above
+                    )
                 except ApiError as error:
                     if error.reason != "NotFound":
                         raise

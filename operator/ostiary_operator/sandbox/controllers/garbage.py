@@ -81,7 +81,7 @@ class Garbage:
         place = self._live.get(reference["uid"])
         if place is None:
             return False
-        bucket, (owner_namespace, name) = place
+        _, (owner_namespace, name) = place
         return name == reference["name"] and owner_namespace in ("", namespace)
 
     def _awaits_dependents(self, reference: Json) -> bool:
@@ -95,11 +95,7 @@ class Garbage:
 
     async def _serve(self, bucket: Bucket, obj: Json) -> None:
         finalizers = obj["metadata"].get("finalizers") or ()
-        dependents = [
-            (one, found)
-            for one, place in sorted(self._dependents.get(obj["metadata"]["uid"], set()))
-            if (found := self._desk.get(one, place))
-        ]
+        dependents = self._found_dependents(obj)
         if ORPHAN in finalizers:
             for one, dependent in dependents:
                 await self._desk.change(
@@ -115,9 +111,12 @@ class Garbage:
                     await self._desk.delete(
                         one, dependent, Deletion(policy=policy, uid=dependent["metadata"]["uid"])
                     )
-            if not any(_blocks(found, obj) for one, place in sorted(self._dependents.get(obj["metadata"]["uid"], set()))
-                       if (found := self._desk.get(one, place))):  # fmt: skip
+            if not any(_blocks(found, obj) for _, found in self._found_dependents(obj)):
                 await self._desk.change(bucket, obj, lambda live: _without_finalizer(live, FOREGROUND))
+
+    def _found_dependents(self, obj: Json) -> list[tuple[Bucket, Json]]:
+        places = sorted(self._dependents.get(obj["metadata"]["uid"], set()))
+        return [(bucket, found) for bucket, key in places if (found := self._desk.get(bucket, key))]
 
 
 def _blocks(dependent: Json, owner: Json) -> bool:

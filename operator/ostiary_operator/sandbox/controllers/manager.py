@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from ostiary_operator.sandbox.api.status import ApiError
-from ostiary_operator.sandbox.api.store import Bucket, Event, Key, Raced, Store
+from ostiary_operator.sandbox.api.store import Bucket, Event, Key, RacedError, Store
 from ostiary_operator.sandbox.clock import Clock, VirtualClock
 
 _TRIES = 5
@@ -104,8 +104,8 @@ class Manager:
         controller = self._controllers[index]
         try:
             after = await controller.reconcile(key)
-        except (ApiError, Raced) as error:
-            if tries < _TRIES and (isinstance(error, Raced) or error.reason == "Conflict"):
+        except (ApiError, RacedError) as error:
+            if tries < _TRIES and (isinstance(error, RacedError) or error.reason == "Conflict"):
                 self._queue[item] = tries + 1
             else:
                 log.debug(

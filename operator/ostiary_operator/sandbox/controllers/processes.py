@@ -98,8 +98,8 @@ class ProcessRuntime:
         ]
         if not words or not (container.get("command") or container["image"] in self._commands):
             raise ValueError(
-                f"container {container['name']} names no command and image {container['image']!r} is not known here: "
-                "set `command`"
+                f"container {container['name']} names no command and image {container['image']!r} is not "
+                "known here: set `command`"
             )
         expanded = [_expanded(word, environment) for word in words]
         if expanded[0] == "python":
@@ -273,7 +273,8 @@ def _port(port: int | str, container: Json) -> int:
 
 async def _http(action: Json, container: Json, address: str) -> bool:
     scheme = action.get("scheme", "HTTP").lower()
-    url = f"{scheme}://{action.get('host') or address}:{_port(action['port'], container)}{action.get('path', '/')}"
+    place = f"{action.get('host') or address}:{_port(action['port'], container)}"
+    url = f"{scheme}://{place}{action.get('path', '/')}"
     async with (
         aiohttp.ClientSession() as session,
         session.get(url, ssl=False, allow_redirects=False) as response,

@@ -12,6 +12,7 @@ from ostiary_operator.sandbox.controllers.desk import NODES, PODS, Desk, is_over
 
 Json = dict[str, Any]
 Amounts = dict[str, float]
+_VERSION = "v1.34.0+ostiary"
 
 
 def requested(pod: Json) -> Amounts:
@@ -230,20 +231,28 @@ def new_node(
         "lastTransitionTime": stamp,
     }
     own = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    given = {key.replace("__", "/"): value for key, value in labels.items()}
+    taints = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}] if gpus else []
+    versions = {
+        "kubeletVersion": _VERSION,
+        "kubeProxyVersion": _VERSION,
+        "containerRuntimeVersion": "sandbox://1",
+    }
+    unsaid = dict.fromkeys(("bootID", "kernelVersion", "machineID", "systemUUID"), "")
+    system = {"architecture": "amd64", "operatingSystem": "linux", "osImage": "sandbox"}
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": own | {key.replace("__", "/"): value for key, value in labels.items()}},
-        "spec": {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]} if gpus else {},
+        "metadata": {"name": name, "labels": own | given},
+        "spec": {"taints": taints} if taints else {},
         "status": {
             "capacity": room,
             "allocatable": dict(room),
             "conditions": [ready],
-            "addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": "127.0.0.1"}],
-            "nodeInfo": {
-                "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "sandbox://1", "kernelVersion": "",
-                "kubeProxyVersion": "v1.34.0+ostiary", "kubeletVersion": "v1.34.0+ostiary", "machineID": "",
-                "operatingSystem": "linux", "osImage": "sandbox", "systemUUID": "",
-            },
+            "addresses": [
+                {"type": "Hostname", "address": name},
+                {"type": "InternalIP", "address": "127.0.0.1"},
+            ],
+            "nodeInfo": versions | unsaid | system,
         },
-    }  # fmt: skip
+    }
