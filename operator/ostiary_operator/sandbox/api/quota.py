@@ -78,7 +78,7 @@ class Quotas:
             must += [one for one in hard if one in ("cpu", "memory")]
             if missing := sorted(one for one in must if one not in wanted):
                 why = f"failed quota: {name}: must specify {','.join(missing)}"
-                raise forbidden(resource.group, resource.plural, obj["metadata"]["name"], why)
+                raise forbidden(resource.group, resource.plural, _called(obj), why)
         concerned = sorted(one for one in hard if one in wanted)
         used = self.used(obj["metadata"]["namespace"], concerned)
         over = [one for one in concerned if used[one] + wanted[one] > quantity(hard[one])]
@@ -87,7 +87,13 @@ class Quotas:
                 f"exceeded quota: {name}, requested: {_said(over, wanted)}, used: {_said(over, used)}, "
                 f"limited: {','.join(f'{one}={hard[one]}' for one in over)}"
             )
-            raise forbidden(resource.group, resource.plural, obj["metadata"]["name"], why)
+            raise forbidden(resource.group, resource.plural, _called(obj), why)
+
+
+def _called(obj: Json) -> str:
+    """The name that was asked for: not the generated one, so that the same refusal has the same words."""
+    metadata = obj["metadata"]
+    return str(metadata.get("generateName") or metadata["name"])
 
 
 def _said(names: list[str], amounts: Amounts) -> str:

@@ -35,9 +35,11 @@ def template_hash(template: Json) -> str:
 
 
 def _bare(template: Json) -> Json:
+    """A template as it is compared: without the hash, and no annotations are as good as none."""
     made: Json = copied(template)
-    labels = at(made, "metadata", "labels", default={})
-    labels.pop(HASH, None)
+    metadata = made.get("metadata") or {}
+    (metadata.get("labels") or {}).pop(HASH, None)
+    made["metadata"] = {key: value for key, value in metadata.items() if value}
     return made
 
 
