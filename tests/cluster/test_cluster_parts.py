@@ -23,7 +23,7 @@ _SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab", max_si
 _VALUES = st.recursive(
     _SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3)
+        st.lists(inner, max_size=2) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3)
     ),
 )
 _OBJECTS = st.dictionaries(st.text("abc", max_size=2), _VALUES, max_size=4)
@@ -109,6 +109,7 @@ def test_every_kind_has_a_schema(resource: str) -> None:
             True,
             id="names",
         ),
+        pytest.param("self.d > duration('1m')", {"d": "90s"}, True, id="duration"),
         pytest.param("self.f > 0.5", {"f": 1}, True, id="whole number as a double"),
     ],
 )
@@ -116,7 +117,9 @@ def test_rules(rule: str, value: Json | None, holds: bool) -> None:
     """Rules see values with the types of their schema."""
     properties: Json = {
         "a": {"type": "integer"}, "b": {"type": "integer"}, "c": {"type": "string"}, "f": {"type": "number"},
-        "t": {"type": "string", "format": "date-time"}, "namespace": {"type": "string"}, "a-b": {"type": "integer"},
+        "t": {"type": "string", "format": "date-time"}, "namespace": {"type": "string"},
+        "a-b": {"type": "integer"},
+        "d": {"type": "string", "format": "duration"},
         "items": {"type": "array", "items": {"type": "object", "properties": {"w": {"type": "integer"}}}},
     }  # fmt: skip
     shape = {"type": "object", "properties": properties, "x-kubernetes-validations": [{"rule": rule}]}
@@ -238,7 +241,9 @@ def test_the_journal_forgets_a_line_that_was_cut_off(tmp_path: Path) -> None:
     assert [key for key, _ in again.items("things.")] == [("", "a")]
     again.put("things.", ("", "c"), {"metadata": {"name": "c"}}, None)
     again.close()
-    assert [key for key, _ in Store(path).items("things.")] == [("", "a"), ("", "c")]
+    last = Store(path)
+    last.close()
+    assert [key for key, _ in last.items("things.")] == [("", "a"), ("", "c")]
 
 
 def test_faults_are_repeatable() -> None:

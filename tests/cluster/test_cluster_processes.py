@@ -1,7 +1,6 @@
 """Pods whose containers are processes of this machine, and the command that serves a cluster."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -11,8 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from ostiary_operator.sandbox.api.request import Deletion, Write
+from ostiary_operator.sandbox.cli import app
 from ostiary_operator.sandbox.clock import VirtualClock
 from ostiary_operator.sandbox.cluster import Cluster, Settings
 from ostiary_operator.sandbox.controllers.kubelet import Timings
@@ -137,11 +138,8 @@ def test_the_command_serves_until_it_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["nope=1", "conflict=2", "conflict", "conflict=often"])
 def test_a_bad_fault_is_refused(tmp_path: Path, fault: str) -> None:
     """A fault that there is not, or a chance that there cannot be, is a usage error."""
-    command = sandbox("up", "--dir", str(tmp_path), "--fault", fault)
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"}, check=False
-    )
-    assert done.returncode == 2
+    done = CliRunner().invoke(app, ["up", "--dir", str(tmp_path), "--fault", fault])
+    assert done.exit_code == 2
     assert "fault" in done.stderr
 
 
@@ -149,7 +147,7 @@ def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
     """The command says which line is damaged and what to do, and leaves the file."""
     journal = tmp_path / "journal.jsonl"
     journal.write_text('[2,"configmaps."\n')
-    done = subprocess.run(sandbox("up", "--dir", str(tmp_path)), capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = CliRunner().invoke(app, ["up", "--dir", str(tmp_path)])
+    assert done.exit_code == 1
     assert "journal.jsonl:1 is damaged" in done.stderr
     assert journal.read_text() == '[2,"configmaps."\n'

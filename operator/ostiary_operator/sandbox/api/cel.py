@@ -7,13 +7,14 @@ positions, sets - is added here; quantities, URLs, IP addresses and cost limits 
 import base64
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 Json = dict[str, Any]
 
@@ -132,13 +133,17 @@ def value_of(schema: Json, value: Any) -> Any:
 
 def _text(form: str | None, value: str) -> Any:
     if form in ("date-time", "date"):
+        moment = Timestamp()
         try:
-            return datetime.fromisoformat(value)
+            moment.FromJsonString(value if form == "date-time" else f"{value}T00:00:00Z")
         except ValueError:
             return value
+        return moment
     if form == "duration":
+        length = Duration()
         parts = _DURATION.findall(value)
-        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+        length.FromNanoseconds(round(sum(float(number) * _SECONDS[unit] for number, unit in parts) * 1e9))
+        return length
     if form == "byte":
         return base64.b64decode(value)
     return value
