@@ -98,7 +98,11 @@ def test_a_strategic_patch_orders_lists(api: Api, deployments: str) -> None:
     api.made(deployments, deployment(replicas=0, paused=True))
     env = [{"name": name, "value": name} for name in ("A", "B", "C")]
     order = [{"name": name} for name in ("C", "A", "B")]
-    for change in ({"name": "main", "env": env}, {"name": "main", "$setElementOrder/env": order, "env": env}):
+    turned = [{"name": name, "value": name} for name in ("C", "A", "B")]
+    for change in (
+        {"name": "main", "env": env},
+        {"name": "main", "$setElementOrder/env": order, "env": turned},
+    ):
         body = {"spec": {"template": {"spec": {"containers": [change]}}}}
         answer = api.patch(f"{deployments}/web", body, STRATEGIC_PATCH)
     found = answer.body["spec"]["template"]["spec"]["containers"][0]["env"]
