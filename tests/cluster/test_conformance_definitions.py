@@ -172,7 +172,7 @@ def _with_schema(schema: Json) -> Json:
     ],
 )
 def test_definitions_that_cannot_be(api: Api, wrong: Json, field: str) -> None:
-    """A definition is checked before anything is served by it; the field's beginning is the server's affair."""
+    """A definition is checked before anything is served by it; how its path begins is the server's affair."""
     answer = api.post(_DEFINITIONS, wrong)
     assert (answer.code, answer.reason) == (422, "Invalid"), answer.data
     assert any(cause["field"].endswith(field) for cause in answer.causes), answer.data
