@@ -7,6 +7,7 @@ from typing import Any
 
 from ostiary_operator.sandbox.api.admission import Admission
 from ostiary_operator.sandbox.api.deletions import Deletions
+from ostiary_operator.sandbox.api.metadata import timestamp
 from ostiary_operator.sandbox.api.operations import Operations
 from ostiary_operator.sandbox.api.rbac import Authorizer
 from ostiary_operator.sandbox.api.request import SYSTEM, Caller, Write
@@ -260,7 +261,15 @@ class Cluster:
         }
         await self._ensure(_RBAC, "clusterrolebindings", "", binding)
         for node in self.settings.nodes:
-            await self._ensure("", "nodes", "", copied(node))
+            await self._ensure("", "nodes", "", self._seen_now(node))
+
+    def _seen_now(self, node: Json) -> Json:
+        """A node whose conditions are as old as the cluster."""
+        made: Json = copied(node)
+        now = timestamp(self.clock.now())
+        for one in (made.get("status") or {}).get("conditions") or ():
+            one |= {"lastHeartbeatTime": now, "lastTransitionTime": now}
+        return made
 
     async def _ensure(self, group: str, plural: str, namespace: str, obj: Json) -> None:
         resource = self.resource(group, "v1", plural)

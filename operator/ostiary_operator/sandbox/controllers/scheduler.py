@@ -216,12 +216,11 @@ def new_node(
     memory: str = "64Gi",
     gpus: int = 0,
     pods: int = 110,
-    now: float = 0.0,
     **labels: str,
 ) -> Json:
     """A node object, ready, with so many GPUs."""
     room = {"cpu": cpu, "memory": memory, "pods": str(pods)} | ({"nvidia.com/gpu": str(gpus)} if gpus else {})
-    stamp = timestamp(now)
+    stamp = timestamp(0.0)
     ready = {
         "type": "Ready",
         "status": "True",
