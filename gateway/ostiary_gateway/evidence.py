@@ -28,3 +28,8 @@ class EvidenceStore(Protocol):
         it cannot be read.
         """
         ...
+
+
+def canonical_name(image_index: int) -> str:
+    """Name of the canonical bytes of an image."""
+    return f"canonical-{image_index}"
