@@ -163,7 +163,7 @@ async def test_usage(
 
 
 async def test_for_people(script: Script, pipeline: Path, files: list[Path]) -> None:
-    """People see verdict, finding with place and evidence, what was not judged, whose look it was, receipt."""
+    """People see verdict, finding with place and evidence, what was not judged, whose look it was."""
     finding = Finding(
         policy="prohibited_ads",
         label="qr_code",

@@ -99,7 +99,7 @@ def failures(name: str, policy: PolicyInForce, observations: Observations) -> li
 
 def without_model(name: str, policy: PolicyInForce, observations: Observations, image_count: int) -> bool:
     """Whether everything but the vision model has looked for the policy `name`, on every image."""
-    if observations.faults or unseen(observations, image_count):
+    if not observations.HasField("bundle") or observations.faults or unseen(observations, image_count):
         return False
     if name == BRANDS and brand_marks.unsupported(policy.brands, observations):
         return False
