@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+import structlog
+
 from ostiary.v1.config_pb2 import RouteVersion, TrafficRoute
 from ostiary.v1.decision_pb2 import Reuse, Verdict
 from ostiary.v1.image_pb2 import ImageFault
@@ -28,13 +30,15 @@ from ostiary_gateway.pods import Pods
 from ostiary_gateway.policy.decide import UNUSABLE, Decision, Subject, decide
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy_source import PolicySource
-from ostiary_gateway.recorder import NewDecision, Recorder
+from ostiary_gateway.recorder import DuplicateKey, NewDecision, Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES
 from ostiary_gateway.reuse import ObservationReuse, Place
 from ostiary_gateway.route_source import RouteSource
 from ostiary_gateway.routing import BASIS_POINTS, choose, sticky_point
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.verify import mismatch
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -308,19 +312,22 @@ class Checker:
         response = answer.build(check_id, wants, judged.decision, seen.observations, receipt, timings)
         tenant = caller.principal.tenant
         await self._keep(check_id, tenant, seen.canonical)
-        recorded = await self._recorder.record(
-            NewDecision(
-                check_id=check_id,
-                tenant=tenant,
-                caller=str(caller.principal.id),
-                idempotency_key=request.idempotency_key,
-                request_sha256=digest,
-                listing=request.listing,
-                response=response,
-                observations=seen.observations,
-                trace_id=trace_id(),
-            )
+        new = NewDecision(
+            check_id=check_id,
+            tenant=tenant,
+            caller=str(caller.principal.id),
+            idempotency_key=request.idempotency_key,
+            request_sha256=digest,
+            listing=request.listing,
+            response=response,
+            observations=seen.observations,
+            trace_id=trace_id(),
         )
+        try:
+            recorded = await self._recorder.record(new)
+        except DuplicateKey:
+            await self._discard(check_id, tenant, seen.canonical)
+            raise
         worth_keeping = seen.place and seen.observations and not seen.reused and not judged.failed
         if self._reuse and worth_keeping and seen.place and seen.observations:
             self._reuse.keep(seen.place, tenant, check_id, seen.observations, judged.at)
@@ -337,6 +344,14 @@ class Checker:
                 judged.decision.verdict,
                 lambda other: decide(replace(judged.subject, observations=other), judged.policy).verdict,
             )
+
+    async def _discard(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
+        """Another process was first to record the key: what was kept here is of no check on record."""
+        for item in canonical:
+            try:
+                await self._evidence.discard(tenant, check_id, canonical_name(item.image_index))
+            except OstiaryError as error:
+                _log.warning("evidence without a check", check_id=check_id, error=error.message)
 
     async def _keep(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         puts: list[Awaitable[None]] = [
