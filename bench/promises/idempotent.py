@@ -45,6 +45,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "build/prove-15"
 _START = "from ostiary.cli.main import main; main()"
 _LATER = {Reason.OVERLOADED, Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.STORE_UNAVAILABLE}
 _TRIES = 200
+_START_SECONDS = 300.0
 # The certificates of a run that was interrupted long ago are out of date: it starts anew.
 _GOES_ON_SECONDS = 90 * 60.0
 # Left for stopping the gateways and counting in the store.
@@ -148,7 +149,7 @@ async def gateways(folder: Path, pod: str) -> AsyncIterator[list[str]]:
             addresses.append(settings["listen"])
             healths.append(settings["health"])
         for health in healths:
-            await serving(health)
+            await serving(health, _START_SECONDS)
         yield addresses
 
 

@@ -201,6 +201,20 @@ class Checker:
         tenant = caller.principal.tenant
         return await self._idempotency.run(tenant, header.request.idempotency_key, digest, work)
 
+    async def give_up(self, check_id: str, request: CheckRequest, caller: Caller, why: str) -> CheckResponse:
+        """The recorded HOLD for a check that cannot be brought to an answer, for people to look at.
+
+        It has no idempotency key: what made it fail may have been that another request had used it.
+
+        Raises:
+            OstiaryError: STORE_UNAVAILABLE.
+        """
+        kept = CheckRequest(listing=request.listing, wants=request.wants, images=request.images)
+        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+        seen = Seen(None, failure=why)
+        judged = await self._judge(kept, seen, Verdict.VERDICT_HOLD)
+        return await self._conclude(check_id, digest, kept, caller, seen, judged)
+
     async def _see(
         self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller, route: TrafficRoute
     ) -> Seen:

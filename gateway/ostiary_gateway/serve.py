@@ -16,6 +16,8 @@ from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.brand_source import BrandSource, FolderBrandSource, no_brands
+from ostiary_gateway.bulk.service import BulkService
+from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.evidence import EvidenceStore
@@ -41,6 +43,7 @@ from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
+from ostiary_gateway.store.sqlite_queue import open_queue
 
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
@@ -74,28 +77,30 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         # What is asked of pods beside checks goes over connections apart from those of checks.
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
-        service = await _moderation_service(stack, settings, credentials, route, policy, beside)
+        service, bulk = await _moderation_services(stack, settings, credentials, route, policy, beside)
         galleries = await _galleries(stack, beside, route, brands) if brands else None
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
-            moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"], service.handlers()
+            moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
+            {**service.handlers(), **bulk.handlers()},
         )
         builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], {})
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
+        stack.callback(bulk.close)
         server.set_serving(True)
         yield server
 
 
-async def _moderation_service(
+async def _moderation_services(
     stack: AsyncExitStack,
     settings: GatewaySettings,
     credentials: CredentialSource,
     route: RouteSource,
     policy: PolicySource,
     beside: PodClient,
-) -> ModerationService:
+) -> tuple[ModerationService, BulkService]:
     evidence = _evidence(settings.evidence)
     recorder = await stack.enter_async_context(
         open_recorder(
@@ -129,7 +134,12 @@ async def _moderation_service(
     )
     admission = _admission(settings.admission, counts)
     counts.watch(admission)
-    return ModerationService(checker, admission, recorder, evidence)
+    queue = await stack.enter_async_context(open_queue(settings.store, settings.bulk.queued))
+    times = BulkTimes(most=settings.bulk.at_once, lease=2 * settings.look_seconds + 60)
+    worker = BulkWorker(queue, checker, admission, recorder, evidence, time.monotonic, times)
+    stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
+    bulk = BulkService(queue, recorder, evidence, worker.wake)
+    return ModerationService(checker, admission, recorder, evidence), bulk
 
 
 async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:

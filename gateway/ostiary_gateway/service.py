@@ -31,7 +31,7 @@ _SILENCE_SECONDS = 30.0
 
 
 class ModerationService:
-    """What upload pipelines call. Submit, GetCheck and WatchChecks have no handler yet."""
+    """What upload pipelines call before they publish; bulk work is BulkService's."""
 
     def __init__(
         self,

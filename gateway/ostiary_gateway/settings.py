@@ -99,6 +99,17 @@ class ReuseSettings(BaseModel):
         return CacheLimits(self.entries, self.bytes, self.seconds, self.uses)
 
 
+class BulkSettings(BaseModel):
+    """Checks that are submitted to be judged when there is room."""
+
+    model_config = _MODEL
+
+    queued: Annotated[int, Field(gt=0)] = 100_000
+    """Most that wait, for all gateways on the store."""
+    at_once: Annotated[int, Field(gt=0)] = 8
+    """Most that one gateway has in hand."""
+
+
 class GatewaySettings(BaseModel):
     """Everything that `ostiary gateway serve` needs."""
 
@@ -126,6 +137,7 @@ class GatewaySettings(BaseModel):
     admission: AdmissionSettings = AdmissionSettings()
     reuse: ReuseSettings | None = ReuseSettings()
     """Reuse of observations of identical work; null for none."""
+    bulk: BulkSettings = BulkSettings()
     look_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time that a pod gets for one check."""
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0

@@ -21,7 +21,6 @@ from ostiary.v1.moderation_pb2 import (
     CheckRequest,
     GetCanonicalImageRequest,
     GetCheckRequest,
-    SubmitRequest,
 )
 from ostiary.v1.observation_pb2 import Attribute, Description, Observations, OcrSpan, PolicyState
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
@@ -115,17 +114,6 @@ async def test_a_bad_request_is_refused_in_words(running: Running, script: Scrip
     assert not script.asked
 
 
-async def test_methods_to_come_say_so(running: Running) -> None:
-    """Callers with the role are told UNIMPLEMENTED, others that they may not."""
-    submit = await refusal(running.as_("pipeline").Submit(SubmitRequest(), timeout=10))
-    assert submit.reason is Reason.UNIMPLEMENTED
-    cases = AuditServiceStub(running.channel("auditor"))
-    search = await refusal(cases.SearchCases(SearchCasesRequest(), timeout=10))
-    assert search.reason is Reason.UNIMPLEMENTED
-    get = await refusal(running.as_("auditor").GetCheck(GetCheckRequest(), timeout=10))
-    assert get.reason is Reason.PERMISSION_DENIED
-
-
 async def test_a_repeated_key_gets_the_recorded_answer(running: Running, script: Script) -> None:
     """The second answer is the first one, from the record."""
     pipeline = running.as_("pipeline")
@@ -208,6 +196,15 @@ def _nothing(check: CheckRequest) -> InferResponse:
 
 def _crash(check: CheckRequest) -> InferResponse:
     raise RuntimeError("the pod's own fault")
+
+
+async def test_methods_to_come_say_so(running: Running) -> None:
+    """Callers with the role are told UNIMPLEMENTED, others that they may not."""
+    cases = AuditServiceStub(running.channel("auditor"))
+    search = await refusal(cases.SearchCases(SearchCasesRequest(), timeout=10))
+    assert search.reason is Reason.UNIMPLEMENTED
+    get = await refusal(running.as_("auditor").GetCheck(GetCheckRequest(), timeout=10))
+    assert get.reason is Reason.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize("answer", [_wrong_image, _wrong_bytes, _no_bytes, _nothing, _crash])
