@@ -178,10 +178,11 @@ def body(key: str, title: str = "Cup") -> bytes:
 
 async def ask(channel: grpc.aio.Channel, sent: bytes) -> CheckResponse | OstiaryError:
     """What a caller hears that comes back for as long as there is no room."""
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK)
     error = OstiaryError(Reason.UNAVAILABLE, "never asked")
     for _ in range(_TRIES):
         try:
-            return CheckResponse.FromString(await channel.unary_unary(CHECK)(sent, timeout=60))
+            return CheckResponse.FromString(await method(sent, timeout=60))
         except grpc.aio.AioRpcError as failure:
             error = from_rpc_error(failure)
         if error.reason not in _LATER:

@@ -19,7 +19,7 @@ from ostiary.v1.inference_pb2 import (
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import BundleInfo, DetectorInfo, Observations
 from ostiary.wire.authorization import AllowedIds
-from ostiary.wire.call import Call
+from ostiary.wire.call import Call, Handler
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import Server, ServerBuilder
@@ -83,7 +83,7 @@ async def serving(pod: StubPod, credentials: CredentialSource, gateway: SpiffeId
         credentials=credentials,
         authorizer=AllowedIds("gateway", [gateway], methods),
     )
-    handlers = {"Infer": pod.infer, "Status": pod.status, "PutGallery": pod.put_gallery}
+    handlers: dict[str, Handler] = {"Infer": pod.infer, "Status": pod.status, "PutGallery": pod.put_gallery}
     builder.add_service(SERVICE, handlers)
     server = await builder.start()
     try:
