@@ -40,7 +40,6 @@ KEYS = 10_000
 RETRIES = 100
 GATEWAYS = 2
 AT_ONCE = 3
-BATCH = 30
 FOLDER = Path(__file__).resolve().parents[2] / "build/prove-15"
 _START = "from ostiary.cli.main import main; main()"
 _LATER = {Reason.OVERLOADED, Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.STORE_UNAVAILABLE}
@@ -48,8 +47,9 @@ _TRIES = 200
 _START_SECONDS = 300.0
 # The certificates of a run that was interrupted long ago are out of date: it starts anew.
 _GOES_ON_SECONDS = 90 * 60.0
-# Left for stopping the gateways and counting in the store.
-_RESERVE_SECONDS = 30.0
+# Left for starting and stopping the gateways, and for counting in the store.
+_RESERVE_SECONDS = 60.0
+_LEAST_SECONDS = 1.0
 
 
 @dataclass
@@ -215,8 +215,8 @@ def recorded(folder: Path) -> tuple[int, int]:
     return int(verdicts), int(keys)
 
 
-async def ask_keys(progress: Progress, tally: Tally, keys: int, retries: int, until: float) -> None:
-    """Ask for keys until there are so many, or the time (monotonic seconds) is over."""
+async def ask_keys(progress: Progress, tally: Tally, keys: int, retries: int, seconds: float) -> None:
+    """Ask for keys until there are so many, or for so many seconds."""
     folder, pod = progress.folder, StubPod()
     identity = SpiffeId(DOMAIN, "/role/gateway")
     async with (
@@ -229,15 +229,11 @@ async def ask_keys(progress: Progress, tally: Tally, keys: int, retries: int, un
             await stack.enter_async_context(open_channel(address, caller, server_name="localhost"))
             for address in addresses
         ]
-        room, before = asyncio.Semaphore(AT_ONCE), tally.looks
-
-        async def one(number: int) -> Asked:
-            async with room:
-                return await ask_all(channels, f"key-{number}", retries)
-
-        while tally.keys < keys and time.monotonic() < until:
-            batch = range(tally.keys, min(keys, tally.keys + BATCH))
-            for asked in await asyncio.gather(*(one(number) for number in batch)):
+        until, before = time.monotonic() + seconds, tally.looks
+        while tally.keys < keys and (time.monotonic() < until or not tally.keys):
+            at_once = range(tally.keys, min(keys, tally.keys + AT_ONCE))
+            asking = (ask_all(channels, f"key-{number}", retries) for number in at_once)
+            for asked in await asyncio.gather(*asking):
                 tally.add(asked)
             tally.looks = before + pod.looks
             progress.save(tally)
@@ -245,7 +241,6 @@ async def ask_keys(progress: Progress, tally: Tally, keys: int, retries: int, un
 
 def prove(folder: Path, code: str, keys: int, retries: int, seconds: float) -> tuple[Tally, int, int]:
     """Go on where an interrupted run stopped: the tally, and verdicts and keys in the store."""
-    until = time.monotonic() + max(seconds - _RESERVE_SECONDS, 1.0)
     progress = Progress(folder, code)
     tally = progress.load()
     if tally is None:
@@ -253,7 +248,7 @@ def prove(folder: Path, code: str, keys: int, retries: int, seconds: float) -> t
         set_up(folder)
         tally = Tally()
         progress.save(tally)
-    asyncio.run(ask_keys(progress, tally, keys, retries, until))
+    asyncio.run(ask_keys(progress, tally, keys, retries, max(seconds - _RESERVE_SECONDS, _LEAST_SECONDS)))
     verdicts, found = recorded(folder)
     shutil.rmtree(folder)
     return tally, verdicts, found

@@ -1,7 +1,6 @@
 """Promise 15 with few keys: two real gateway processes over one store, interrupted and gone on with."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ def test_one_verdict_per_key_across_two_gateways(tmp_path: Path) -> None:
     folder = tmp_path / "prove"
     set_up(folder)
     progress, tally = Progress(folder, "code"), Tally()
-    asyncio.run(ask_keys(progress, tally, keys=2, retries=12, until=time.monotonic() + 600))
+    asyncio.run(ask_keys(progress, tally, keys=2, retries=12, seconds=600))
     assert tally.keys == 2
     done, verdicts, keys = prove(folder, "code", keys=5, retries=12, seconds=600)
     assert (done.keys, done.answers, verdicts, keys) == (5, 60, 5, 5)
