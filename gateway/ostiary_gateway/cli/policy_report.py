@@ -92,7 +92,8 @@ def tell_check(decided: Decided, policy: PolicyInForce, *, as_json: bool) -> Non
         mark = "→" if cause.decisive else " "
         asks = f" asks for {cause.asks}" if cause.asks else ""
         where = f" [{cause.place}]" if cause.place else ""
-        typer.echo(f"  {mark} {cause.what} {_plain(cause.about)}{asks}{where}: {_plain(cause.words)}")
+        what = " ".join(filter(None, (cause.what, _plain(cause.about))))
+        typer.echo(f"  {mark} {what}{asks}{where}: {_plain(cause.words)}")
 
 
 def tell_cases(file: Path, done: Sequence[Tried], *, as_json: bool) -> None:

@@ -120,7 +120,8 @@ class Lookers:
         try:
             status = await self._pods.status(route, endpoint, self._times.answer)
         except OstiaryError:
-            return  # what it said last grows old
+            self._heard.pop(address, None)  # it would not look now, whatever it said last
+            return
         except Exception:  # one pod's trouble is not the others'
             _log.exception("pod's state unknown", pod=endpoint.address)
             return

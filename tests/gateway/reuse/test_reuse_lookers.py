@@ -87,6 +87,14 @@ async def test_a_pod_that_comes_back_with_another_bundle_is_heard() -> None:
     assert await pods.ask() == Looker.of(OTHER.bundle, [], b"")
 
 
+async def test_a_pod_that_goes_is_forgotten_at_once() -> None:
+    """What it said does not outlive it: without a pod that could look, nothing is known."""
+    pods = Pods({"a:1": ONE})
+    assert await pods.ask() == KNOWN
+    pods.says["a:1"] = DOWN
+    assert await pods.ask() is None
+
+
 async def test_an_answer_that_contradicts_is_believed_over_what_was_said() -> None:
     """Until the pods have been asked again, nothing is known of the version."""
     pods = Pods({"a:1": ONE})
