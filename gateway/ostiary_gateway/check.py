@@ -24,8 +24,10 @@ from ostiary.wire.telemetry import trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.idempotency import Idempotency
+from ostiary_gateway.offload import offload, quick_to_hash, sha256
 from ostiary_gateway.pods import Pods
 from ostiary_gateway.policy.decide import Subject, decide
+from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy_source import PolicySource
 from ostiary_gateway.recorder import NewDecision, Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES
@@ -33,6 +35,8 @@ from ostiary_gateway.route_source import RouteSource
 from ostiary_gateway.routing import BASIS_POINTS, choose, sticky_point
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.verify import mismatch
+
+_SHORT_TEXT = 1_000  # characters: rules are done with them in a few milliseconds
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Checker:
                 OVERLOADED where the pods have no room; STORE_UNAVAILABLE where the decision cannot be
                 recorded.
         """
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
+        digest = await sha256(raw)
 
         async def work() -> CheckResponse:
             admitted = answer.timing("admit", self._clock() - caller.since)
@@ -167,7 +171,8 @@ class Checker:
                 raise  # the caller comes back; a verdict on record would keep the image from being looked at
             return Seen(None, failure=error.message, route_version=version.name)
         timings = [*found.timings, answer.timing("infer", self._clock() - started)]
-        wrong = await asyncio.to_thread(mismatch, request, found)
+        size = len(raw) + sum(len(item.data) for item in found.canonical)
+        wrong = await offload(quick_to_hash(size // 2), mismatch, request, found)
         if wrong is not None:
             failure = f"the pod's answer cannot be used: {wrong}"
             return Seen(None, failure=failure, route_version=version.name, timings=timings)
@@ -203,7 +208,7 @@ class Checker:
             failure=seen.failure,
         )
         # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
-        decision = await asyncio.to_thread(decide, subject, policy)
+        decision = await offload(_quick_to_decide(subject, policy), decide, subject, policy)
         if seen.sent is not None and seen.route is not None:
             self._shadow.copy(
                 seen.route,
@@ -238,6 +243,14 @@ class Checker:
             for item in canonical
         ]
         await asyncio.gather(*puts)
+
+
+def _quick_to_decide(subject: Subject, policy: PolicyInForce) -> bool:
+    """Whether rules and look-ups are done in a few milliseconds."""
+    spans = subject.observations.ocr if subject.observations else ()
+    characters = len(subject.listing.title) + len(subject.listing.description)
+    characters += sum(len(span.text) for span in spans)
+    return characters <= _SHORT_TEXT and not policy.lists.by_name
 
 
 def evidence_name(image_index: int) -> str:
