@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 NUDENET := $(VENV)/nudenet
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
+.PHONY: help setup demo test lint proto prove bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -48,6 +48,9 @@ prove: $(READY)  ## Show the promises: make prove PROMISES=2,3
 
 bench-engine: $(READY)  ## The pod beside its peers, on this CPU: make bench-engine QUICK=1 RESUME=1
 	$(BIN)/python -m bench.engine $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))
+
+bench-gateway: $(READY)  ## The gateway beside what could stand in its place: make bench-gateway QUICK=1 RESUME=1
+	$(BIN)/python -m bench.gateway $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))
 
 bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA.
 	$(BIN)/python -m bench.gpu

@@ -30,7 +30,11 @@ def missing(name: str, peers: Path = PEERS) -> str | None:
     ready = ENVIRONMENTS / name / ".ready"
     if not python(name).exists() or not ready.exists():
         return f"no environment: make bench-{peers.parent.name} makes it"
-    return None if ready.read_text(encoding="utf-8") == _digest(name, peers) else "environment of other requirements"
+    return (
+        None
+        if ready.read_text(encoding="utf-8") == _digest(name, peers)
+        else "environment of other requirements"
+    )
 
 
 def make(name: str, peers: Path = PEERS) -> None:

@@ -20,7 +20,7 @@ _ROOTS = ("proto", "gateway", "")
 
 @dataclass(frozen=True)
 class Place:
-    """What every arm is given: the run's folder, the pod's address, and the cores that servers are held to."""
+    """What every arm is given: the run's folder, the pod's address, and the cores of servers."""
 
     site: Site
     pod: str
@@ -54,7 +54,7 @@ def _peer(environment: str) -> Callable[[], str | None]:
 
 
 def _nginx_missing() -> str | None:
-    return None if shutil.which("nginx") else "no nginx: install Debian's package (apt-get install nginx-light)"
+    return None if shutil.which("nginx") else "no nginx: install Debian's package (apt-get install nginx)"
 
 
 def _paths() -> dict[str, str]:
@@ -76,12 +76,16 @@ def _proxy(place: Place) -> Launch:
 def _nginx(place: Place) -> Launch:
     port, folder = free_port(), place.site.folder / "nginx"
     folder.mkdir(exist_ok=True)
-    text = (PEERS / "nginx.conf").read_text(encoding="utf-8").format(
-        workers=len(place.cores),
-        folder=folder,
-        upstream=place.pod,
-        port=port,
-        credentials=place.site.credentials("server"),
+    text = (
+        (PEERS / "nginx.conf")
+        .read_text(encoding="utf-8")
+        .format(
+            workers=len(place.cores),
+            folder=folder,
+            upstream=place.pod,
+            port=port,
+            credentials=place.site.credentials("server"),
+        )
     )
     path = folder / "nginx.conf"
     path.write_text(text, encoding="utf-8")

@@ -12,12 +12,13 @@ import itertools
 import json
 import random
 import ssl
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -28,6 +29,7 @@ from bench.gateway.tls import channel
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.moderation_pb2 import CheckResponse
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 CHECK = "/ostiary.v1.ModerationService/Check"
 _CONNECTIONS = 4
 _DRAIN_SECONDS = 20.0
@@ -66,12 +68,33 @@ class Spec:
 
 @dataclass
 class Outcome:
-    """What came of it. Seconds throughout; `cpu` is what this process took while measuring."""
+    """What came of it. Seconds throughout; `cpu` is what this process took while measuring.
+
+    `calls`: when each was due since the measured time began, how long it took, and `ok` or why not.
+    """
 
     window: float = 0.0
-    latencies: list[float] = field(default_factory=list)
-    failed: dict[str, int] = field(default_factory=dict)
     cpu: float = 0.0
+    calls: list[tuple[float, float, str]] = field(default_factory=list)
+
+    def after(self, seconds: float) -> Outcome:
+        """The same without the calls that were due before."""
+        return replace(self, calls=[call for call in self.calls if call[0] >= seconds])
+
+    @property
+    def latencies(self) -> list[float]:
+        """Of the calls that went well."""
+        return [seconds for _, seconds, result in self.calls if result == "ok"]
+
+    @property
+    def refused(self) -> list[float]:
+        """Of those that were refused for want of room."""
+        return [seconds for _, seconds, result in self.calls if result == "RESOURCE_EXHAUSTED"]
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many calls went otherwise than well, by what they came to."""
+        return dict(Counter(result for _, _, result in self.calls if result != "ok"))
 
 
 @asynccontextmanager
@@ -100,7 +123,9 @@ async def _grpc(stack: AsyncExitStack, spec: Spec, images: list[bytes]) -> Ask:
     path = CHECK if spec.way == "check" else INFER
     calls = itertools.cycle([each.unary_unary(path) for each in channels])
     numbers = itertools.count()
-    bodies = [material.check_body(data) if spec.way == "check" else material.infer_body(data) for data in images]
+    bodies = [
+        material.check_body(data) if spec.way == "check" else material.infer_body(data) for data in images
+    ]
 
     async def ask() -> str:
         number = next(numbers)
@@ -154,7 +179,6 @@ class Load:
         self._spec = spec
         self._ask = ask
         self._outcome = Outcome()
-        self._failed: Counter[str] = Counter()
         self._from = time.perf_counter() + spec.warm_seconds
         self._until = self._from + spec.seconds
 
@@ -163,7 +187,6 @@ class Load:
         watching = asyncio.create_task(self._watch())
         await (self._closed() if self._spec.clients else self._open())
         await watching
-        self._outcome.failed = dict(self._failed)
         return self._outcome
 
     async def _watch(self) -> None:
@@ -178,7 +201,8 @@ class Load:
             while (sent := time.perf_counter()) < self._until:
                 result = await self._ask()
                 ended = time.perf_counter()
-                self._count(result, ended - sent, self._from <= ended < self._until)
+                if self._from <= ended < self._until:
+                    self._count(sent, ended, result)
                 if result != "ok":
                     await asyncio.sleep(0.05)  # as a caller would: one that comes back at once is a flood
 
@@ -190,7 +214,8 @@ class Load:
 
         async def call(due: float) -> None:
             result = await self._ask()
-            self._count(result, time.perf_counter() - due, due >= self._from)
+            if due >= self._from:
+                self._count(due, time.perf_counter(), result)
 
         while due < self._until:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -201,13 +226,8 @@ class Load:
         if calls:
             await asyncio.wait(calls, timeout=_DRAIN_SECONDS)
 
-    def _count(self, result: str, seconds: float, measured: bool) -> None:
-        if not measured:
-            return
-        if result == "ok":
-            self._outcome.latencies.append(seconds)
-        else:
-            self._failed[result] += 1
+    def _count(self, due: float, ended: float, result: str) -> None:
+        self._outcome.calls.append((round(due - self._from, 6), round(ended - due, 6), result))
 
 
 async def answers(spec: Spec, seconds: float = 90.0) -> None:
@@ -227,6 +247,21 @@ async def measured(spec: Spec) -> Outcome:
     """Run a spec."""
     async with opened(spec) as ask:
         return await Load(spec, ask).run()
+
+
+def loaded(spec: Spec) -> Outcome:
+    """What came of a load that is put on by a process of its own. Raises RuntimeError where that failed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.gateway.load"],
+        input=json.dumps(asdict(spec)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the load generator failed: {done.stderr.strip().splitlines()[-1:]}")
+    return Outcome(**json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

@@ -44,12 +44,12 @@ class Plan:
     name: str
     repeats: int = 3
     closed: tuple[Cell, ...] = (Cell("20 KB", 16), Cell("200 KB", 16), Cell("2 MB", 64))
-    half: Cell = Cell("200 KB", half=True)  # noqa: RUF009  # frozen
+    half: Cell = Cell("200 KB", half=True)
     warm_up: float = 1.0
     closed_seconds: float = 4.0
     half_seconds: float = 8.0
     service: float = 0.005
-    start: float = 120.0
+    start: float = 60.0
 
 
 def full() -> Plan:

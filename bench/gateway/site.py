@@ -61,7 +61,8 @@ class Site:
         settings = {
             "listen": f"127.0.0.1:{port}",
             "health": None,
-            "tls": {part: str(own / f"{part}.pem") for part in ("ca", "cert", "key")} | {"trust_domain": DOMAIN},
+            "tls": {part: str(own / f"{part}.pem") for part in ("ca", "cert", "key")}
+            | {"trust_domain": DOMAIN},
             "roles": "roles.yaml",
             "route": "route.yaml",
             "policy": "policy.yaml",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from bench.engine.process import ServerProcess
-from bench.gateway.arms import REPOSITORY, Arm, Launch, Place
-from bench.gateway.load import Spec, answers
+from bench.gateway.arms import Arm, Launch, Place
+from bench.gateway.load import Spec, answers, loaded
 from bench.gateway.plan import Cell, Plan
 
 MB = 1e6
@@ -68,32 +64,15 @@ class Unit:
         before, pod = server.usage().cpu if server else 0.0, self._stub.usage().cpu
         outcome = loaded(spec)
         after = server.usage() if server else None
-        checks, failed = len(outcome["latencies"]), sum(outcome["failed"].values())
         # The servers' share covers the warm-up too, so it is spread over what was sent then as well.
-        all_checks = max(1.0, (checks + failed) * (spec.warm_seconds + spec.seconds) / outcome["window"])
+        all_checks = max(1.0, len(outcome.calls) * (spec.warm_seconds + spec.seconds) / outcome.window)
         return {
             "cell": cell.name,
-            "rate": checks / outcome["window"],
-            "latencies": [round(latency, 6) for latency in outcome["latencies"]],
-            "failed": outcome["failed"],
-            "load_cores": outcome["cpu"] / outcome["window"],
+            "rate": len(outcome.latencies) / outcome.window,
+            "latencies": outcome.latencies,
+            "failed": outcome.failed,
+            "load_cores": outcome.cpu / outcome.window,
             "server_ms": (after.cpu - before) / all_checks * 1000 if after else None,
             "pod_ms": (self._stub.usage().cpu - pod) / all_checks * 1000,
             "peak_mb": after.peak_rss / MB if after else None,
         }
-
-
-def loaded(spec: Spec) -> dict[str, Any]:
-    """What came of a load, put on by a process of its own. Raises RuntimeError where that failed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.gateway.load"],
-        input=json.dumps(asdict(spec)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the load generator failed: {done.stderr.strip().splitlines()[-1:]}")
-    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return outcome

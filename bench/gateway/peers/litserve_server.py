@@ -1,10 +1,8 @@
 """LitServe in front of the pod: `python litserve_server.py PORT UPSTREAM CREDENTIALS`.
 
-As its documentation shows it: a LitAPI with `enable_async`, JSON in and out, the image in base64; its web server
-demands client certificates.
+As its documentation shows it: a LitAPI with `enable_async`, JSON in and out, the image in base64; its web
+server demands client certificates. Annotations are real types here: the library compares them.
 """
-
-from __future__ import annotations
 
 import base64
 import ssl
@@ -39,7 +37,9 @@ class Door(litserve.LitAPI):
         if self._call is None:
             self._call = channel(sys.argv[2], Path(sys.argv[3])).unary_unary(INFER)
         check = CheckRequest(images=[Image(data=data, name="front")]).SerializeToString()
-        answer: bytes = await self._call(InferRequest(check_id="0" * 36, check_request=check).SerializeToString())
+        answer: bytes = await self._call(
+            InferRequest(check_id="0" * 36, check_request=check).SerializeToString()
+        )
         return answer
 
     async def encode_response(self, output: bytes) -> dict[str, Any]:

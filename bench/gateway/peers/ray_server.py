@@ -1,7 +1,7 @@
 """Ray Serve's gRPC ingress in front of the pod: `python ray_server.py PORT UPSTREAM CREDENTIALS`.
 
-Its proxy hands each call to the replica that its deployment runs, and that asks the pod. The proxy of the open
-source edition listens without TLS; calls from the replica to the pod are under mutual TLS as everywhere.
+Its proxy hands each call to the replica that its deployment runs, and that asks the pod. The proxy of the
+open source edition listens without TLS; calls from the replica to the pod are under mutual TLS as everywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Door:
         self._credentials = Path(credentials)
         self._call: Any = None
 
-    async def Infer(self, request: Any) -> Any:  # named by the service
+    async def Infer(self, request: Any) -> Any:  # noqa: N802  # named by the service
         """Send one call on; the channel belongs to the loop that it is first used on."""
         from ostiary.v1.inference_pb2 import InferRequest, InferResponse
 
