@@ -16,8 +16,8 @@ class ServerLimits:
     max_concurrent_rpcs: int = 1024
     """Calls in flight; more are answered RESOURCE_EXHAUSTED at once."""
     max_pending_rpcs: int = 256
-    """Calls that the runtime keeps for a process that does not get to them; beyond, more and more of them, and
-    all beyond twice as many, are answered RESOURCE_EXHAUSTED by its own threads. A process that is short of
+    """Calls that the runtime keeps for a process that does not get to them. Beyond, some of them, and all
+    beyond twice as many, are answered RESOURCE_EXHAUSTED by its own threads: a process that is short of
     processor time would find each call older than the one before.
     """
     max_connection_age: float = 300.0
