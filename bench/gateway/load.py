@@ -4,7 +4,7 @@ Closed loop: so many callers, each with one call at a time. Open loop: seeded Po
 counts from when the call was due, so that a server that stalls is charged with all that it kept waiting.
 """
 
-from __future__ import annotations
+from __future__ import annotations  # the runtime's classes are generic in their stubs alone
 
 import asyncio
 import base64
@@ -121,7 +121,10 @@ async def _grpc(stack: AsyncExitStack, spec: Spec, images: list[bytes]) -> Ask:
     for each in channels:
         await stack.enter_async_context(each)
     path = CHECK if spec.way == "check" else INFER
-    calls = itertools.cycle([each.unary_unary(path) for each in channels])
+    asking: list[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = [
+        each.unary_unary(path) for each in channels
+    ]
+    calls = itertools.cycle(asking)
     numbers = itertools.count()
     bodies = [
         material.check_body(data) if spec.way == "check" else material.infer_body(data) for data in images
@@ -133,7 +136,7 @@ async def _grpc(stack: AsyncExitStack, spec: Spec, images: list[bytes]) -> Ask:
         if spec.way == "check":
             body = material.keyed(body, f"{spec.seed}-{time.time_ns()}-{number}")
         try:
-            answer: bytes = await next(calls)(body, timeout=60.0)
+            answer = await next(calls)(body, timeout=60.0)
         except grpc.aio.AioRpcError as error:
             return error.code().name
         return _judged(answer) if spec.way == "check" else "ok"

@@ -95,15 +95,16 @@ class SlowReaders(threading.Thread):
 
     async def _checked(self, to: grpc.aio.Channel) -> str:
         body = material.keyed(material.check_body(material.image(material.SIZES["2 MB"], 0)), "slow readers")
-        answer: bytes = await to.unary_unary(CHECK)(body, timeout=60)
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = to.unary_unary(CHECK)
+        answer = await check(body, timeout=60)
         return CheckResponse.FromString(answer).check_id
 
     async def _reader(self, to: grpc.aio.Channel, check_id: str) -> None:
         request = GetCanonicalImageRequest(check_id=check_id).SerializeToString()
+        fetch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = to.unary_stream(GET_IMAGE)
         while not self._over.is_set():
-            call = to.unary_stream(GET_IMAGE)(request)
             try:
-                async for _ in call:
+                async for _ in fetch(request):
                     await asyncio.sleep(_PAUSE_SECONDS)
             except grpc.aio.AioRpcError:
                 await asyncio.sleep(_PAUSE_SECONDS)  # the gateway may well refuse somebody under such a load
