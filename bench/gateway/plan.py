@@ -49,7 +49,7 @@ class Plan:
     closed_seconds: float = 4.0
     half_seconds: float = 8.0
     service: float = 0.005
-    start: float = 60.0
+    start: float = 90.0
 
 
 def full() -> Plan:
