@@ -13,7 +13,7 @@ NUDENET := $(VENV)/nudenet
 KUBECTL := $(VENV)/kubectl
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -61,6 +61,9 @@ bench-engine: $(READY)  ## The pod beside its peers, on this CPU: make bench-eng
 
 bench-autoscale: $(READY)  ## Autoscalers side by side, simulated: make bench-autoscale QUICK=1 RESUME=1 ARGS='--lags 15'
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.autoscale $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(ARGS)
+
+bench-gateway: $(READY)  ## The gateway beside what could stand in its place: make bench-gateway QUICK=1 RESUME=1
+	$(BIN)/python -m bench.gateway $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))
 
 bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA.
 	$(BIN)/python -m bench.gpu

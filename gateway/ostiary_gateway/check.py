@@ -26,6 +26,7 @@ from ostiary.wire.telemetry import trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore, canonical_name
 from ostiary_gateway.idempotency import Idempotency
+from ostiary_gateway.offload import offload, quick_to_hash, sha256
 from ostiary_gateway.pods import Pods
 from ostiary_gateway.policy.decide import UNUSABLE, Decision, Subject, decide
 from ostiary_gateway.policy.in_force import PolicyInForce
@@ -38,6 +39,7 @@ from ostiary_gateway.routing import BASIS_POINTS, choose, sticky_point
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.verify import mismatch
 
+_SHORT_TEXT = 1_000  # characters: rules are done with them in a few milliseconds
 _log = structlog.get_logger(__name__)
 
 
@@ -156,7 +158,7 @@ class Checker:
                 OVERLOADED where the pods have no room; STORE_UNAVAILABLE where the decision cannot be
                 recorded.
         """
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
+        digest = await sha256(raw)
 
         async def work() -> CheckResponse:
             admitted = answer.timing("admit", self._clock() - caller.since)
@@ -268,7 +270,8 @@ class Checker:
         started = self._clock()
         found = await self._pods.infer(look.route, look.version, look.sent, seconds)
         timings = [*found.timings, answer.timing("infer", self._clock() - started)]
-        wrong = await asyncio.to_thread(mismatch, look.request, found)
+        size = len(look.sent.check_request) + sum(len(item.data) for item in found.canonical)
+        wrong = await offload(quick_to_hash(size // 2), mismatch, look.request, found)
         name = look.version.name
         if wrong is not None:
             return Seen(None, failure=f"{UNUSABLE}: {wrong}", route_version=name, timings=timings)
@@ -303,7 +306,7 @@ class Checker:
             failure=seen.failure,
         )
         # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
-        decision = await asyncio.to_thread(decide, subject, policy)
+        decision = await offload(_quick_to_decide(subject, policy), decide, subject, policy)
         return Judged(decision, subject, policy, now, self._clock() - started)
 
     async def _conclude(
@@ -373,3 +376,11 @@ class Checker:
             for item in canonical
         ]
         await asyncio.gather(*puts)
+
+
+def _quick_to_decide(subject: Subject, policy: PolicyInForce) -> bool:
+    """Whether rules and look-ups are done in a few milliseconds."""
+    spans = subject.observations.ocr if subject.observations else ()
+    characters = len(subject.listing.title) + len(subject.listing.description)
+    characters += sum(len(span.text) for span in spans)
+    return characters <= _SHORT_TEXT and not policy.lists.by_name

@@ -117,7 +117,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         open_queue(store, 100) as opened,
     ):
         clock = Clock()
-        queue = SqliteBulkQueue(opened._engine, 100, clock)
+        queue = SqliteBulkQueue(opened._engine, opened._thread, 100, clock)
         evidence = DirectoryEvidence(tmp_path / "evidence", KeyEncryptionKey(b"k" * 32))
         yield Bench(queue, recorder, evidence, clock)
 
