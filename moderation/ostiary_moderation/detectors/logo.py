@@ -3,14 +3,12 @@
 Text is not read here: what the OCR detector read is.
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary.v1.image_pb2 import Box as PixelBox
@@ -50,8 +48,8 @@ class LogoDetector:
     follows = ("ocr",)
 
     def __init__(self, settings: Mapping[str, Any], threads: int, weights: Path = SHIPPED) -> None:
-        """`weights`: the folder of the networks for figurative marks. Without them, and where the settings say
-        so, word marks alone are looked for. Raises ValueError for settings that do not fit.
+        """`weights`: the folder of the networks for figurative marks. Without them, and where the settings
+        say so, word marks alone are looked for. Raises ValueError for settings that do not fit.
         """
         self._settings = LogoSettings.model_validate(dict(settings))
         self._threads = threads
@@ -60,7 +58,9 @@ class LogoDetector:
     @property
     def version(self) -> str:
         """Version of the rules for words, and of the networks for figures where there are any."""
-        return f"word marks 1; figurative marks {self._networks.version}" if self._networks else "word marks 1"
+        return (
+            f"word marks 1; figurative marks {self._networks.version}" if self._networks else "word marks 1"
+        )
 
     def prepare(self, marks: Sequence[GalleryMark]) -> "LogoGallery":
         """Index the spellings of the marks and the shapes of their images; degenerate ones are refused."""

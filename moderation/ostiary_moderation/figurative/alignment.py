@@ -61,9 +61,7 @@ def _step(
     across, down = (_sampled(slope, maps, at).reshape(len(shapes), -1) for slope in slopes)
     y, x = (grid.ravel() for grid in np.meshgrid(at, at, indexing="ij"))
     ones = np.ones_like(shown)
-    columns = np.stack(
-        [across * x, across * y, across, down * x, down * y, down, shown, ones], axis=2
-    )
+    columns = np.stack([across * x, across * y, across, down * x, down * y, down, shown, ones], axis=2)
     goal = target.reshape(len(shapes), -1)
     normal = columns.transpose(0, 2, 1) @ columns
     normal += np.eye(8) * (_DAMPING * np.trace(normal, axis1=1, axis2=2)[:, None, None] / 8 + 1e-6)

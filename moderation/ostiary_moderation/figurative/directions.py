@@ -32,8 +32,7 @@ def copies(inks: NDArray[np.float32]) -> Floats:
     """Small copies, softened, one a row: N × SMALL."""
     framed = np.pad(inks, ((0, 0), (1, 2), (1, 2)))
     soft = sum(
-        weight * framed[:, dy : dy + SIDE : _EVERY, dx : dx + SIDE : _EVERY]
-        for dy, dx, weight in _TENT
+        weight * framed[:, dy : dy + SIDE : _EVERY, dx : dx + SIDE : _EVERY] for dy, dx, weight in _TENT
     )
     return np.asarray(soft, np.float32).reshape(len(inks), -1)
 

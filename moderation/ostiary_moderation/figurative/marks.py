@@ -40,10 +40,12 @@ def read_mark(brand: str, reference_id: str, image: bytes) -> Mark:
     try:
         with Image.open(io.BytesIO(image), formats=("PNG",)) as opened:
             if max(opened.size) > MAX_SIDE:
-                raise UnusableError(f"the image is {opened.width} × {opened.height}: {MAX_SIDE} a side is most")
+                raise UnusableError(
+                    f"the image is {opened.width} × {opened.height}: {MAX_SIDE} a side is most"
+                )
             if min(opened.size) < _LEAST_SIDE:
                 raise UnusableError(
-                    f"the image is {opened.width} × {opened.height}: {_LEAST_SIDE} a side is least; 512 is good"
+                    f"the image is {opened.width} × {opened.height}: give at least {_LEAST_SIDE} a side"
                 )
             opened.load()
             opened.thumbnail((_WORK, _WORK), Image.Resampling.LANCZOS)

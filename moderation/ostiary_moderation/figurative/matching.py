@@ -17,8 +17,8 @@ from ostiary_moderation.figurative.sight import Sight, look
 from ostiary_moderation.figurative.view import Box, Floats, Pixels
 
 FEATURES = ("cosine", "agreement", "lead", "place", "ground", "crisp", "size", "marks")
-_SHORTLIST = 14
-_CLOSELY = 3
+_SHORTLIST = 30
+_CLOSELY = 4
 _TURNS = (-16.0, -8.0, 0.0, 8.0, 16.0)
 _GROUND_QUANTILE = 0.995
 _SAME = 0.3
@@ -87,11 +87,12 @@ class Matcher:
 
     def find(self, pixels: Pixels, min_score: float) -> list[Found]:
         """Marks in an image, height × width × 3: one for each place, from that score on, the surest first."""
+        return self.told(look(self._networks, pixels), min_score)
+
+    def told(self, sights: Sequence[Sight], min_score: float) -> list[Found]:
+        """As `find`, from what was seen in an image."""
         score = Score.of(self._networks)
-        found = [
-            Found(match.mark, match.box, score(match.features))
-            for match in self.compare(look(self._networks, pixels))
-        ]
+        found = [Found(match.mark, match.box, score(match.features)) for match in self.compare(sights)]
         kept: list[Found] = []
         for one in sorted(found, key=lambda one: -one.score):
             if one.score >= min_score and all(one.box.overlap(other.box) < _SAME for other in kept):

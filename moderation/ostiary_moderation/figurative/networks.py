@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostiary_moderation.figurative.directions import Directions
-from ostiary_moderation.figurative.view import Floats, Pixels
+from ostiary_moderation.figurative.view import Floats, Pixels, with_contrast
 
 SHIPPED = Path(__file__).with_name("weights")
 _NETWORKS = ("places", "inks")
@@ -55,7 +55,7 @@ class Networks:
 
     def inks(self, views: Pixels) -> Floats:
         """Views, N × SIDE × SIDE × 3 → how likely each pixel is the mark's, N × SIDE × SIDE."""
-        return 1.0 / (1.0 + np.exp(-np.clip(self._run("inks", _signed(views)), -30, 30)))
+        return 1.0 / (1.0 + np.exp(-np.clip(self._run("inks", with_contrast(views)), -30, 30)))
 
     def _run(self, name: str, values: Floats) -> Floats:
         session = self._sessions[name]

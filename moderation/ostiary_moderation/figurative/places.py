@@ -14,7 +14,7 @@ LONGER = 448
 """Pixels: the longer side of what the network looks at."""
 _STRIDE = 8
 _MULTIPLE = 32
-_MOST = 10
+_MOST = 8
 _LEAST = 0.04
 _SAME = 0.5
 

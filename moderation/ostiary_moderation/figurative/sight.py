@@ -59,4 +59,6 @@ def _inked(networks: Networks, image: Image.Image, found: Sequence[places.Place]
 
 def _within(box: Box, image: Image.Image) -> Box:
     left, top = min(max(box.left, 0.0), image.width - 1.0), min(max(box.top, 0.0), image.height - 1.0)
-    return Box(left, top, max(min(box.right, image.width), left + 1), max(min(box.bottom, image.height), top + 1))
+    return Box(
+        left, top, max(min(box.right, image.width), left + 1), max(min(box.bottom, image.height), top + 1)
+    )

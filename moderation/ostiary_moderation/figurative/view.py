@@ -92,6 +92,19 @@ class Window:
         )
 
 
+def with_contrast(views: Pixels) -> Floats:
+    """Views, N × SIDE × SIDE × 3 → N × 4 × SIDE × SIDE, -1 to 1: the colours, and how far each pixel's is
+    from those along the view's edges, where the ground shows.
+    """
+    edge = np.concatenate([views[:, :2], views[:, -2:]], axis=1).reshape(len(views), -1, 3)
+    sides = np.concatenate([views[:, :, :2], views[:, :, -2:]], axis=2).reshape(len(views), -1, 3)
+    ground = np.median(np.concatenate([edge, sides], axis=1), axis=1)
+    apart = np.abs(views - ground[:, None, None].astype(np.float32)).max(axis=3, keepdims=True)
+    channels = np.concatenate([views.astype(np.float32), apart], axis=3).transpose(0, 3, 1, 2)
+    signed: Floats = np.ascontiguousarray(channels, np.float32) / np.float32(127.5) - np.float32(1)
+    return signed
+
+
 def _extent(counts: NDArray[np.int64]) -> tuple[int, int]:
     """From where to where all but the outermost 0.5% at each end are."""
     running = np.cumsum(counts) / counts.sum()

@@ -58,7 +58,8 @@ def marks_of(icons: Icons, numbers: Sequence[int]) -> list[Mark]:
     """Icons as registered marks; each of a brand of its own, named by its number."""
     views = Distortion(icons.inks[np.array(numbers, np.int64)]).plain(np.arange(len(numbers))).numpy()
     return [
-        Mark(str(number), str(icons.names[number]), shape) for number, shape in zip(numbers, views, strict=True)
+        Mark(str(number), str(icons.names[number]), shape)
+        for number, shape in zip(numbers, views, strict=True)
     ]
 
 

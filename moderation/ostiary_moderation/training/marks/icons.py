@@ -72,9 +72,7 @@ def filled(ink: Image.Image, side: int) -> Image.Image | None:
     scale = side / max(cut.size)
     size = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
     square = Image.new("L", (side, side))
-    square.paste(
-        cut.resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2)
-    )
+    square.paste(cut.resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2))
     return square
 
 

@@ -10,11 +10,11 @@ from ostiary_moderation.training.marks.places import Block, convolution
 
 
 class Inks(nn.Module):
-    """(B, 3, S, S) from -1 to 1 → (B, S, S): logits that a pixel is the mark's."""
+    """(B, 4, S, S) as `with_contrast` makes it → (B, S, S): logits that a pixel is the mark's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.whole = convolution(3, 12)
+        self.whole = convolution(4, 12)
         self.halved = nn.Sequential(convolution(12, 32, 2), convolution(32, 32))
         self.quarter = nn.Sequential(convolution(32, 64, 2), Block(64))
         self.eighth = nn.Sequential(convolution(64, 96, 2), Block(96), Block(96))

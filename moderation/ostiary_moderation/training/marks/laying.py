@@ -49,7 +49,10 @@ def turned(rng: np.random.Generator, ink: Pixels, side: float, turn: Turn) -> Fl
     flat = Image.fromarray(ink).resize((whole, whole), Image.Resampling.BILINEAR, reducing_gap=2.0)
     room = round(whole * 1.6)
     shown = flat.transform(
-        (room, room), Image.Transform.PERSPECTIVE, _coefficients(rng, whole, room, turn), Image.Resampling.BILINEAR
+        (room, room),
+        Image.Transform.PERSPECTIVE,
+        _coefficients(rng, whole, room, turn),
+        Image.Resampling.BILINEAR,
     )
     box = shown.point(lambda value: 255 if value > 60 else 0).getbbox()
     if box is None:

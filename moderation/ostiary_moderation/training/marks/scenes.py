@@ -22,9 +22,7 @@ class Draw:
     def __init__(self, icons: Icons) -> None:
         numbers = icons.of("train")
         self.icons = icons
-        self._pools = [
-            self._by_group(numbers[icons.brands[numbers] == brand]) for brand in (True, False)
-        ]
+        self._pools = [self._by_group(numbers[icons.brands[numbers] == brand]) for brand in (True, False)]
 
     def _by_group(self, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         groups = self.icons.groups[numbers]
@@ -79,5 +77,3 @@ def _window(rng: np.random.Generator, grounds: Pixels) -> Pixels:
 
 def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-

@@ -17,7 +17,7 @@ from ostiary_moderation.figurative.directions import SMALL, Directions, copies
 from ostiary_moderation.figurative.view import FILLED, SIDE
 
 WIDTH = 160
-EACH = 6
+EACH = 4
 _SHRINK = 0.05
 _AT_ONCE = 384
 _TURNED = 7.0  # degrees; marks are kept turned by more

@@ -36,11 +36,9 @@ def trial(rng: np.random.Generator, icons: Icons, icon: int, photograph: Path) -
     while True:
         side = SMALLEST * (most / SMALLEST) ** rng.random()
         ink = turned(rng, icons.inks[icon], side, Turn.drawn(rng))
-        if ink is not None and SMALLEST <= max(ink.shape) and max(ink.shape) < min(height, width):
+        if ink is not None and max(ink.shape) >= SMALLEST and max(ink.shape) < min(height, width):
             break
     left = int(rng.integers(0, width - ink.shape[1] + 1))
     top = int(rng.integers(0, height - ink.shape[0] + 1))
     laid = lay(rng, image, ink, left, top, icons.colours[icon])
     return Trial(spoilt(rng, image), icon, Box(*laid.box), laid.contrast)
-
-
