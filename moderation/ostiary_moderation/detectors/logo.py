@@ -3,12 +3,14 @@
 Text is not read here: what the OCR detector read is.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary.v1.image_pb2 import Box as PixelBox
@@ -90,7 +92,9 @@ class LogoDetector:
             return None
 
     def examples(self) -> Iterator[Example]:
-        """A mark alone, one misspelt, one in three lines, one among words, and text that is none of them."""
+        """A mark alone, one misspelt, one in three lines, one among words, and text that is none of them;
+        and a figure, where figures are looked for.
+        """
         for name, lines, brands in (
             ("alone", ["Larkfield"], ["larkfield"]),
             ("misspelt", ["L4RKFIELLD"], ["larkfield"]),
@@ -99,6 +103,8 @@ class LogoDetector:
             ("other words", ["Large fields forever", "Quay"], []),
         ):
             yield _example(name, lines, brands)
+        if self._networks is not None:
+            yield _figure_example()
 
 
 class LogoGallery:
@@ -206,3 +212,31 @@ def _example(name: str, lines: Sequence[str], brands: Sequence[str]) -> Example:
     card = np.full((300, 640, 3), 225, np.uint8)
     expected = tuple(BrandCandidate(brand=brand, kind=_WORD) for brand in brands)
     return Example(name, card, Detections(brands=expected), _EXAMPLE_MARKS, Detections(ocr=tuple(spans)))
+
+
+def _figure_example() -> Example:
+    """An arrowhead above a bar, dark on a light card."""
+    mark = GalleryMark(brand="quiverhill", reference_id="quiverhill-arrow", image=_png(_arrow()))
+    card = Image.new("RGB", (640, 480), (222, 216, 205))
+    ink = _arrow().resize((150, 150), Image.Resampling.LANCZOS)
+    card.paste((34, 40, 72), (240, 160), ink)
+    expected = BrandCandidate(brand=mark.brand, kind=_FIGURE)
+    return Example("figure", np.asarray(card), Detections(brands=(expected,)), (mark, *_EXAMPLE_MARKS))
+
+
+def _arrow() -> Image.Image:
+    """The ink, 255 on 0, to the edges of the image."""
+    ink = Image.new("L", (256, 256))
+    draw = ImageDraw.Draw(ink)
+    draw.polygon([(0, 150), (128, 0), (255, 150), (180, 150), (128, 80), (76, 150)], fill=255)
+    draw.rectangle((90, 175, 166, 255), fill=255)
+    draw.ellipse((8, 180, 76, 248), fill=255)
+    return ink
+
+
+def _png(ink: Image.Image) -> bytes:
+    mark = Image.new("RGBA", ink.size)
+    mark.putalpha(ink)
+    stream = io.BytesIO()
+    mark.save(stream, "PNG")
+    return stream.getvalue()

@@ -69,7 +69,8 @@ def _step(
     solved = np.linalg.solve(normal, right)[..., 0]
     gain = solved[:, 6]
     gain = np.where(np.abs(gain) < 0.2, 0.2, gain)
-    return (solved[:, :6] / gain[:, None]).reshape(-1, 2, 3)
+    step: Matrices = (solved[:, :6] / gain[:, None]).reshape(-1, 2, 3)
+    return step
 
 
 def _sane(maps: Matrices) -> NDArray[np.bool_]:

@@ -61,7 +61,8 @@ def _ink(pixels: Floats) -> Floats:
     """What is not background: what is opaque, or else what differs from the colour along the edges."""
     alpha = pixels[..., 3]
     if (alpha < _OPAQUE).mean() > 0.02:
-        return alpha / 255.0
+        opaque: Floats = alpha / 255.0
+        return opaque
     colours = pixels[..., :3]
     edge = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
     ground = np.median(edge, axis=0)

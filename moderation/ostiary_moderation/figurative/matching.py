@@ -79,7 +79,7 @@ class Matcher:
             if level > limit
         ]
         kept = np.flatnonzero(levels <= limit)
-        self.marks = [marks[number] for number in kept]
+        self.marks = [marks[number] for number in kept.tolist()]
         self._directions, self._levels = directions[kept], levels[kept]
         self._shapes = np.array([mark.shape for mark in self.marks], np.float32)
         self._brands = np.array([mark.brand for mark in self.marks])

@@ -51,11 +51,13 @@ class Networks:
 
     def places(self, pixels: Pixels) -> Floats:
         """Height × width × 3, both multiples of 32 → 5 × height/8 × width/8."""
-        return self._run("places", _signed(pixels[None]))[0]
+        found: Floats = self._run("places", _signed(pixels[None]))[0]
+        return found
 
     def inks(self, views: Pixels) -> Floats:
         """Views, N × SIDE × SIDE × 3 → how likely each pixel is the mark's, N × SIDE × SIDE."""
-        return 1.0 / (1.0 + np.exp(-np.clip(self._run("inks", with_contrast(views)), -30, 30)))
+        logits = np.clip(self._run("inks", with_contrast(views)), -30, 30)
+        return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
 
     def _run(self, name: str, values: Floats) -> Floats:
         session = self._sessions[name]

@@ -18,14 +18,15 @@ _CARD = """# Figurative marks {version}
 
 Two networks and a matrix that find marks without letters by their shape, for brands that were never learnt:
 `places.onnx` says where a mark may be, `inks.onnx` which pixels are its, `shapes.npz` turns a shape into a
-direction and holds the directions of what is seen where no mark is, `scoring.json` says what a match is worth.
+direction and holds the directions of what is seen where no mark is, `scoring.json` says what a match is
+worth.
 
 Made by `{command}`: {minutes} minutes of learning (bounded by time, so that a rerun gives equivalent
-networks, not the same bytes) from {scenes:,} scenes and {close_ups:,} close-ups, made of {train_marks:,} icons
-laid over {train_photos:,} photographs.
+networks, not the same bytes) from {scenes:,} scenes and {close_ups:,} close-ups, made of {train_marks:,}
+icons laid over {train_photos:,} photographs.
 
-The score is fitted, and the threshold chosen ({threshold}, from which on {precision:.0%} are right), on brands
-and photographs of senders that nothing was learnt from. On those:
+The score is fitted, and the threshold chosen ({threshold}, from which on {precision:.0%} are right), on
+brands and photographs of senders that nothing was learnt from. On those:
 
 | Registered marks | Recall from the threshold on |
 |---|---|
@@ -35,8 +36,8 @@ Figures on yet other brands and senders: `make bench-detectors PARTS=figurative`
 
 ## What it cannot see
 Marks whose longer side has less than about 30 pixels once the image is shrunk to 448; marks turned by more
-than about 25 degrees, mirrored, or half hidden; marks that hardly differ from the ground in colour; embroidery
-and embossing, of which it has seen none. Prints in training were rendered: real ones may differ.
+than about 25 degrees, mirrored, or half hidden; marks that hardly differ from the ground in colour;
+embroidery and embossing, of which it has seen none. Prints in training were rendered: real ones may differ.
 
 ## Data
 Icons: Simple Icons (CC0 1.0; the marks are their owners') and Material Design Icons (Apache-2.0), in groups

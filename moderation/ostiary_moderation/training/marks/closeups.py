@@ -50,7 +50,8 @@ def _piece(rng: np.random.Generator, grounds: Pixels) -> Pixels:
     left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
     piece = Image.fromarray(photograph[top : top + side, left : left + side])
     pixels = np.asarray(piece.resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32)
-    return np.clip(pixels * rng.uniform(0.7, 1.2), 0, 255).astype(np.uint8)
+    lit: Pixels = np.clip(pixels * rng.uniform(0.7, 1.2), 0, 255).astype(np.uint8)
+    return lit
 
 
 def _neighbour(rng: np.random.Generator, draw: Draw, image: Pixels) -> None:

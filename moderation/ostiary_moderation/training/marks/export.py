@@ -24,7 +24,7 @@ def write_network(path: Path, network: nn.Module, example: torch.Tensor, moving:
         torch.onnx.export(
             network,
             (example,),
-            stream,
+            stream,  # type: ignore[arg-type]
             input_names=["x"],
             output_names=["y"],
             dynamic_axes={"x": moving, "y": {axis: f"y{axis}" for axis in moving}},

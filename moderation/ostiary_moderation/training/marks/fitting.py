@@ -29,7 +29,7 @@ from ostiary_moderation.training.marks.trials import Trial, trial
 
 RIGHT = 0.4
 """Overlap of boxes from which on a mark counts as found."""
-GROUND, GROUND_PHOTOS = 1_500, 400
+GROUND, GROUND_PHOTOS = 1_000, 130
 _REFUSED = 0.01
 _RIDGE = 1.0
 Report = Callable[[str], None]
@@ -112,7 +112,7 @@ def ground_bank(networks: Networks, files: Sequence[Path], seed: int, report: Re
     found: list[Floats] = []
     for count, number in enumerate(rng.permutation(len(files))[:GROUND_PHOTOS]):
         found += [sight.direction for sight in look(networks, open_upright(files[number]))]
-        if count % 100 == 99:
+        if count % 50 == 49:
             report(f"ground: {count + 1} photographs")
     chosen = rng.permutation(len(found))[:GROUND]
     return np.stack(found)[chosen]

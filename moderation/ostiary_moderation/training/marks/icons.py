@@ -64,7 +64,7 @@ def load_icons(cache: Path, report: Callable[[str], None]) -> Icons:
 
 
 def filled(ink: Image.Image, side: int) -> Image.Image | None:
-    """The ink, cut out, its longer side `side` pixels, in the middle of a square; None where there is none."""
+    """The ink cut out, its longer side `side` pixels, in the middle of a square; None without any."""
     box = ink.getbbox()
     if box is None:
         return None
@@ -114,7 +114,7 @@ def _ink(svg: str) -> Ink | None:
 
 
 def alike(inks: Ink) -> NDArray[np.int64]:
-    """For each shape the number of its group: shapes whose small copies correlate are in one, and transitively."""
+    """For each shape the number of its group: those whose small copies correlate are in one, transitively."""
     small = _copies(inks)
     group = np.arange(len(inks))
 

@@ -44,7 +44,7 @@ class Turn:
 
 
 def turned(rng: np.random.Generator, ink: Pixels, side: float, turn: Turn) -> Floats | None:
-    """The ink, its longer side about `side` pixels, turned and cut out; 0 to 1. None where nothing is left."""
+    """The ink, its longer side about `side` pixels, turned and cut out; 0 to 1. None where none is left."""
     whole = max(4, round(side))
     flat = Image.fromarray(ink).resize((whole, whole), Image.Resampling.BILINEAR, reducing_gap=2.0)
     room = round(whole * 1.6)
@@ -63,10 +63,10 @@ def turned(rng: np.random.Generator, ink: Pixels, side: float, turn: Turn) -> Fl
 def lay(rng: np.random.Generator, image: Pixels, ink: Floats, left: int, top: int, brand: Pixels) -> Laid:
     """Print the ink onto the image, in place, its upper left corner there. May stand over the edges."""
     height, width = image.shape[:2]
-    l, t = max(left, 0), max(top, 0)
-    r, b = min(left + ink.shape[1], width), min(top + ink.shape[0], height)
-    part = ink[t - top : b - top, l - left : r - left]
-    under = image[t:b, l:r].astype(np.float32)
+    rows = slice(max(top, 0), min(top + ink.shape[0], height))
+    columns = slice(max(left, 0), min(left + ink.shape[1], width))
+    part = ink[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    under = image[rows, columns].astype(np.float32)
     mean = under.reshape(-1, 3).mean(axis=0)
     colour = _colour(rng, mean, brand)
     print_ = np.broadcast_to(colour, under.shape).copy()
@@ -76,10 +76,10 @@ def lay(rng: np.random.Generator, image: Pixels, ink: Floats, left: int, top: in
     shade = ((light + 8.0) / (light.mean() + 8.0)) ** rng.uniform(0.0, 1.0)
     print_ *= np.clip(shade, 0.4, 1.8)[..., None]
     alpha = (part * rng.uniform(0.75, 1.0))[..., None]
-    image[t:b, l:r] = np.clip(under + alpha * (print_ - under), 0, 255).astype(np.uint8)
+    image[rows, columns] = np.clip(under + alpha * (print_ - under), 0, 255).astype(np.uint8)
     covered = np.zeros((height, width), np.float32)
-    covered[t:b, l:r] = part
-    box = (float(l), float(t), float(r), float(b))
+    covered[rows, columns] = part
+    box = (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
     return Laid(box, float(np.abs(colour - mean).max()), covered)
 
 

@@ -50,10 +50,9 @@ class Places(nn.Module):
         self.smallest = nn.Sequential(convolution(d, e, 2), Block(e), Block(e))
         self.from_smallest, self.from_sixteenth = convolution(e, d, size=1), convolution(d, c, size=1)
         self.join = convolution(c, c)
-        self.heads = nn.Sequential(convolution(c, c), nn.Conv2d(c, 5, 1))
-        nn.init.constant_(self.heads[1].bias, 1.0)
-        with torch.no_grad():
-            self.heads[1].bias[0] = -4.0
+        last = nn.Conv2d(c, 5, 1)
+        self.heads = nn.Sequential(convolution(c, c), last)
+        last.bias = nn.Parameter(torch.tensor([-4.0, 1.0, 1.0, 1.0, 1.0]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
