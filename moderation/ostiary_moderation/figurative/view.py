@@ -73,7 +73,7 @@ class Window:
             grown = np.pad(np.asarray(piece), ((above, below), (before, after), (0, 0)), mode="edge")
             piece = Image.fromarray(grown)
         x, y = self.left - left, self.top - top
-        where = (x, y, x + self.side, y + self.side)
+        where = (x, y, min(x + self.side, piece.width), min(y + self.side, piece.height))
         return np.asarray(piece.resize((SIDE, SIDE), Image.Resampling.BILINEAR, where))
 
     def box(self, ink: Floats) -> Box | None:

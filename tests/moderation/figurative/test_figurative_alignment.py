@@ -70,6 +70,21 @@ def test_a_window_has_its_box_in_the_middle() -> None:
     assert window.side == pytest.approx(60 / FILLED)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    left=st.floats(0, 190),
+    top=st.floats(0, 110),
+    width=st.floats(0.5, 400),
+    height=st.floats(0.5, 400),
+)
+def test_any_box_can_be_cut_out(left: float, top: float, width: float, height: float) -> None:
+    """Wherever it begins in the image, and however far beyond it reaches."""
+    picture = Image.new("RGB", (200, 120), (7, 8, 9))
+    view = Window.around(Box(left, top, left + width, top + height)).cut(picture)
+    assert view.shape == (SIDE, SIDE, 3)
+    assert (view == (7, 8, 9)).all()
+
+
 def test_a_view_without_ink_has_no_box() -> None:
     """A few stray pixels are no mark."""
     ink = np.zeros((SIDE, SIDE), np.float32)
