@@ -12,7 +12,8 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import cycle, islice
 from statistics import median, quantiles
 from typing import Any
@@ -74,7 +75,7 @@ def listings(length: int, words: Sequence[str], count: int = 50) -> list[str]:
     return [" ".join(_pieces(harmless, words, length, source))[:length] for _ in range(count)]
 
 
-def every_rule(rules: Sequence[Rule], text: str, words: frozenset[str]) -> int:
+def every_rule(rules: Sequence[Rule], words: frozenset[str], text: str) -> int:
     """How many rules match, each of them tried."""
     reading = read(text, words)
     return sum(bool(rule.ranges(reading.text)) for rule in rules)
@@ -92,18 +93,15 @@ def milliseconds(judge: Callable[[str], Any], texts: Sequence[str], rounds: int)
     return taken
 
 
-def rows(packs: dict[str, Sequence[RulePack]], words: Sequence[str]) -> list[dict[str, Any]]:
+def rows(packs: Mapping[str, Sequence[RulePack]], words: Sequence[str]) -> list[dict[str, Any]]:
     """One row for each set of packs, way and length; `words` stand in the texts."""
     found = []
     for name, chosen in packs.items():
         rules = [rule for one in chosen for rule in one.rules if not rule.formats]
         vocabulary = frozenset[str]().union(*(one.words for one in chosen))
         ways: dict[str, tuple[Callable[[str], Any], int]] = {
-            "automaton": (lambda text, chosen=chosen: _judged(chosen, text), _ROUNDS),
-            "every rule": (
-                lambda text, rules=rules, known=vocabulary: every_rule(rules, text, known),
-                _ROUNDS // 30,
-            ),
+            "automaton": (partial(_judged, chosen), _ROUNDS),
+            "every rule": (partial(every_rule, rules, vocabulary), _ROUNDS // 30),
         }
         for way, (judge, rounds) in ways.items():
             for length in LENGTHS:

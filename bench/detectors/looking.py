@@ -15,7 +15,14 @@ from bench.detectors import store
 from bench.detectors.parts import Item, Part
 from ostiary.v1.observation_pb2 import DetectorInfo, Observations
 from ostiary_moderation.bundle.folder import Bundle
-from ostiary_moderation.detector import DecodedImage, Detections, Detector, IncompleteError, load_detectors
+from ostiary_moderation.detector import (
+    AnyDetector,
+    DecodedImage,
+    Detections,
+    Detector,
+    IncompleteError,
+    load_detectors,
+)
 
 _SECONDS_BETWEEN_LINES = 20.0
 
@@ -25,7 +32,7 @@ def settings(bundle: str) -> dict[str, Mapping[str, Any]]:
     return {detector.name: detector.settings for detector in Bundle.load(bundle).manifest.detectors}
 
 
-def detectors(names: Sequence[str], bundle: str) -> list[Detector]:
+def detectors(names: Sequence[str], bundle: str) -> list[AnyDetector]:
     """Detectors as the bundle sets them up, with one thread each."""
     known = settings(bundle)
     return load_detectors([(name, known.get(name, {})) for name in names], threads=1)
@@ -95,7 +102,7 @@ def progress(name: str, done: int, of: int, seconds: float) -> str:
 
 
 def _work(part: Part, numbers: Sequence[int], path: Path, setup: str, bundle: str) -> None:
-    looking = detectors(part.detectors, bundle)
+    looking = [one for one in detectors(part.detectors, bundle) if isinstance(one, Detector)]
     with store.Shard(path, setup) as shard:
         for number in numbers:
             item = part.item(number)

@@ -15,7 +15,7 @@ from bench.detectors import looking
 from ostiary.v1.config_pb2 import BrandRegistry
 from ostiary.v1.inference_pb2 import GalleryMark
 from ostiary.v1.observation_pb2 import BrandCandidate, Observations
-from ostiary_moderation.detector import DecodedImage, Detections
+from ostiary_moderation.detector import DecodedImage, Detections, GalleryDetector
 from ostiary_moderation.evaluation.photos import open_upright
 
 DATA = Path(__file__).resolve().parents[2] / "tests/data"
@@ -79,7 +79,8 @@ def named(
 ) -> dict[str, list[BrandCandidate]]:
     """What the pod's logo detector names on each photograph, from the text that was read there."""
     *_, detector = looking.detectors(("ocr", "logo"), bundle)
-    prepared = detector.prepare(gallery(brands))  # type: ignore[attr-defined]
+    assert isinstance(detector, GalleryDetector)
+    prepared = detector.prepare(gallery(brands))
     found = {}
     for record in records:
         file = record["facts"]["file"]

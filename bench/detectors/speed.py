@@ -19,7 +19,7 @@ from PIL import Image
 from bench.detectors import looking, marks, overlays, wording
 from bench.detectors.parts import SEED
 from bench.engine.statistics import percentile
-from ostiary_moderation.detector import DecodedImage, Detections
+from ostiary_moderation.detector import DecodedImage, Detections, Detector, GalleryDetector
 from ostiary_moderation.evaluation.photos import open_upright
 
 SIDE = 800
@@ -81,9 +81,9 @@ class Look:
 
     def __init__(self, names: Sequence[str], bundle: str) -> None:
         loaded = looking.detectors(names, bundle)
-        self._plain = [one for one in loaded if hasattr(one, "detect")]
+        self._plain = [one for one in loaded if isinstance(one, Detector)]
         brands = marks.gallery(marks.registry())
-        self._comparing = [one.prepare(brands) for one in loaded if hasattr(one, "prepare")]
+        self._comparing = [one.prepare(brands) for one in loaded if isinstance(one, GalleryDetector)]
 
     def at(self, pixels: NDArray[np.uint8]) -> Detections:
         """All that they see in an image."""

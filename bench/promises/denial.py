@@ -50,7 +50,8 @@ def gateway_process(folder: Path) -> Iterator[tuple[psutil.Process, str, str]]:
 async def serving(address: str, seconds: float = 60.0) -> None:
     """Wait until the health service says so."""
     async with asyncio.timeout(seconds), grpc.aio.insecure_channel(address) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(
+        # The stubs know no Watch.
+        watch = health_pb2_grpc.HealthStub(channel).Watch(  # type: ignore[attr-defined]
             health_pb2.HealthCheckRequest(), wait_for_ready=True
         )
         async for state in watch:
@@ -64,10 +65,11 @@ async def uploads(folder: Path, address: str, count: int) -> list[grpc.StatusCod
     async with open_channel(
         address, credentials(folder / "auditor"), server_name="localhost", max_send_bytes=2 * UPLOAD_BYTES
     ) as channel:
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK)
 
         async def upload() -> grpc.StatusCode:
             try:
-                await channel.unary_unary(CHECK)(body, timeout=60)
+                await check(body, timeout=60)
             except grpc.aio.AioRpcError as error:
                 return error.code()
             return grpc.StatusCode.OK

@@ -187,8 +187,9 @@ async def reached(
     async with grpc.aio.secure_channel(server.address, credentials, options=options) as channel:
         for path in methods:
             metadata = (("x-mode", mode),) if mode else ()
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
             try:
-                await channel.unary_unary(path)(b"", timeout=20, metadata=metadata)
+                await call(b"", timeout=20, metadata=metadata)
                 status = grpc.StatusCode.OK
             except grpc.aio.AioRpcError as error:
                 status = error.code()
@@ -236,18 +237,18 @@ def ask(full_count: int, seconds: float, seed: int = 0) -> tuple[int, int, int]:
 
     async def asked() -> tuple[int, int, int]:
         ends = time.monotonic() + seconds
-        totals = (0, 0, 0)
+        cases = allowed = denied = 0
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             authorities = Authorities(folder)
             number = 0
-            while totals[0] < full_count and time.monotonic() < ends:
+            while cases < full_count and time.monotonic() < ends:
                 rng = random.Random(f"{seed}/{number}")
                 rules = (a43_rules, roles_rules)[number % 2](rng)
                 found = await round_of(rng, folder, authorities, rules)
-                totals = tuple(map(sum, zip(totals, found, strict=True)))
+                cases, allowed, denied = cases + found[0], allowed + found[1], denied + found[2]
                 number += 1
-        return totals
+        return cases, allowed, denied
 
     return asyncio.run(asked())
 

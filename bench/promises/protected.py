@@ -99,15 +99,17 @@ def credentials(folder: Path) -> CredentialSource:
 async def status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> grpc.StatusCode:
     """What an empty call of the method ends with."""
     if streams:
-        call = channel.stream_stream(path)(iter([b""]), timeout=20)
+        calling: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
+        call = calling(iter([b""]), timeout=20)
         try:
             async for _ in call:
                 pass
         except grpc.aio.AioRpcError as error:
             return error.code()
         return grpc.StatusCode.OK
+    asking: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     try:
-        await channel.unary_unary(path)(b"", timeout=20)
+        await asking(b"", timeout=20)
     except grpc.aio.AioRpcError as error:
         return error.code()
     return grpc.StatusCode.OK

@@ -10,7 +10,7 @@ def test_made_rules_match_what_they_were_made_for() -> None:
     written = made_rules(60)
     made = made_pack(written)
     for rule in written:
-        assert every_rule(made.rules, rule.matches[0], made.words) >= 1
+        assert every_rule(made.rules, made.words, rule.matches[0]) >= 1
         assert match_documents([made], [Document("description", rule.matches[0])])
 
 

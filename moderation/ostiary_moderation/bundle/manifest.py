@@ -156,6 +156,9 @@ class Manifest(Strict):
         if unknown := sorted(set(self.attribute_floor) - set(self.attributes)):
             raise ValueError(f"attribute_floor: {', '.join(unknown)}: no such attribute")
         _check_attribute_prompts(self.attributes, self.prompts)
+        names = [detector.name for detector in self.detectors]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"detectors: {', '.join(twice)} stands there twice; keep one, with its settings")
         if self.description:
             _check_languages(self.description.languages, self.prompts)
         return self

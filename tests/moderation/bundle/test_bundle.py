@@ -140,6 +140,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f, lambda d: d["questions"].append(d["questions"][0])),
         "same id",
     ),
+    "twice the same detector": (
+        lambda f: edit(
+            f, lambda d: d.update(detectors=[{"name": "ocr"}, {"name": "hashes"}, {"name": "ocr"}])
+        ),
+        "detectors: ocr stands there twice",
+    ),
     "capability not listed": (lambda f: edit(f, lambda d: d.update(capabilities=[])), "prohibited_ads"),
     "pixel budget upside down": (
         lambda f: edit(f, lambda d: d.update(pixels={"min_pixels": 9, "max_pixels": 4})),
