@@ -22,7 +22,7 @@ from ostiary_moderation.detectors.regions import region
 from ostiary_moderation.figurative.marks import Mark, UnusableError, read_mark
 from ostiary_moderation.figurative.matching import Found as FoundFigure
 from ostiary_moderation.figurative.matching import Matcher as Figures
-from ostiary_moderation.figurative.networks import SHIPPED, Networks
+from ostiary_moderation.figurative.networks import SHIPPED, Networks, version_in
 from ostiary_moderation.wordmarks.layout import Box, Line
 from ostiary_moderation.wordmarks.matcher import Found, Matcher
 from ostiary_moderation.wordmarks.spelling import DegenerateError, Spelling
@@ -60,9 +60,8 @@ class LogoDetector:
     @property
     def version(self) -> str:
         """Version of the rules for words, and of the networks for figures where there are any."""
-        return (
-            f"word marks 1; figurative marks {self._networks.version}" if self._networks else "word marks 1"
-        )
+        figures = self._figures_version
+        return f"word marks 1; figurative marks {figures}" if figures else "word marks 1"
 
     def prepare(self, marks: Sequence[GalleryMark]) -> "LogoGallery":
         """Index the spellings of the marks and the shapes of their images; degenerate ones are refused."""
@@ -83,13 +82,12 @@ class LogoDetector:
         return LogoGallery(words, figures, refused, self._settings.min_score)
 
     @cached_property
+    def _figures_version(self) -> str | None:
+        return version_in(self._weights) if self._settings.figurative else None
+
+    @cached_property
     def _networks(self) -> Networks | None:
-        if not self._settings.figurative:
-            return None
-        try:
-            return Networks(self._weights, self._threads)
-        except FileNotFoundError:
-            return None
+        return Networks(self._weights, self._threads) if self._figures_version else None
 
     def examples(self) -> Iterator[Example]:
         """A mark alone, one misspelt, one in three lines, one among words, and text that is none of them;
@@ -103,7 +101,7 @@ class LogoDetector:
             ("other words", ["Large fields forever", "Quay"], []),
         ):
             yield _example(name, lines, brands)
-        if self._networks is not None:
+        if self._figures_version:
             yield _figure_example()
 
 

@@ -22,6 +22,7 @@ _CLOSELY = 4
 _TURNS = (-16.0, -8.0, 0.0, 8.0, 16.0)
 _GROUND_QUANTILE = 0.995
 _SAME = 0.3
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,6 @@ class Matcher:
         kept = np.flatnonzero(levels <= limit)
         self.marks = [marks[number] for number in kept.tolist()]
         self._directions, self._levels = directions[kept], levels[kept]
-        self._shapes = np.array([mark.shape for mark in self.marks], np.float32)
         self._brands = np.array([mark.brand for mark in self.marks])
         self._breadth = math.log(max(1, len(set(self._brands.tolist()))))
 
@@ -108,7 +108,7 @@ class Matcher:
         inks = np.stack([sight.ink for sight in sights])
         listed, maps = self._shortlist(cosines, inks)
         count = listed.shape[1]
-        fits = agreement(self._shapes[listed.ravel()], np.repeat(inks, count, axis=0), maps)
+        fits = agreement(self._shapes(listed), np.repeat(inks, count, axis=0), maps)
         return [
             self._best(sight, numbers, cosines[row, numbers], fits[row * count : (row + 1) * count])
             for row, (sight, numbers) in enumerate(zip(sights, listed, strict=True))
@@ -118,11 +118,14 @@ class Matcher:
         """For each thing seen the numbers of the marks to compare closely, and how each pair may fit."""
         count = min(_SHORTLIST, len(self.marks))
         listed = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        guesses, maps = first_guess(self._shapes[listed.ravel()], np.repeat(inks, count, axis=0))
+        guesses, maps = first_guess(self._shapes(listed), np.repeat(inks, count, axis=0))
         worth = np.take_along_axis(cosines, listed, axis=1) + guesses.reshape(listed.shape)
         closely = np.argsort(-worth, axis=1)[:, :_CLOSELY]
         chosen = np.take_along_axis(maps.reshape(*listed.shape, 2, 3), closely[:, :, None, None], axis=1)
         return np.take_along_axis(listed, closely, axis=1), chosen.reshape(-1, 2, 3)
+
+    def _shapes(self, numbers: NDArray[np.int64]) -> Floats:
+        return np.stack([self.marks[number].shape for number in numbers.ravel().tolist()])
 
     def _best(self, sight: Sight, numbers: NDArray[np.int64], cosines: Floats, fits: Floats) -> Match:
         worth = cosines + fits
@@ -145,10 +148,12 @@ class Matcher:
 
 def directions_of(networks: Networks, marks: Sequence[Mark]) -> Floats:
     """For each mark the directions of its shape turned a little either way, N × turns × width."""
-    views = [_turned(mark.shape, angle) for mark in marks for angle in _TURNS]
-    if not views:
-        return np.zeros((0, len(_TURNS), networks.ground.shape[1]), np.float32)
-    return networks.shapes(np.stack(views)).reshape(len(marks), len(_TURNS), -1)
+    found = [np.zeros((0, len(_TURNS), networks.ground.shape[1]), np.float32)]
+    for first in range(0, len(marks), _AT_ONCE):
+        some = marks[first : first + _AT_ONCE]
+        views = np.stack([_turned(mark.shape, angle) for mark in some for angle in _TURNS])
+        found.append(networks.shapes(views).reshape(len(some), len(_TURNS), -1))
+    return np.concatenate(found)
 
 
 def ground_levels(networks: Networks, directions: Floats) -> Floats:

@@ -42,7 +42,6 @@ class Networks:
             for name in _NETWORKS
         }
         self.scoring: dict[str, Any] = json.loads((folder / _SCORING).read_text("utf-8"))
-        self.version = str(self.scoring["version"])
         with np.load(folder / _SHAPES, allow_pickle=False) as kept:
             mean, matrix, self.ground = (
                 kept[name].astype(np.float32) for name in ("mean", "matrix", "ground")
@@ -67,6 +66,13 @@ class Networks:
         ]
         found: Floats = np.concatenate(parts)
         return found
+
+
+def version_in(folder: Path) -> str | None:
+    """The version of a folder's networks, which are not loaded for it; None where one is missing."""
+    if not all((folder / name).is_file() for name in files()):
+        return None
+    return str(json.loads((folder / _SCORING).read_text("utf-8"))["version"])
 
 
 def files() -> tuple[str, ...]:
