@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from bench.detectors.parts import SEED
 from ostiary_moderation.evaluation.photos import read_labelled
-from ostiary_moderation.figurative.marks import Mark, read_mark
+from ostiary_moderation.figurative.marks import Mark, UnusableError, read_mark
 from ostiary_moderation.figurative.matching import Matcher
 from ostiary_moderation.figurative.networks import SHIPPED, Networks
 from ostiary_moderation.figurative.sight import look
@@ -108,8 +109,12 @@ def _filled(icons: Icons, registered: Sequence[int], size: int) -> list[int]:
 
 
 def _marks(icons: Icons, numbers: Sequence[int]) -> list[Mark]:
-    """Each read from the PNG that a brand would upload."""
-    return [read_mark(str(number), str(icons.names[number]), _png(icons.inks[number])) for number in numbers]
+    """Each read from the PNG that a brand would upload, but for those that are refused then."""
+    marks = []
+    for number in numbers:
+        with suppress(UnusableError):
+            marks.append(read_mark(str(number), str(icons.names[number]), _png(icons.inks[number])))
+    return marks
 
 
 def _png(ink: NDArray[np.uint8]) -> bytes:
