@@ -21,7 +21,7 @@ _SHORTLIST = 30
 _CLOSELY = 4
 _TURNS = (-16.0, -8.0, 0.0, 8.0, 16.0)
 _GROUND_QUANTILE = 0.995
-_SAME = 0.3
+_SAME, _DETAIL = 0.3, 0.7
 _AT_ONCE = 256
 
 
@@ -95,7 +95,7 @@ class Matcher:
         found = [Found(match.mark, match.box, score(match.features)) for match in self.compare(sights)]
         kept: list[Found] = []
         for one in sorted(found, key=lambda one: -one.score):
-            if one.score >= min_score and all(one.box.overlap(other.box) < _SAME for other in kept):
+            if one.score >= min_score and not any(_is_part(one.box, other.box) for other in kept):
                 kept.append(one)
         return kept
 
@@ -144,6 +144,11 @@ class Matcher:
             self._breadth,
         )
         return Match(self.marks[number], sight.box, features)
+
+
+def _is_part(box: Box, other: Box) -> bool:
+    """Whether it is the same place, or a detail of the mark that stands there."""
+    return box.overlap(other) >= _SAME or box.within(other) >= _DETAIL
 
 
 def directions_of(networks: Networks, marks: Sequence[Mark]) -> Floats:

@@ -35,12 +35,17 @@ class Box:
 
     def overlap(self, other: Box) -> float:
         """The share of what both cover that is covered by both."""
+        both = self._common(other)
+        return both / (self._area + other._area - both)
+
+    def within(self, other: Box) -> float:
+        """The share of this one that the other covers."""
+        return self._common(other) / self._area
+
+    def _common(self, other: Box) -> float:
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        if width <= 0 or height <= 0:
-            return 0.0
-        both = width * height
-        return both / (self._area + other._area - both)
+        return max(width, 0.0) * max(height, 0.0)
 
     @property
     def _area(self) -> float:

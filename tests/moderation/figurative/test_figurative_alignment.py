@@ -106,3 +106,5 @@ def test_overlap_is_of_the_union() -> None:
     """Half of each in common is a third of both."""
     assert Box(0, 0, 10, 10).overlap(Box(5, 0, 15, 10)) == pytest.approx(1 / 3)
     assert Box(0, 0, 10, 10).overlap(Box(10, 0, 15, 10)) == 0
+    assert Box(0, 0, 10, 10).within(Box(5, 0, 15, 10)) == pytest.approx(1 / 2)
+    assert Box(2, 2, 4, 4).within(Box(0, 0, 10, 10)) == 1
