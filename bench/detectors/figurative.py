@@ -62,19 +62,19 @@ class Measured:
 def measured(photos: Path, icons_file: Path, count: int, tell: Callable[[str], None]) -> Measured:
     """`count` images with a registered mark, half as many with an unregistered one and with none.
 
-    Only the 200 marks on the images are registered in the smaller gallery, or `count` where that is less.
+    Each gallery has the marks of the first kind, and others up to its size.
     """
     networks = Networks(SHIPPED, threads=1)
     icons = load_icons(icons_file, tell)
     files = [photo.path for photo in split_by_sender(read_labelled(photos)).test]
-    brands = np.random.default_rng(SEED).permutation(icons.of("test"))
+    brands = np.random.default_rng(SEED).permutation(icons.of("test")).tolist()
     registered, strangers = brands[:count], brands[count : count + round(count * _STRANGERS)]
     matchers = [Matcher(networks, _marks(icons, _filled(icons, registered, size))) for size in GALLERIES]
     galleries = tuple(
         Gallery(size, len(set(map(str, registered)) - {mark.brand for mark in matcher.marks}))
         for size, matcher in zip(GALLERIES, matchers, strict=True)
     )
-    numbers = [int(number) for number in (*registered, *strangers)]
+    numbers = [*registered, *strangers]
     for done, trial in enumerate(trials_of(icons, numbers, files, round(count * _CLEAN), SEED)):
         if done % 50 == 0:
             tell(f"figurative: {done} images")

@@ -102,7 +102,8 @@ def _sampled(images: Floats, maps: Matrices, at: NDArray[np.float64]) -> Floats:
 
     upper = at_corner(0) * (1 - u) + at_corner(1) * u
     lower = at_corner(wide) * (1 - u) + at_corner(wide + 1) * u
-    return (upper * (1 - v) + lower * v).reshape(len(images), len(at), len(at))
+    blended = (upper * (1 - v) + lower * v).reshape(len(images), len(at), len(at))
+    return blended.astype(np.float32, copy=False)
 
 
 def _correlation(one: Floats, other: Floats) -> Floats:

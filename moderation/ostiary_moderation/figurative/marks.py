@@ -72,7 +72,8 @@ def _ink(pixels: Floats) -> Floats:
     strongest = float(np.quantile(apart, 0.995))
     if strongest < _FAINT:
         raise UnusableError("nothing stands out from its background: give it more contrast")
-    return np.clip(apart / (0.6 * strongest), 0, 1)
+    ink: Floats = np.clip(apart / (0.6 * strongest), 0, 1)
+    return ink
 
 
 def _upright(ink: Floats) -> Floats:
