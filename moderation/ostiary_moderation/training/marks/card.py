@@ -21,9 +21,10 @@ Two networks and a matrix that find marks without letters by their shape, for br
 direction and holds the directions of what is seen where no mark is, `scoring.json` says what a match is
 worth.
 
-Made by `{command}`: {minutes} minutes of learning (bounded by time, so that a rerun gives equivalent
-networks, not the same bytes) from {scenes:,} scenes and {close_ups:,} close-ups, made of {train_marks:,}
-icons laid over {train_photos:,} photographs.
+Made by `{command}`:
+{minutes} minutes of learning (bounded by time, so that a rerun gives what the machine has time for, not the
+same bytes) from {scenes:,} scenes and {close_ups:,} close-ups, made of {train_marks:,} icons laid over
+{train_photos:,} photographs.
 
 The score is fitted, and the threshold chosen ({threshold}, from which on {precision:.0%} are right), on
 brands and photographs of senders that nothing was learnt from. On those:
