@@ -25,6 +25,12 @@ DOMAIN = "prove.ostiary.local"
 ORIGIN = f"{DOMAIN}/log"
 # No check gets as far as a pod here.
 ROUTE = "name: main\nversions: [{name: v1, weight: 10000, endpoints: [{address: 127.0.0.1:9}]}]\n"
+# Whoever may watch would otherwise wait for outcomes that never come.
+BODIES = {
+    "/ostiary.v1.ModerationService/WatchChecks": moderation_pb2.WatchChecksRequest(
+        cursor="none"
+    ).SerializeToString()
+}
 # Reached without being ours: none of them may be served on the port that callers use.
 FOREIGN = (
     "/grpc.health.v1.Health/Check",
@@ -97,10 +103,10 @@ def credentials(folder: Path) -> CredentialSource:
 
 
 async def status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> grpc.StatusCode:
-    """What an empty call of the method ends with."""
+    """What an empty call of the method ends with, or one that is refused for what it says."""
     if streams:
         calling: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
-        call = calling(iter([b""]), timeout=20)
+        call = calling(iter([BODIES.get(path, b"")]), timeout=20)
         try:
             async for _ in call:
                 pass

@@ -7,6 +7,8 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.errors import Reason
 from ostiary_gateway.admission import AdaptiveAdmission
+from ostiary_gateway.reuse import Reused
+from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.shadow import Compared
 
 SCOPE = "ostiary.gateway"
@@ -27,6 +29,10 @@ class GatewayMetrics:
             "moderation.checks", description="Checks that were judged, by verdict and route version"
         )
 
+        self._reuses = meter.create_counter(
+            "moderation.reuse.lookups", description="Checks that looked for identical work, by outcome"
+        )
+
     def refused(self, reason: Reason) -> None:
         """Admission refused a check."""
         self._refusals.add(1, {"error.type": reason.value})
@@ -39,6 +45,20 @@ class GatewayMetrics:
         """A check was decided and recorded."""
         name = Verdict.Name(verdict).removeprefix("VERDICT_")
         self._checks.add(1, {"verdict": name, "version": version})
+
+    def reused(self, outcome: Reused) -> None:
+        """A check has looked for identical work."""
+        self._reuses.add(1, {"outcome": outcome.value})
+
+    def watch_cache(self, cache: ObservationCache) -> None:
+        """Report how much is kept of what pods saw."""
+        for name, what, read in (
+            ("entries", "Checks whose observations can be reused", lambda: len(cache)),
+            ("bytes", "Bytes that they take", lambda: cache.size),
+        ):
+            self._meter.create_observable_gauge(
+                f"moderation.reuse.{name}", [_observing(read)], description=what
+            )
 
     def watch(self, admission: AdaptiveAdmission) -> None:
         """Report what admission lets in, for as long as the process lives."""

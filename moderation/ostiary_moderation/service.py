@@ -70,7 +70,10 @@ class InferenceService:
         async with self._turns.turn() as turn:
             waited, deadline = time.monotonic() - arrived, _deadline(call)
             # The images are the inspector's alone: a name for them here would keep them until the answer.
-            response = await self._inspector.inspect(_parse(await body.read()), turn, deadline)
+            check, detectors_only = _parse(await body.read())
+            looking = self._inspector.inspect(check, turn, deadline, detectors_only=detectors_only)
+            del check
+            response = await looking
         response.timings.add(stage="queue").duration.FromNanoseconds(round(waited * 1e9))
         return response
 
@@ -118,20 +121,21 @@ def _deadline(call: Call) -> float | None:
     return time.monotonic() + remaining
 
 
-def _parse(body: bytes) -> CheckRequest:
+def _parse(body: bytes) -> tuple[CheckRequest, bool]:
+    """The check, and whether detectors alone are to look. Raises OstiaryError."""
     try:
-        data = InferRequest.FromString(body).check_request
+        request = InferRequest.FromString(body)
     except DecodeError as error:
         raise invalid_field("request", "not a well-formed ostiary.v1.InferRequest: send one") from error
     try:
-        check = CheckRequest.FromString(data)
+        check = CheckRequest.FromString(request.check_request)
     except DecodeError as error:
         words = "not a well-formed ostiary.v1.CheckRequest: send the caller's bytes"
         raise invalid_field("check_request", words) from error
     if not 1 <= len(check.images) <= MAX_IMAGES:
         words = f"{len(check.images)} images: send 1 to {MAX_IMAGES}"
         raise invalid_field("check_request.images", words)
-    return check
+    return check, request.detectors_only
 
 
 def _parse_gallery(body: bytes) -> PutGalleryRequest:

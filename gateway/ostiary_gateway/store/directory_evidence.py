@@ -32,6 +32,11 @@ class DirectoryEvidence:
         item = _item(tenant, check_id, name)
         return await asyncio.to_thread(self._read, item)
 
+    async def discard(self, tenant: str, check_id: str, name: str) -> None:
+        """See `EvidenceStore.discard`."""
+        item = _item(tenant, check_id, name)
+        await asyncio.to_thread(self._remove, item)
+
     def _path(self, item: ItemName) -> Path:
         return self._root / item.tenant / item.check_id / item.name
 
@@ -49,6 +54,15 @@ class DirectoryEvidence:
         except OSError as error:
             with suppress(OSError):
                 staged.unlink()
+            raise unavailable(error) from error
+
+    def _remove(self, item: ItemName) -> None:
+        path = self._path(item)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.exists() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        except OSError as error:
             raise unavailable(error) from error
 
     def _read(self, item: ItemName) -> bytes | None:

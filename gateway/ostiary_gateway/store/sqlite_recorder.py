@@ -50,6 +50,16 @@ class SqliteRecorder:
         async with self._reading() as connection:
             return await connection.run_sync(queries.recorded_by_check, tenant, check_id, self._origin)
 
+    async def since(self, tenant: str, after: int, most: int) -> list[Recorded]:
+        """See `Recorder.since`."""
+        async with self._reading() as connection:
+            return await connection.run_sync(queries.recorded_since, tenant, after, most, self._origin)
+
+    async def last(self) -> int:
+        """See `Recorder.last`."""
+        async with self._reading() as connection:
+            return await connection.run_sync(queries.log_size) - 1
+
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         try:

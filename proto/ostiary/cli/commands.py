@@ -45,10 +45,13 @@ OWN = (
 # Entry points carry no summary, and loading them for one would make `--help` slow.
 _KNOWN_SERVICES = {
     "gateway": ("Run the gateway.", "gateway"),
+    "rbac": ("Check, explain and try who may call what.", "gateway"),
+    "policy": ("Check, explain and try moderation policies.", "gateway"),
     "rules": ("Check, try and list rule packs.", "gateway"),
     "lists": ("Keep lists of known images.", "gateway"),
     "brands": ("Keep brand registries.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
+    "operator": ("Explain and replay the autoscaler's decisions.", "operator"),
     "model": ("Inspect, train and evaluate model bundles.", "moderation"),
 }
 
