@@ -1,8 +1,8 @@
 """What each detector finds and flags wrongly: `python -m bench.detectors [--quick] [--parts ads,codes]`.
 
-Texts and codes laid over photographs, the photographs as they are, and word marks on those that somebody
-looked at. What was seen is kept in `build/bench/detectors`: a run that is stopped goes on where it was, and
-policies and rules may change without anything being looked at again. Writes
+Texts, codes and marks laid over photographs, the photographs as they are, and word marks on those that
+somebody looked at. What was seen is kept in `build/bench/detectors`: a run that is stopped goes on where it
+was, and policies and rules may change without anything being looked at again. Writes
 `bench/results/detectors.json`; a quick run, or one of some parts, `build/bench/results/detectors.json`.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import performance, report
-from bench.detectors import looking, marks, speed, summary
+from bench.detectors import figurative, looking, marks, speed, summary
 from bench.detectors.judging import Judged, judged, shipped_policy
 from bench.detectors.overlays import fonts
 from bench.detectors.parts import SEED, Adverts, Codes, Lookalikes, Photographs, in_order
@@ -30,7 +30,7 @@ WORK = REPOSITORY / "build/bench"
 _FLAGGED = Path(__file__).with_name("flagged.csv")
 _PACKAGES = ("rapidocr", "onnxruntime", "zxing-cpp", "opencv-python", "numpy", "pillow", "segno")
 _TOGETHER = ("ocr", "barcode", "logo")
-PARTS = ("ads", "codes", "photographs", "marks", "speed")
+PARTS = ("ads", "codes", "photographs", "marks", "figurative", "speed")
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ class Plan:
     lookalikes: int
     photographs: int
     speed: int
+    figures: int
 
 
-FULL = Plan(adverts=2_000, codes=1_400, lookalikes=600, photographs=100_000, speed=100)
-QUICK = Plan(adverts=120, codes=120, lookalikes=60, photographs=120, speed=20)
+FULL = Plan(adverts=2_000, codes=1_400, lookalikes=600, photographs=100_000, speed=100, figures=200)
+QUICK = Plan(adverts=120, codes=120, lookalikes=60, photographs=120, speed=20, figures=40)
 
 
 class Run:
@@ -66,6 +67,7 @@ class Run:
             "codes": self._codes,
             "photographs": self._photographs,
             "marks": self._marks,
+            "figurative": self._figurative,
             "speed": self._speed,
         }
 
@@ -108,6 +110,10 @@ class Run:
         tally = marks.tally(named, self._labels)
         rows, listed, bars = summary.marks(tally, self._labels, named, len(registry.brands))
         return [*rows, *listed], bars
+
+    def _figurative(self) -> tuple[list[dict[str, Any]], list[report.Bar]]:
+        found = figurative.measured(self._folder, WORK / "detectors/icons.npz", self._plan.figures, _tell)
+        return summary.figures(found)
 
     def _speed(self) -> tuple[list[dict[str, Any]], list[report.Bar]]:
         load = speed.Load(self._folder, self._files, self._plan.speed)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.detectors.judging import Judged
 from bench.detectors.marks import Seen, Tally
+from bench.engine.statistics import percentile
 from bench.report import Bar
 from ostiary_moderation.evaluation.intervals import wilson
+
+if TYPE_CHECKING:
+    from bench.detectors.figurative import Gallery, Measured, Outcome
 
 Row = dict[str, Any]
 Record = Mapping[str, Any]
 
 _LETTERS = ((14, 18), (18, 26), (26, 1000))
 _PRINT = ((0, 8), (8, 12), (12, 1000))
+_FIGURES = "figurative marks"
+_FIGURES_FOUND = (0.65, 0.50)
+_KINDS = ("registered", "unregistered", "clean")
+_FIGURE_SIDES = ((64, 90), (90, 130), (130, 1000))
+_CONTRASTS = ((0, 60), (60, 120), (120, 1000))
 _SIDES = ((80, 120), (120, 200), (200, 1000))
 
 
@@ -163,6 +172,60 @@ def marks(
             Bar("word marks: precision", rows[1]["share"], 0.95, "at least"),
         ],
     )
+
+
+def figures(found: Measured) -> tuple[list[Row], list[Bar]]:
+    """Recall and precision of figurative marks from the frozen threshold on, for each size of gallery.
+
+    Precision is over all that is told, on images with a registered mark, with one that is not, and with none.
+    """
+    rows: list[Row] = []
+    bars: list[Bar] = []
+    for gallery, least in zip(found.galleries, _FIGURES_FOUND, strict=True):
+        more, shares = _of_gallery(gallery, found.threshold)
+        rows += more
+        name = f"figurative marks, {gallery.marks} registered"
+        bars += [
+            Bar(f"{name}: precision", shares[0], 0.97, "at least"),
+            Bar(f"{name}: recall", shares[1], least, "at least"),
+            Bar(f"{name}: processor ms, p50", percentile(gallery.milliseconds, 0.5), 300.0, "at most"),
+        ]
+    return rows, bars
+
+
+def _of_gallery(gallery: Gallery, threshold: float) -> tuple[list[Row], tuple[float | None, float | None]]:
+    """Rows, and the precision and recall among them."""
+    told: dict[str, list[list[bool]]] = {
+        kind: [_from(image, threshold) for image in gallery.images if image.kind == kind] for kind in _KINDS
+    }
+    images = [image for image in gallery.images if image.kind == "registered"]
+    hits = [any(right) for right in told["registered"]]
+    everything = [right for of_kind in told.values() for each in of_kind for right in each]
+
+    def row(what: str, hits: Sequence[object], of: int) -> Row:
+        return line(_FIGURES, f"{gallery.marks} registered: {what}", sum(map(bool, hits)), of)
+
+    rows = [
+        row("recall", hits, len(hits)),
+        row("precision", everything, len(everything)),
+        row("unregistered marks named", told["unregistered"], len(told["unregistered"])),
+        row("clean photographs named", told["clean"], len(told["clean"])),
+        row("refused as degenerate", [True] * gallery.refused, len(images)),
+    ]
+    groups: tuple[tuple[str, tuple[tuple[int, int], ...], Callable[[Outcome], float]], ...] = (
+        ("pixels", _FIGURE_SIDES, lambda image: image.side),
+        ("contrast", _CONTRASTS, lambda image: image.contrast),
+    )
+    for name, bands, value in groups:
+        for low, high in bands:
+            within = [hit for image, hit in zip(images, hits, strict=True) if low <= value(image) < high]
+            rows.append(row(f"recall, {name}: {_band(low, bands)}", within, len(within)))
+    return rows, (rows[1]["share"], rows[0]["share"])
+
+
+def _from(image: Outcome, threshold: float) -> list[bool]:
+    """Whether each that is told from the threshold on is right."""
+    return [right for score, right in image.told if score >= threshold]
 
 
 def missed(prohibited: Sequence[tuple[Record, Judged]]) -> list[Row]:

@@ -11,7 +11,7 @@ import yaml
 import zxingcpp
 from PIL import Image
 
-from bench.detectors import codes, judging, overlays, speed, store, summary, wording
+from bench.detectors import codes, figurative, judging, overlays, speed, store, summary, wording
 from bench.detectors.looking import progress
 from bench.detectors.parts import Adverts, Codes, Lookalikes, Part, Photographs, in_order
 from ostiary_gateway.rules import pack
@@ -259,6 +259,33 @@ def test_codes_are_read_where_the_payload_is_right() -> None:
     assert named["recall, QR, pixels: 80 to 120"] == (1, 2)
     assert named["precision"] == (2, 4)
     assert named["flagged, of those read"] == (2, 2)
+
+
+def outcome(kind: str, side: float, contrast: float, *told: tuple[float, bool]) -> figurative.Outcome:
+    return figurative.Outcome(kind, side, contrast, told)
+
+
+def test_figures_count_from_the_frozen_threshold_on() -> None:
+    """Recall over registered marks; precision over all that is named, on every kind of image."""
+    images = [
+        outcome("registered", 70, 200, (0.9, True)),
+        outcome("registered", 150, 40, (0.4, True)),
+        outcome("registered", 100, 90, (0.8, False), (0.7, True)),
+        outcome("unregistered", 100, 90, (0.6, False)),
+        outcome("clean", 0, 0, (0.1, False)),
+    ]
+    small = figurative.Gallery(2, 1, images, [100.0] * 4 + [500.0])
+    large = figurative.Gallery(30, 0, images[1:2], [100.0])
+    rows, bars = summary.figures(figurative.Measured(0.5, (small, large)))
+    counted = {row["what"]: (row["hits"], row["n"]) for row in rows}
+    assert counted["2 registered: recall"] == (2, 3)
+    assert counted["2 registered: precision"] == (2, 4)
+    assert counted["2 registered: unregistered marks named"] == (1, 1)
+    assert counted["2 registered: clean photographs named"] == (0, 1)
+    assert counted["2 registered: refused as degenerate"] == (1, 3)
+    assert counted["2 registered: recall, pixels: 64 to 90"] == (1, 1)
+    assert counted["2 registered: recall, contrast: 0 to 60"] == (0, 1)
+    assert [bar.met for bar in bars] == [False, True, True, False, False, True]
 
 
 def test_a_share_of_nothing_is_no_figure() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -71,14 +72,43 @@ def train(
         from ostiary_moderation.training.run import TrainingRun, make_bundle
     except ModuleNotFoundError as error:
         fail(f"training needs {error.name}, which serving does not: pip install 'ostiary[moderation,dev]'")
+    _resumably(lambda: make_bundle(TrainingRun(photos, colours, out, minutes, seed, threads), typer.echo))
+    typer.echo(f"written: {out}; look at it with: ostiary model inspect {out}")
+
+
+@app.command(
+    epilog="Example: ostiary model train-marks --photos photos --out build/marks --minutes 180 --threads 2"
+)
+def train_marks(
+    photos: Annotated[Path, typer.Option(help="Folder with labels.csv (file, sender) and the photos.")],
+    out: Annotated[Path, typer.Option(help="Folder to write. Work files go beside it, to OUT.training.")],
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes to learn for; fewer than spent: export at once.")
+    ] = 180,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads to learn with.")] = 2,
+) -> None:
+    """Train the networks that find figurative marks, fit their score and write what the detector loads.
+
+    Resumable: stop it at any time, with Ctrl-C or SIGTERM, and run the same command again.
+    """
+    try:
+        from ostiary_moderation.training.marks.run import MarksRun, make_marks
+    except ModuleNotFoundError as error:
+        fail(f"training needs {error.name}, which serving does not: pip install 'ostiary[moderation,dev]'")
+    _resumably(lambda: make_marks(MarksRun(photos, out, minutes, seed, threads), typer.echo))
+    typer.echo(f"written: {out}; measure it with: make bench-detectors PARTS=figurative")
+
+
+def _resumably(work: Callable[[], None]) -> None:
+    """Work that may be stopped; what it finds wrong is told in words."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        make_bundle(TrainingRun(photos, colours, out, minutes, seed, threads), typer.echo)
-    except ValueError as error:
+        work()
+    except (ValueError, ModuleNotFoundError) as error:
         fail(error)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    typer.echo(f"written: {out}; look at it with: ostiary model inspect {out}")

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 CATEGORIES = (
     "blazer", "blouse", "body", "dress", "hat", "hoodie", "longsleeve", "outwear", "pants", "polo", "shirt",
@@ -32,15 +33,26 @@ class Photo:
     sender: str
 
 
+class Sent(Protocol):
+    """Anything that somebody sent."""
+
+    @property
+    def sender(self) -> str:
+        """Who."""
+
+
+P = TypeVar("P", bound=Sent)
+
+
 @dataclass(frozen=True)
-class Split:
+class Split(Generic[P]):
     """Photographs by purpose; no sender is in two parts. `calibration` and `test` are both held out from
     training.
     """
 
-    train: tuple[Photo, ...]
-    calibration: tuple[Photo, ...]
-    test: tuple[Photo, ...]
+    train: tuple[P, ...]
+    calibration: tuple[P, ...]
+    test: tuple[P, ...]
 
 
 def read_photos(folder: Path, colours: Path) -> tuple[Photo, ...]:
@@ -81,18 +93,18 @@ def _photo(folder: Path, row: Mapping[str, str], look: Mapping[str, str] | None)
     return Photo(folder / file, row["label"], look["colour"], pattern, audience, row["sender"])
 
 
-def split_by_sender(photos: tuple[Photo, ...], test: float = 0.13, calibration: float = 0.07) -> Split:
+def split_by_sender(photos: tuple[P, ...], test: float = 0.13, calibration: float = 0.07) -> Split[P]:
     """Holds out about these shares of the photos, whole senders at a time.
 
     Senders go by the order of their hashes, so that the split depends on nothing but their names. The largest
     senders (more than an eighth of all photos) always train: one of them would be a whole held-out group by
     itself.
     """
-    by_sender: dict[str, list[Photo]] = {}
+    by_sender: dict[str, list[P]] = {}
     for photo in photos:
         by_sender.setdefault(photo.sender, []).append(photo)
     order = sorted(by_sender, key=lambda name: hashlib.sha256(name.encode()).digest())
-    parts: dict[str, list[Photo]] = {"test": [], "calibration": [], "train": []}
+    parts: dict[str, list[P]] = {"test": [], "calibration": [], "train": []}
     room = {"test": test * len(photos), "calibration": calibration * len(photos)}
     for sender in order:
         small = len(by_sender[sender]) * 8 <= len(photos) or len(by_sender) < 8

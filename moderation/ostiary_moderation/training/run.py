@@ -33,7 +33,7 @@ from ostiary_moderation.training.lessons import (
     TeachOverlays,
 )
 from ostiary_moderation.training.lettering import chinese_fonts
-from ostiary_moderation.training.photos import Split, read_photos, split_by_sender
+from ostiary_moderation.training.photos import Photo, Split, read_photos, split_by_sender
 from ostiary_moderation.training.student import Student
 from ostiary_moderation.training.teacher import GarmentTeacher, OverlayTeacher
 from ostiary_moderation.training.tokenizer import build_tokenizer
@@ -87,7 +87,11 @@ def make_bundle(run: TrainingRun, report: Report) -> None:
 
 
 def _train(
-    run: TrainingRun, split: Split, tokenizer: PreTrainedTokenizerFast, manifest: Manifest, report: Report
+    run: TrainingRun,
+    split: Split[Photo],
+    tokenizer: PreTrainedTokenizerFast,
+    manifest: Manifest,
+    report: Report,
 ) -> tuple[Student, Progress]:
     run.workspace.mkdir(parents=True, exist_ok=True)
     image_processor = build_image_processor(manifest.pixels.min_pixels, manifest.pixels.max_pixels)
@@ -149,7 +153,9 @@ def _course(
     ]
 
 
-def _assess(run: TrainingRun, split: Split, student: Student, progress: Progress, report: Report) -> None:
+def _assess(
+    run: TrainingRun, split: Split[Photo], student: Student, progress: Progress, report: Report
+) -> None:
     calibrations = calibrate_questions(
         run.out, split.calibration, run.seed, run.threads, _counter("calibrating", report)
     )

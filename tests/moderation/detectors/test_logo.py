@@ -72,7 +72,7 @@ def test_examples_are_seen(detector: LogoDetector) -> None:
     ("mark", "why"),
     [
         pytest.param(
-            GalleryMark(brand="b", reference_id="r", image=b"\x89PNG"), "figurative", id="a figurative mark"
+            GalleryMark(brand="b", reference_id="r", image=b"\x89PNG"), "no PNG", id="a damaged image"
         ),
         pytest.param(word("b", "X"), "fewer than two letters", id="one letter"),
         pytest.param(word("b", "★ ★"), "fewer than two letters", id="no letter"),
