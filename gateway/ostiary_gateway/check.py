@@ -20,7 +20,7 @@ from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse, CheckStreamHe
 from ostiary.v1.observation_pb2 import Observations, StageTiming
 from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary.wire.telemetry import trace_id
+from ostiary.wire.telemetry import name_check, trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.idempotency import Idempotency
@@ -88,7 +88,7 @@ class Checker:
         evidence: EvidenceStore,
         rng: random.Random,
         shadow: Shadow,
-        judged: Callable[[Verdict.ValueType, str], None] = lambda verdict, version: None,
+        judged: Callable[[Verdict.ValueType, str, float], None] = lambda verdict, version, seconds: None,
         limits: CheckLimits = CheckLimits(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -114,6 +114,7 @@ class Checker:
                 OVERLOADED where the pods have no room; STORE_UNAVAILABLE where the decision cannot be
                 recorded.
         """
+        name_check(check_id)
         digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
 
         async def work() -> CheckResponse:
@@ -134,6 +135,7 @@ class Checker:
         Raises:
             OstiaryError: as `check`.
         """
+        name_check(check_id)
         digest = hashlib.sha256(header.SerializeToString(deterministic=True)).digest()
         faults = [
             ImageFault(
@@ -229,7 +231,7 @@ class Checker:
                 trace_id=trace_id(),
             )
         )
-        self._judged(recorded.verdict, seen.route_version)
+        self._judged(recorded.verdict, seen.route_version, self._clock() - caller.since)
         return recorded
 
     async def _keep(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
