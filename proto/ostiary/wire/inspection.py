@@ -50,7 +50,7 @@ def _health(inspected: Server) -> Mapping[str, Handler]:
 
     async def check(request: Any, call: Call) -> Any:
         if request.service and request.service not in inspected.services:
-            known = f"there are {', '.join(inspected.services)}"
+            known = ", ".join(inspected.services)
             raise OstiaryError(
                 Reason.NOT_FOUND, f"There is no service {request.service!r}: there are {known}"
             )
