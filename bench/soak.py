@@ -33,6 +33,7 @@ PODS = 3
 SHARE = 0.8
 _IMAGE_BYTES = 20_000
 _CALLERS = 16
+_LOOK_SECONDS = 0.05  # so that a pod that is killed has checks in hand
 _DOWN_SECONDS = 2.0
 _VERSIONS = ("grpcio", "protobuf", "cryptography")
 
@@ -177,7 +178,7 @@ class Watch:
 
 async def soak(folder: Path, seconds: float, seed: int = 0, pause: float = 2.0) -> Report:
     """Everything at once, for so long."""
-    estate = Estate(folder, pods=PODS)
+    estate = Estate(folder, pods=PODS, seconds=_LOOK_SECONDS)
     heard, stop = Heard(), asyncio.Event()
     try:
         await estate.start()

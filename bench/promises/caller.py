@@ -61,5 +61,6 @@ async def _main(endpoint: str, ca: str, cert: str, key: str, count: int, seconds
 
 if __name__ == "__main__":
     telemetry = setup(SERVICE, sys.argv[6])
-    asyncio.run(_main(*sys.argv[1:5], count=int(sys.argv[5]), seconds=float(sys.argv[7])))
+    endpoint, ca, cert, key, count, _, seconds = sys.argv[1:]
+    asyncio.run(_main(endpoint, ca, cert, key, int(count), float(seconds)))
     telemetry.shutdown()

@@ -100,9 +100,8 @@ def malformed(good: str) -> dict[str, str | None]:
 
 def refuses_to_start(estate: Estate) -> bool:
     """Whether a gateway with the files as they are ends as one that is told nonsense."""
-    ended = subprocess.run(
-        estate.gateway.command, capture_output=True, cwd=REPOSITORY, timeout=60, check=False
-    )
+    command = estate.gateway.command
+    ended = subprocess.run(command, capture_output=True, cwd=REPOSITORY, timeout=60, check=False)
     return ended.returncode == 2
 
 
@@ -230,9 +229,8 @@ def run(seconds: float) -> Outcome:
     allowed = sum(told[_ALLOWED] for told in found.values())
     tried = {name: sum(told.values()) for name, told in found.items()}
     what = "ALLOW while broken; requests: " + ", ".join(f"{name} {count}" for name, count in tried.items())
-    return Outcome(
-        min(tried.values()), FULL_COUNT, allowed, 0, what, allowed == 0 and min(tried.values()) > 0
-    )
+    least = min(tried.values())
+    return Outcome(least, FULL_COUNT, allowed, 0, what, allowed == 0 and least > 0)
 
 
 PROMISE = Promise(3, "Fails closed", run)

@@ -218,7 +218,7 @@ class Estate:
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        command = [sys.executable, "-m", "bench.promises.stub_pod", str(path)]
+        command = [sys.executable, "-m", "bench.promises.scripted_pod", str(path)]
         return Service(name, command, self._admins[number], self.folder / f"{name}.log")
 
     def _say(self, number: int, word: str) -> None:

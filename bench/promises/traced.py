@@ -72,8 +72,12 @@ class Metrics:
 async def collecting() -> AsyncIterator[tuple[Collector, str]]:
     """A collector on 127.0.0.1, and its URL."""
     collector, server = Collector(), grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Metrics(), server)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+        collector, server
+    )
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(  # type: ignore[no-untyped-call]
+        Metrics(), server
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

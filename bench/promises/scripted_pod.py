@@ -1,4 +1,4 @@
-"""A pod that answers what it is told to, in a process of its own: `python -m bench.promises.stub_pod FILE`.
+"""A pod that answers what it is told to: `python -m bench.promises.scripted_pod FILE`.
 
 Its TLS, authorisation, drain and telemetry are the product's own; only what was seen is written down. FILE is
 YAML: `listen`, `admin`, `tls`, `client`, `mode` (a file that holds a word of `MODES`), `seconds`,
@@ -42,21 +42,22 @@ from ostiary.wire.server import Server, ServerBuilder, ServerLimits
 from ostiary.wire.telemetry import name_check
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"]
+_POLICY, _LABEL, _QUESTION = "prohibited_ads", "qr_code", "qr_code.visible"
 _MOST_BYTES = 220_000_000
 _HANGS_SECONDS = 3600.0
 
 
 def seen(check: CheckRequest, probability: float = 0.01) -> InferResponse:
     """A sound answer: no text, no code, and a QR code as likely as said."""
-    question = {"policy": "prohibited_ads", "label": "qr_code", "question": "qr_code.visible"}
     observations = Observations(
         bundle=BundleInfo(name="stub", version="1", digest=b"d" * 32, weights_digest=b"w" * 32),
-        calibration=[CalibrationPoint(**question, precision=0.97, threshold=0.8)],
-        detectors=[
-            DetectorInfo(name=name, completed=True, policies=["prohibited_ads"])
-            for name in ("ocr", "barcode")
+        calibration=[
+            CalibrationPoint(policy=_POLICY, label=_LABEL, question=_QUESTION, precision=0.97, threshold=0.8)
         ],
-        capabilities=["prohibited_ads"],
+        detectors=[
+            DetectorInfo(name=name, completed=True, policies=[_POLICY]) for name in ("ocr", "barcode")
+        ],
+        capabilities=[_POLICY],
     )
     response = InferResponse(observations=observations)
     for index, image in enumerate(check.images):
@@ -72,7 +73,14 @@ def seen(check: CheckRequest, probability: float = 0.01) -> InferResponse:
                 size_bytes=len(data),
             )
         )
-        score = PolicyScore(**question, image_index=index, probability=probability, source="vlm")
+        score = PolicyScore(
+            policy=_POLICY,
+            label=_LABEL,
+            question=_QUESTION,
+            image_index=index,
+            probability=probability,
+            source="vlm",
+        )
         response.observations.scores.append(score)
         response.canonical.append(CanonicalBytes(image_index=index, data=data))
     return response
@@ -117,7 +125,7 @@ MODES: dict[str, Callable[[CheckRequest], InferResponse]] = {
 }
 
 
-class StubPod:
+class ScriptedPod:
     """Answers as the word in its file says; `hang` and `late` never answer."""
 
     def __init__(self, mode: Path, seconds: float) -> None:
@@ -135,12 +143,13 @@ class StubPod:
 
     async def status(self, request: StatusRequest, call: Call) -> StatusResponse:
         """Status."""
-        return StatusResponse(capabilities=["prohibited_ads"])
+        return StatusResponse(capabilities=[_POLICY])
 
 
 @asynccontextmanager
 async def _serving(settings: dict[str, Any]) -> AsyncIterator[Server]:
-    files = CredentialFiles(**{name: Path(path) for name, path in settings["tls"].items()})
+    ca, cert, key = (Path(settings["tls"][name]) for name in ("ca", "cert", "key"))
+    files = CredentialFiles(ca, cert, key)
     methods = [f"/{SERVICE.full_name}/{method.name}" for method in SERVICE.methods]
     builder = ServerBuilder(
         address=settings["listen"],
@@ -149,7 +158,7 @@ async def _serving(settings: dict[str, Any]) -> AsyncIterator[Server]:
         authorizer=AllowedIds("gateway", [SpiffeId.parse(settings["client"])], methods),
         limits=ServerLimits(max_receive_bytes=_MOST_BYTES, max_send_bytes=_MOST_BYTES),
     )
-    pod = StubPod(Path(settings["mode"]), settings["seconds"])
+    pod = ScriptedPod(Path(settings["mode"]), settings["seconds"])
     builder.add_service(SERVICE, {"Infer": pod.infer, "Status": pod.status})
     server = await builder.start()
     try:
