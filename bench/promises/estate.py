@@ -28,7 +28,7 @@ CALLER_ID = f"spiffe://{DOMAIN}/tenant/t/role/pipeline"
 SERVER_NAME = "localhost"
 REPOSITORY = Path(__file__).resolve().parents[2]
 _GATEWAY = "from ostiary.cli.main import main; main()"
-_START_SECONDS = 60.0
+_START_SECONDS = 240.0
 _STOP_SECONDS = 40.0
 
 
