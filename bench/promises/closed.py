@@ -23,6 +23,7 @@ from ostiary.wire.errors import OstiaryError, Reason
 
 FULL_COUNT = 10_000
 _CALLERS = 16
+_DECODER_CALLERS = 64  # each waits until its look is given up
 _NO_ROOM_SECONDS = 0.05
 _TAKEN_UP_SECONDS = 1.2  # files are looked at once a second
 _LOOK_SECONDS = 0.5
@@ -52,7 +53,9 @@ def _photograph() -> bytes:
     return data + os.urandom(8)
 
 
-async def answers(estate: Estate, count: int, ends: float, image: Callable[[], bytes]) -> Counter[str]:
+async def answers(
+    estate: Estate, count: int, ends: float, image: Callable[[], bytes], callers: int = _CALLERS
+) -> Counter[str]:
     """What so many checks are answered with: verdicts, or reasons of errors.
 
     A check for which there was no room shows nothing: it is asked again, and not counted before.
@@ -76,7 +79,7 @@ async def answers(estate: Estate, count: int, ends: float, image: Callable[[], b
                     return
                 told[await answer()] += 1
 
-        await asyncio.gather(*(work() for _ in range(min(_CALLERS, count))))
+        await asyncio.gather(*(work() for _ in range(min(callers, count))))
     del told[str(Reason.OVERLOADED)]
     return told
 
@@ -182,7 +185,8 @@ async def decoder(folder: Path, count: int, seconds: float) -> Counter[str]:
         stop = asyncio.Event()
         killing = asyncio.create_task(_kill_children(estate.services["pod-0"].pid, stop))
         try:
-            return await answers(estate, count, time.monotonic() + seconds, _photograph)
+            ends = time.monotonic() + seconds
+            return await answers(estate, count, ends, _photograph, _DECODER_CALLERS)
         finally:
             stop.set()
             await killing
@@ -220,13 +224,13 @@ async def break_all(folder: Path, count: int, seconds: float) -> dict[str, Count
     """What was answered while each of them was broken, `count` times each or as often as time allows."""
     found: dict[str, Counter[str]] = {}
     estate = Estate(folder / "stub", settings={"look_seconds": _LOOK_SECONDS})
-    share = seconds / 4
+    share = seconds / 6
     async with running(estate):
         for name, part in (("policy", policy), ("pods", pods), ("disk", disk)):
             await sound(estate)
             found[name] = await part(estate, count, time.monotonic() + share)
         await sound(estate)
-    found["decoder"] = await decoder(folder / "real", count, share)
+    found["decoder"] = await decoder(folder / "real", count, 3 * share)
     return found
 
 
