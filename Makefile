@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 NUDENET := $(VENV)/nudenet
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto prove bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -43,11 +43,17 @@ lint: $(READY)  ## Style, types and the dependency rule.
 proto: $(READY)  ## Regenerate the stubs beside the .proto files.
 	$(BIN)/python proto/generate.py
 
+crds: $(READY)  ## Regenerate manifests/crds from the operator's classes.
+	$(BIN)/python operator/generate_crds.py
+
 prove: $(READY)  ## Show the promises: make prove PROMISES=2,3
 	$(BIN)/python -m bench.prove --promises '$(PROMISES)'
 
 bench-engine: $(READY)  ## The pod beside its peers, on this CPU: make bench-engine QUICK=1 RESUME=1
 	$(BIN)/python -m bench.engine $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))
+
+bench-autoscale: $(READY)  ## Autoscalers side by side, simulated: make bench-autoscale QUICK=1 RESUME=1 ARGS='--lags 15'
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.autoscale $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(ARGS)
 
 bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA.
 	$(BIN)/python -m bench.gpu

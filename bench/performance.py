@@ -41,10 +41,10 @@ def rewritten(page: str, name: str, text: str) -> str:
     return before + start + text + end + after
 
 
-def rewrite(page: Path = PAGE, results: Path = RESULTS) -> None:
-    """Bring the page up to the results that are there."""
+def rewrite(page: Path = PAGE, results: Path = RESULTS, names: Sequence[str] = NAMES) -> None:
+    """Bring the page up to the results that are there. `names`: of the benchmarks that have a block on it."""
     text = page.read_text(encoding="utf-8")
-    for name in NAMES:
+    for name in names:
         path = results / f"{name}.json"
         document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         text = rewritten(text, name, block(document))

@@ -1,6 +1,6 @@
 """The promises that are built, in order of their numbers."""
 
-from bench.promises import closed, denial, nobody, protected, rotation, tampering, traced
+from bench.promises import closed, denial, nobody, protected, rotation, stopped, tampering, traced
 
 BUILT = (
     nobody.PROMISE,
@@ -10,4 +10,5 @@ BUILT = (
     denial.PROMISE,
     tampering.PROMISE,
     traced.PROMISE,
+    stopped.PROMISE,
 )

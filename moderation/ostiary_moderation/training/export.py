@@ -124,7 +124,7 @@ as those four.
 {recalls}
 
 ## What it cannot see
-It sees at most 66 visual tokens of 32 × 32 pixels: it notices that there is writing and what it looks like,
+It sees at most 134 visual tokens of 32 × 32 pixels: it notices that there is writing and what it looks like,
 and can hardly read it. Reading contact details is the OCR detector's work, decoding QR codes the barcode
 detector's. It knows nothing of brands and nothing of nudity (both are `unsupported`), nor of styles,
 materials, scenes or styling, and it knows only clothes laid out or hung for a phone's camera. Of other

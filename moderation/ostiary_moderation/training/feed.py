@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from queue import Empty, Full
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,13 @@ from ostiary_moderation.training.photos import CATEGORIES, Photo
 from ostiary_moderation.training.products import draw_product
 from ostiary_moderation.training.scenes import KINDS, Grid, Recipe, Scene, make_scene
 
-# Whole pictures, by how often photographs have that shape; all lie inside the pixel budget.
-GRIDS: dict[Grid, float] = {(9, 7): 0.72, (7, 9): 0.12, (8, 8): 0.08, (10, 6): 0.05, (6, 10): 0.03}
+# How much a batch shows of its scenes: parts of them at the size of `small`, or all of them, first in a size
+# that is quick to learn from, then in the one that serving sees.
+Showing = Literal["close-ups", "small", "whole"]
+# Whole pictures, by how often photographs have that shape.
+SMALL: dict[Grid, float] = {(9, 7): 0.72, (7, 9): 0.12, (8, 8): 0.08, (10, 6): 0.05, (6, 10): 0.03}
+# These lie inside the pixel budget.
+WHOLE: dict[Grid, float] = {(12, 9): 0.72, (9, 12): 0.12, (10, 10): 0.06, (14, 7): 0.07, (7, 14): 0.03}
 # A part of a picture at the scale it is seen at: what is drawn, for a third of the cost of looking. So many
 # are taken of each scene: drawing costs as much as learning.
 CLOSE_UP: Grid = (5, 4)
@@ -50,13 +56,12 @@ class Batch:
 
 
 def draw_batch(
-    seed: int, index: int, photos: Sequence[Photo], weights: Sequence[float], size: int, close_up: bool
+    seed: int, index: int, photos: Sequence[Photo], weights: Sequence[float], size: int, showing: Showing
 ) -> Batch:
-    """The batch with a number: the same for the same seed. `close_up`: parts of scenes instead of whole
-    ones.
-    """
-    rng = random.Random(f"{seed}/{index}/{close_up}")  # noqa: S311 - drawing needs no secrets
-    grid = rng.choices(list(GRIDS), list(GRIDS.values()))[0]
+    """The batch with a number: the same for the same seed."""
+    rng = random.Random(f"{seed}/{index}/{showing}")  # noqa: S311 - drawing needs no secrets
+    close_up, grids = showing == "close-ups", WHOLE if showing == "whole" else SMALL
+    grid = rng.choices(list(grids), list(grids.values()))[0]
     chosen = rng.choices(photos, weights, k=-(-size // CLOSE_UPS) if close_up else size)
     examples = [_whole(_scene(rng, photo, grid), grid) for photo in chosen]
     if close_up:
@@ -133,7 +138,7 @@ def sampling_weights(photos: Sequence[Photo]) -> list[float]:
 
 @contextmanager
 def feeding(
-    seed: int, start: int, photos: Sequence[Photo], size: int, close_up: bool = False
+    seed: int, start: int, photos: Sequence[Photo], size: int, showing: Showing
 ) -> Iterator[Iterator[Batch]]:
     """Batches from number `start` on, drawn ahead by one worker process until the block is left.
 
@@ -143,7 +148,7 @@ def feeding(
     queue: Queue[Batch] = context.Queue(maxsize=12)
     stop = context.Event()
     worker = context.Process(
-        target=_draw_forever, args=(queue, stop, seed, start, tuple(photos), size, close_up), daemon=True
+        target=_draw_forever, args=(queue, stop, seed, start, tuple(photos), size, showing), daemon=True
     )
     worker.start()
     try:
@@ -170,13 +175,13 @@ def _draw_forever(
     index: int,
     photos: Sequence[Photo],
     size: int,
-    close_up: bool,
+    showing: Showing,
 ) -> None:
     """Draws until told to stop, or until the trainer is gone without having told."""
     trainer = multiprocessing.parent_process()
     weights = sampling_weights(photos)
     while True:
-        batch = draw_batch(seed, index, photos, weights, size, close_up)
+        batch = draw_batch(seed, index, photos, weights, size, showing)
         index += 1
         while True:
             if stop.is_set() or trainer is None or not trainer.is_alive():

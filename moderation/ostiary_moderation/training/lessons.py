@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch.nn.functional import interpolate, one_hot
 
 from ostiary_moderation.training.curriculum import Curriculum
-from ostiary_moderation.training.feed import NONE, Batch
+from ostiary_moderation.training.feed import NONE, Batch, Showing
 from ostiary_moderation.training.gallery import LABELS, Gallery, Views, mix, relight
 from ostiary_moderation.training.heads import VisionHeads, cover_loss, label_loss
 from ostiary_moderation.training.student import Student, visual_tokens
@@ -19,14 +19,12 @@ from ostiary_moderation.training.teacher import GarmentTeacher, OverlayTeacher
 MIXED = 0.6  # share of batches of photographs that are mixed
 SMALL, MEDIUM, WHOLE = 12, 20, 63  # visual tokens of the pictures that photographs are learnt from
 
-Scenes = Literal["none", "close-ups", "whole"]
-
 
 class Lesson(Protocol):
-    """`scenes`: what it needs drawn."""
+    """`scenes`: what it needs drawn; None: nothing."""
 
     @property
-    def scenes(self) -> Scenes: ...
+    def scenes(self) -> Showing | None: ...
 
     def loss(self, rng: np.random.Generator, scenes: Iterator[Batch]) -> tuple[torch.Tensor, int]:
         """The loss of one batch, and how many examples it held."""
@@ -36,7 +34,7 @@ class Lesson(Protocol):
 class TeachGarments:
     """A convolutional network learns the photographs' labels."""
 
-    scenes: Scenes = "none"
+    scenes: Showing | None = None
 
     def __init__(self, teacher: GarmentTeacher, gallery: Gallery, batch: int) -> None:
         self._teacher, self._gallery, self._batch = teacher, gallery, batch
@@ -51,7 +49,7 @@ class TeachGarments:
 class TeachOverlays:
     """Another learns what is drawn over them, on close-ups."""
 
-    scenes: Scenes = "close-ups"
+    scenes: Showing | None = "close-ups"
 
     def __init__(self, teacher: OverlayTeacher) -> None:
         self._teacher = teacher
@@ -69,7 +67,7 @@ class LearnToSee:
     from the other.
     """
 
-    scenes: Scenes = "close-ups"
+    scenes: Showing | None = "close-ups"
 
     def __init__(
         self,
@@ -89,7 +87,7 @@ class LearnToSee:
         return self._photographs(rng) if rng.random() < 0.5 else self._close_ups(rng, next(scenes))
 
     def _photographs(self, rng: np.random.Generator) -> tuple[torch.Tensor, int]:
-        """Small ones mostly, a third of as many at the size that serving sees them in."""
+        """Small ones mostly, a third of as many at the size of whole scenes."""
         self._garments.eval()
         whole = rng.random() < 0.3
         size = max(1, self._batch // 3) if whole else self._batch
@@ -110,7 +108,7 @@ class LearnToSee:
 class LearnToRead:
     """The text tower learns the answers about whole scenes, from sight that does not change."""
 
-    scenes: Scenes = "whole"
+    scenes: Showing | None = "small"
 
     def __init__(self, student: Student, curriculum: Curriculum) -> None:
         self._student, self._curriculum = student, curriculum
@@ -124,18 +122,18 @@ class LearnToRead:
 
 
 class LearnToAnswer:
-    """Both towers learn from whole scenes at the size that serving sees them in."""
-
-    scenes: Scenes = "whole"
+    """Both towers learn from whole scenes, in either size."""
 
     def __init__(
         self,
+        scenes: Showing,
         student: Student,
         heads: VisionHeads,
         garments: GarmentTeacher,
         overlays: OverlayTeacher,
         curriculum: Curriculum | None,
     ) -> None:
+        self.scenes: Showing | None = scenes
         self._student, self._heads = student, heads
         self._garments, self._overlays = garments, overlays
         self._curriculum = curriculum

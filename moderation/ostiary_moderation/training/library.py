@@ -10,9 +10,9 @@ from ostiary_moderation.bundle import ATTRIBUTES, UNKNOWN
 from ostiary_moderation.training.gallery import LABELS
 
 NAME = "mini"
-VERSION = "2026.11.2"
+VERSION = "2026.11.3"
 LANGUAGES = ("en", "zh")
-MIN_PIXELS, MAX_PIXELS = 49 * 1024, 66 * 1024  # 49 to 66 visual tokens of 32 × 32 pixels
+MIN_PIXELS, MAX_PIXELS = 96 * 1024, 134 * 1024  # 96 to 134 visual tokens of 32 × 32 pixels
 
 PROMPTS: dict[str, Any] = {
     "system": {"en": "You moderate product photos."},

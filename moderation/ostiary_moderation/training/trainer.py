@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ostiary_moderation.training.feed import Batch
+from ostiary_moderation.training.feed import Batch, Showing
 from ostiary_moderation.training.lessons import Lesson
 from ostiary_moderation.training.optimise import Optimiser
 
 SAVE_EVERY = 60.0  # seconds
-Feed = Callable[
-    [bool, int], AbstractContextManager[Iterator[Batch]]
-]  # close-ups or whole, from which number on
+Feed = Callable[[Showing, int], AbstractContextManager[Iterator[Batch]]]  # from which number on
 
 
 @dataclass
@@ -99,8 +97,8 @@ class Trainer:
         if self.progress.part != part.name:
             self.progress.part, self.progress.loss = part.name, 0.0
         feeding: AbstractContextManager[Iterator[Batch]] = nullcontext(iter(()))
-        if part.lesson.scenes != "none":
-            feeding = self._feed(part.lesson.scenes == "close-ups", self.progress.step)
+        if part.lesson.scenes is not None:
+            feeding = self._feed(part.lesson.scenes, self.progress.step)
         saved = last = time.monotonic()
         with feeding as scenes:
             while self._share < part.until:

@@ -49,6 +49,7 @@ _KNOWN_SERVICES = {
     "lists": ("Keep lists of known images.", "gateway"),
     "brands": ("Keep brand registries.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
+    "operator": ("Explain and replay the autoscaler's decisions.", "operator"),
     "model": ("Inspect, train and evaluate model bundles.", "moderation"),
 }
 

@@ -20,7 +20,15 @@ from ostiary_moderation.training import drawing, library, wording
 from ostiary_moderation.training.architecture import build_image_processor
 from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.describing import describe
-from ostiary_moderation.training.feed import CLOSE_UP, GRIDS, NONE, draw_batch, feeding, sampling_weights
+from ostiary_moderation.training.feed import (
+    CLOSE_UP,
+    NONE,
+    WHOLE,
+    Showing,
+    draw_batch,
+    feeding,
+    sampling_weights,
+)
 from ostiary_moderation.training.gallery import LABELS
 from ostiary_moderation.training.library import MAX_PIXELS, MIN_PIXELS
 from ostiary_moderation.training.photos import Photo, read_photos, split_by_sender
@@ -146,23 +154,24 @@ def test_a_clean_scene_is_the_photograph(photo: Photo) -> None:
     assert not any(scene.has(kind) for kind in KINDS)
 
 
-@pytest.mark.parametrize("close_up", [False, True], ids=["whole", "close-up"])
-def test_batches_are_the_same_for_the_same_seed(photo: Photo, close_up: bool) -> None:
+@pytest.mark.parametrize("showing", ["close-ups", "small", "whole"])
+def test_batches_are_the_same_for_the_same_seed(photo: Photo, showing: Showing) -> None:
     """So that a resumed run goes on where it stopped; another number or seed gives another batch."""
     weights = sampling_weights([photo])
-    first, again, other = (draw_batch(seed, 3, [photo], weights, 2, close_up) for seed in (1, 1, 2))
+    first, again, other = (draw_batch(seed, 3, [photo], weights, 2, showing) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()
     assert first.pixels.shape[1:3] == (first.grid[0] * 32, first.grid[1] * 32)
     assert first.cover.shape == (2, first.grid[0] * first.grid[1], len(KINDS))
-    assert (first.grid == CLOSE_UP) == close_up
+    assert (first.grid == CLOSE_UP) == (showing == "close-ups")
+    assert (first.grid in WHOLE) == (showing == "whole")
 
 
 @given(st.integers(0, 10**6))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pictures_differ_from_clean_ones_where_they_are_covered(photo: Photo, seed: int) -> None:
     """Close-ups cut picture, clean picture and cover out of the same place."""
-    batch = draw_batch(seed, 0, [photo], [1.0], 1, close_up=True)
+    batch = draw_batch(seed, 0, [photo], [1.0], 1, "close-ups")
     rows, columns = batch.grid
     cells = (
         (batch.pixels[0] != batch.clean[0]).reshape(rows, 32, columns, 32, 3).any(axis=(1, 3, 4)).reshape(-1)
@@ -171,8 +180,8 @@ def test_pictures_differ_from_clean_ones_where_they_are_covered(photo: Photo, se
 
 
 def test_training_grids_lie_inside_the_pixel_budget() -> None:
-    """Training sees the sizes that serving will make."""
-    assert all(MIN_PIXELS <= rows * columns * 1024 <= MAX_PIXELS for rows, columns in GRIDS)
+    """Training ends with the sizes that serving will make."""
+    assert all(MIN_PIXELS <= rows * columns * 1024 <= MAX_PIXELS for rows, columns in WHOLE)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -206,9 +215,9 @@ def test_drawn_products_are_no_clothes_of_a_named_colour(seed: int) -> None:
 def test_unknown_labels_are_learnt_as_unknown(photo: Photo) -> None:
     """A scene with another product has no true value; its answer is the letter of `unknown`."""
     index = next(
-        i for i in range(200) if NONE in draw_batch(0, i, [photo], [1.0], 2, False).labels["category"]
+        i for i in range(200) if NONE in draw_batch(0, i, [photo], [1.0], 2, "whole").labels["category"]
     )
-    batch = draw_batch(0, index, [photo], [1.0], 2, False)
+    batch = draw_batch(0, index, [photo], [1.0], 2, "whole")
     row = int(np.argmin(batch.labels["category"]))
     manifest = Manifest.model_validate(library.manifest("0" * 64, {}))
     tokenizer = build_tokenizer(manifest, 0)
@@ -227,5 +236,5 @@ def test_a_dead_drawing_process_is_an_error(tmp_path: Path) -> None:
     """A photograph that cannot be read ends the process that draws, and the trainer is told."""
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     broken = Photo(tmp_path / "broken.jpg", "dress", "blue", "plain", "adults", "1")
-    with feeding(0, 0, [broken], 1) as batches, pytest.raises(RuntimeError, match="ended"):
+    with feeding(0, 0, [broken], 1, "small") as batches, pytest.raises(RuntimeError, match="ended"):
         next(batches)

@@ -42,7 +42,7 @@ def test_answers_are_predicted_where_the_question_ends() -> None:
 
 def test_patches_equal_the_image_processors() -> None:
     """What the model learns from is what serving will show it."""
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 288, 224, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 384, 288, 3), dtype=np.uint8)
     stock = build_image_processor(library.MIN_PIXELS, library.MAX_PIXELS)(
         images=list(pixels), return_tensors="pt"
     )

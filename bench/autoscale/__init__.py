@@ -1,0 +1,1 @@
+"""Autoscalers side by side, on simulated pods: `python -m bench.autoscale`."""

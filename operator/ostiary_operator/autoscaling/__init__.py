@@ -1,0 +1,1 @@
+"""How many pods a version needs: a pure decision, its explanation, its log and its replay."""

@@ -1,0 +1,48 @@
+"""ModelVersion: a bundle that can be rolled. It never changes; another bundle is another version."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ostiary_operator.resources.conditions import Condition
+from ostiary_operator.resources.part import Digest, Name, Part, Seconds
+
+
+class Artifact(Part):
+    """Where the bundle lies, and the digest that pods must measure of what they loaded."""
+
+    uri: str = Field(min_length=1, max_length=2048)
+    digest: Digest
+
+
+class GpuRequest(Part):
+    """What each pod asks the scheduler for."""
+
+    resource: str = "nvidia.com/gpu"
+    count: Annotated[int, Field(ge=0, le=64)] = 1
+
+
+class ModelVersionSpec(Part):
+    """`checks_per_second`: what one pod can carry within its deadline, by `ostiary model profile`.
+
+    `labels_hash`: of the policies and labels that the bundle judges; versions that differ in it cannot be
+    compared label by label.
+    """
+
+    model: Name
+    version: str = Field(min_length=1, max_length=63)
+    artifact: Artifact
+    image: str = Field(min_length=1)
+    gpu: GpuRequest = GpuRequest()
+    checks_per_second: float = Field(gt=0.0)
+    labels_hash: str = ""
+
+
+class ModelVersionStatus(Part):
+    """`load_seconds_*`: measured, from a pod being scheduled to its being ready."""
+
+    load_seconds_p50: Seconds | None = None
+    load_seconds_p95: Seconds | None = None
+    conditions: tuple[Condition, ...] = ()

@@ -1,0 +1,1 @@
+"""How one version follows another. Pure: a snapshot of the cluster in, a plan out."""

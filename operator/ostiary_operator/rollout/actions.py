@@ -1,0 +1,63 @@
+"""What a plan may ask to have done. Each can be done twice without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Have so many pods of a version; its Deployment is made where there is none."""
+
+    version: str
+    replicas: int
+
+
+@dataclass(frozen=True)
+class WriteRoute:
+    """Write the TrafficRoute: shares in basis points by version, which sum to 10,000, and copies."""
+
+    epoch: int
+    weights: Mapping[str, int]
+    mirrors: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class StartAnalysis:
+    """Have a candidate judged beside a baseline. The name is the same however often it is asked for."""
+
+    name: str
+    template: str
+    candidate: str
+    baseline: str
+
+
+@dataclass(frozen=True)
+class StopAnalysis:
+    """Have a run end: what it would say no longer matters."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Announce:
+    """An Event for people."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+Action = Scale | WriteRoute | StartAnalysis | StopAnalysis | Announce
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in this order, and the status to write afterwards."""
+
+    actions: tuple[Action, ...]
+    status: ModelDeploymentStatus

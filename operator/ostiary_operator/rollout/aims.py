@@ -1,0 +1,50 @@
+"""What a look at the cluster leads to, before it is known what has to be done for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ostiary_operator.resources.model_deployment import (
+    HISTORY,
+    AnalysisRef,
+    Entry,
+    ModelDeploymentStatus,
+    Phase,
+)
+from ostiary_operator.rollout.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Aim:
+    """`ideal`: the shares of the traffic to approach; empty: leave them. `mirrors`: copies. `wanted`: pods to
+    have at least, by version. `runs`: analyses to have, by name. `frozen`: leave everything as it is.
+    """
+
+    status: ModelDeploymentStatus
+    phase: Phase
+    reason: str
+    message: str
+    ideal: Mapping[str, int] = field(default_factory=dict)
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    wanted: Mapping[str, int] = field(default_factory=dict)
+    runs: Mapping[str, AnalysisRef] = field(default_factory=dict)
+    frozen: bool = False
+
+
+def without_candidate(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """The status where nothing is on its way."""
+    return status.model_copy(update={"candidate": None, "step": 0, "shadowing": False, "held": False})
+
+
+def made_stable(status: ModelDeploymentStatus, version: str, now: float, why: str) -> ModelDeploymentStatus:
+    """The status where a version has all the traffic."""
+    history = (*status.history, Entry(version=version, at=now, why=why))[-HISTORY:]
+    return without_candidate(status).model_copy(
+        update={"stable": version, "history": history, "since": now, "promoted_at": None}
+    )
+
+
+def run_name(snapshot: Snapshot, status: ModelDeploymentStatus, version: str, of: str) -> str:
+    """Name of an analysis run: the same each time that it is asked for, another for each attempt."""
+    return f"{snapshot.name}-{version}-{status.attempt}-{of}"

@@ -1,0 +1,161 @@
+"""`reconcile(snapshot) → plan`: the whole of what the keeper decides, without a clock and without I/O.
+
+Doing half of a plan, or doing it twice, does no harm: what was done shows in the next snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ostiary_operator.resources.conditions import Condition, truth, updated
+from ostiary_operator.resources.model_deployment import ModelDeploymentStatus, Weights
+from ostiary_operator.resources.part import WHOLE
+from ostiary_operator.rollout.actions import (
+    Action,
+    Announce,
+    Plan,
+    Scale,
+    StartAnalysis,
+    StopAnalysis,
+    WriteRoute,
+)
+from ostiary_operator.rollout.aiming import aim
+from ostiary_operator.rollout.aims import Aim
+from ostiary_operator.rollout.rollback import earlier, readiness
+from ostiary_operator.rollout.snapshot import Snapshot
+from ostiary_operator.rollout.weights import approach
+
+
+def reconcile(snapshot: Snapshot) -> Plan:
+    """What to do now, and what to remember."""
+    heading = aim(snapshot)
+    weights = _weights(snapshot, heading)
+    actions = [
+        *_scaled_up(snapshot, heading),
+        *_routed(snapshot, heading, weights),
+        *_analysed(snapshot, heading),
+        *_scaled_down(snapshot, heading, weights),
+    ]
+    status = _status(snapshot, heading, weights)
+    return Plan((*actions, *_announced(snapshot.status, status)), status)
+
+
+def _weights(snapshot: Snapshot, heading: Aim) -> dict[str, int]:
+    """The shares to write. Where nothing is routed yet, a version with a ready pod takes everything: nobody
+    else could.
+    """
+    current = dict(snapshot.route.weights)
+    if heading.frozen or not heading.ideal:
+        return current
+    if not current:
+        return dict(heading.ideal)
+    return approach(current, heading.ideal, snapshot.carries)
+
+
+def _scaled_up(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:
+    for version, replicas in sorted(heading.wanted.items()):
+        if replicas > snapshot.versions[version].replicas:
+            yield Scale(version, replicas)
+
+
+def _routed(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> Iterator[Action]:
+    mirrors = snapshot.route.mirrors if heading.frozen else heading.mirrors
+    if weights and (weights != snapshot.route.weights or mirrors != snapshot.route.mirrors):
+        yield WriteRoute(snapshot.route.epoch + 1, weights, mirrors)
+
+
+def _analysed(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:
+    baseline = heading.status.stable
+    for name, analysis in sorted(heading.runs.items()):
+        if name not in snapshot.analyses and baseline is not None:
+            candidate = heading.status.candidate or baseline
+            before = next(iter(earlier(heading.status.history, candidate, None)), baseline)
+            against = baseline if heading.status.candidate else before
+            yield StartAnalysis(name, analysis.template, candidate, against)
+    for name, found in sorted(snapshot.analyses.items()):
+        if found.phase == "Running" and name not in heading.runs:
+            yield StopAnalysis(name)
+
+
+def _scaled_down(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> Iterator[Action]:
+    """Pods of versions without traffic. None goes before every live gateway has said that it sends nothing
+    there any more, by the route as it stands: one that is written only now has been applied by nobody.
+    """
+    routed, mirrored = snapshot.route.weights, snapshot.route.mirrors
+    if heading.frozen or not snapshot.converged or weights != routed:
+        return
+    warm = snapshot.spec.warm
+    kept = earlier(heading.status.history, heading.status.stable, heading.status.rejected)[: warm.versions]
+    for version, there in sorted(snapshot.versions.items()):
+        if there.replicas == 0 or routed.get(version) or mirrored.get(version) or version in heading.wanted:
+            continue
+        least = 0
+        if version in kept:
+            least = snapshot.needed(version, WHOLE) if warm.mode == "Full" else warm.replicas
+        if least < there.replicas:
+            yield Scale(version, least)
+
+
+def _status(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> ModelDeploymentStatus:
+    before = heading.status
+    ready, rollback = readiness(snapshot, before)
+    observed = dict(snapshot.route.weights) if snapshot.converged else dict(before.weights.observed)
+    said = [
+        one.model_copy(update={"observed_generation": snapshot.generation})
+        for one in (*_conditions(snapshot, heading, weights), rollback)
+    ]
+    return before.model_copy(
+        update={
+            "observed_generation": snapshot.generation,
+            "phase": heading.phase,
+            "weights": Weights(desired=weights, observed=observed),
+            "candidate_weight": weights.get(before.candidate or "", 0),
+            "ready_replicas": sum(version.ready for version in snapshot.versions.values()),
+            "rollback_ready": ready,
+            "conditions": updated(snapshot.status.conditions, said, snapshot.now),
+        }
+    )
+
+
+def _conditions(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> Iterator[Condition]:
+    routed = [snapshot.versions[name] for name in weights if name in snapshot.versions]
+    serving = any(version.ready for version in routed)
+    applied = sum(one.epoch >= snapshot.route.epoch for one in snapshot.live)
+    gateways = f"{applied} of {len(snapshot.live)} gateways have applied epoch {snapshot.route.epoch}"
+    moving = heading.phase in ("Pending", "Progressing", "Aborting")
+    there = snapshot.converged and weights == snapshot.route.weights
+    yield _condition("Available", serving, "Serving" if serving else "NoReadyPod", heading.message)
+    yield _condition("Progressing", moving, heading.reason, heading.message)
+    yield _condition("Paused", heading.phase == "Paused", heading.reason, heading.message)
+    yield _condition("Healthy", heading.phase == "Healthy", heading.reason, heading.message)
+    yield _condition("RouteConverged", there, _convergence(snapshot), gateways)
+
+
+def _convergence(snapshot: Snapshot) -> str:
+    if not snapshot.live:
+        return "NoGateways"
+    return "Applied" if snapshot.converged else "Applying"
+
+
+def _condition(type_: str, holds: bool, reason: str, message: str) -> Condition:
+    return Condition(type=type_, status=truth(holds), reason=reason, message=message)
+
+
+def _announced(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Action]:
+    """One Event for each thing that changed and that people want to know."""
+    progressing = next(one for one in after.conditions if one.type == "Progressing")
+    if after.candidate and after.candidate != before.candidate:
+        yield Announce("Normal", "RolloutStarted", f"{after.candidate} is to follow {after.stable}")
+    if after.rejected and after.rejected != before.rejected:
+        yield Announce("Warning", "RolloutAborted", f"{after.rejected}: {progressing.message}")
+    if after.stable and after.stable != before.stable:
+        yield Announce("Normal", "VersionStable", f"{after.stable} has all traffic; before: {before.stable}")
+    if before.step != after.step and after.candidate == before.candidate and after.candidate:
+        yield Announce("Normal", "StepReached", f"step {after.step}: {progressing.message}")
+    if after.phase != before.phase and after.phase in ("Paused", "Degraded", "Overridden"):
+        grave = after.phase == "Degraded"
+        yield Announce("Warning" if grave else "Normal", f"Rollout{after.phase}", progressing.message)
+    was = {one.type: one.status for one in before.conditions}
+    rollback = next(one for one in after.conditions if one.type == "RollbackReady")
+    if was.get("RollbackReady") == "True" and rollback.status != "True":
+        yield Announce("Warning", "RollbackLost", rollback.message)

@@ -1,0 +1,130 @@
+"""What a decision is made from: the cluster as it was seen, and what time it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from ostiary_operator.resources.model_override import ModelOverrideSpec
+
+LEASE_SECONDS = 15.0
+"""A gateway whose Lease is older is gone, and what it has applied does not count."""
+
+Verb = Literal["promote", "promote-full", "abort", "retry"]
+AnalysisPhase = Literal["Running", "Successful", "Failed", "Inconclusive", "Error"]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A ModelVersion and its Deployment. `checks_per_second`: of one pod; `load_seconds`: until a new pod is
+    ready, the slow end of what was measured; None: never measured. `replicas` and `ready`: 0 without a
+    Deployment.
+    """
+
+    checks_per_second: float
+    load_seconds: float | None = None
+    replicas: int = 0
+    ready: int = 0
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What a gateway's Lease says: the epoch of the route that it has applied, and when it said so."""
+
+    epoch: int
+    renewed_at: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """The TrafficRoute as it is written. `weights` and `mirrors`: basis points by version."""
+
+    epoch: int = 0
+    weights: Mapping[str, int] = field(default_factory=dict)
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks of this rollout. `id` tells it from the one before; `force`: although a rollback
+    would no longer be possible.
+    """
+
+    verb: Verb
+    id: str
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Override:
+    """A ModelOverride. `created_at`: seconds since 1970; of several in force, the newest holds."""
+
+    name: str
+    created_at: float
+    spec: ModelOverrideSpec
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """How an AnalysisRun stands."""
+
+    phase: AnalysisPhase
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`demand`: checks a second of the model, from its gateways; None where no gateway says."""
+
+    now: float
+    name: str
+    generation: int
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus
+    versions: Mapping[str, Version]
+    route: Route = Route()
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    demand: float | None = None
+    overrides: Sequence[Override] = ()
+    analyses: Mapping[str, Analysis] = field(default_factory=dict)
+    request: Request | None = None
+
+    @property
+    def live(self) -> tuple[Gateway, ...]:
+        """Gateways that are there."""
+        return tuple(
+            gateway for gateway in self.gateways.values() if self.now - gateway.renewed_at <= LEASE_SECONDS
+        )
+
+    @property
+    def converged(self) -> bool:
+        """Whether every live gateway has applied the route as it is written. Without any: no."""
+        live = self.live
+        return bool(live) and all(gateway.epoch >= self.route.epoch for gateway in live)
+
+    @property
+    def override(self) -> Override | None:
+        """The order in force."""
+        standing = [one for one in self.overrides if one.spec.expires_at > self.now]
+        return max(standing, key=lambda one: (one.created_at, one.name), default=None)
+
+    def needed(self, version: str, share: int) -> int:
+        """Pods that the version has to have for this share of the traffic, in basis points; at least one."""
+        by_count = -(-self.spec.replicas * share // 10_000)
+        if self.demand is None:
+            return max(1, by_count)
+        by_demand = self.demand * share / 10_000 / self.versions[version].checks_per_second
+        return max(1, by_count, -int(-by_demand // 1))
+
+    def carries(self, version: str) -> int:
+        """Share of the traffic that the version's ready pods can carry, in basis points."""
+        there = self.versions.get(version)
+        if there is None or there.ready == 0:
+            return 0
+        if self.demand is None:
+            return min(10_000, there.ready * 10_000 // self.spec.replicas)
+        if self.demand <= 0:
+            return 10_000
+        return int(min(10_000.0, there.ready * there.checks_per_second / self.demand * 10_000))
