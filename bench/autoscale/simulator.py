@@ -167,7 +167,7 @@ class _Fleet:
         self._coming[now + self._cold, self._lane] += more
         self.pending += more
         for lane in np.flatnonzero(change < 0):
-            self._drop(now, lane, -int(change[lane]))
+            self._drop(now, int(lane), -int(change[lane]))
 
     def _drop(self, now: int, lane: int, count: int) -> None:
         slot = now + int(self._cold[lane])

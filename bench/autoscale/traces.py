@@ -102,7 +102,8 @@ def scaled(arrivals: Floats, mean: float, seed: int) -> Floats:
     if not arrivals.size or arrivals.mean() <= 0.0:
         raise BadTrace("a trace without arrivals has no shape")
     rng = np.random.default_rng(seed)
-    return rng.poisson(arrivals * (mean / arrivals.mean())).astype(np.float64)
+    drawn: Floats = rng.poisson(arrivals * (mean / arrivals.mean())).astype(np.float64)
+    return drawn
 
 
 def _column(path: Path, name: str, read: Callable[[str], float]) -> list[float]:

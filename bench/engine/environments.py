@@ -22,23 +22,30 @@ def python(name: str) -> Path:
     return ENVIRONMENTS / name / "bin/python"
 
 
-def missing(name: str) -> str | None:
-    """Why a peer's environment is not there, in words; None where it is ready."""
+def missing(name: str, peers: Path = PEERS) -> str | None:
+    """Why a peer's environment is not there, in words; None where it is ready.
+
+    `peers` is the folder of `requirements-NAME.txt`.
+    """
     ready = ENVIRONMENTS / name / ".ready"
     if not python(name).exists() or not ready.exists():
-        return "no environment: make bench-engine makes it"
-    return None if ready.read_text(encoding="utf-8") == _digest(name) else "environment of other requirements"
+        return f"no environment: make bench-{peers.parent.name} makes it"
+    return (
+        None
+        if ready.read_text(encoding="utf-8") == _digest(name, peers)
+        else "environment of other requirements"
+    )
 
 
-def make(name: str) -> None:
+def make(name: str, peers: Path = PEERS) -> None:
     """Make a peer's environment, unless it is ready. Raises NoEnvironmentError."""
-    if missing(name) is None:
+    if missing(name, peers) is None:
         return
     folder = ENVIRONMENTS / name
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     install = [str(python(name)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*install, "--requirement", str(PEERS / f"requirements-{name}.txt")])
-    (folder / ".ready").write_text(_digest(name), encoding="utf-8")
+    _run([*install, "--requirement", str(peers / f"requirements-{name}.txt")])
+    (folder / ".ready").write_text(_digest(name, peers), encoding="utf-8")
 
 
 def versions(name: str, packages: tuple[str, ...]) -> dict[str, str]:
@@ -59,5 +66,5 @@ def _run(command: list[str]) -> None:
         raise NoEnvironmentError(" ".join(done.stderr.strip().splitlines()[-2:]) or f"{command[0]} failed")
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256((PEERS / f"requirements-{name}.txt").read_bytes()).hexdigest()
+def _digest(name: str, peers: Path) -> str:
+    return hashlib.sha256((peers / f"requirements-{name}.txt").read_bytes()).hexdigest()

@@ -69,6 +69,11 @@ class ServerProcess:
         self._child.wait(_STOP_SECONDS)
 
     @property
+    def process(self) -> psutil.Process:
+        """The server itself: `taskset` becomes it."""
+        return self._root
+
+    @property
     def ended(self) -> bool:
         """Whether the server has died."""
         return self._child.poll() is not None

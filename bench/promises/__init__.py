@@ -1,14 +1,29 @@
 """The promises that are built, in order of their numbers."""
 
-from bench.promises import closed, denial, nobody, protected, rotation, stopped, tampering, traced
+from bench.promises import (
+    bounded,
+    closed,
+    denial,
+    idempotent,
+    nobody,
+    overload,
+    protected,
+    rotation,
+    stopped,
+    tampering,
+    traced,
+)
 
 BUILT = (
     nobody.PROMISE,
     protected.PROMISE,
     closed.PROMISE,
     rotation.PROMISE,
+    overload.PROMISE,
+    bounded.PROMISE,
     denial.PROMISE,
     tampering.PROMISE,
+    idempotent.PROMISE,
     traced.PROMISE,
     stopped.PROMISE,
 )

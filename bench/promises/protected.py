@@ -29,6 +29,12 @@ DOMAIN = "prove.ostiary.local"
 ORIGIN = f"{DOMAIN}/log"
 # No check gets as far as a pod here.
 ROUTE = "name: main\nversions: [{name: v1, weight: 10000, endpoints: [{address: 127.0.0.1:9}]}]\n"
+# Whoever may watch would otherwise wait for outcomes that never come.
+BODIES = {
+    "/ostiary.v1.ModerationService/WatchChecks": moderation_pb2.WatchChecksRequest(
+        cursor="none"
+    ).SerializeToString()
+}
 # Reached without being ours: none of them may be served on the port that callers use.
 FOREIGN = (
     "/grpc.health.v1.Health/Check",
@@ -113,7 +119,7 @@ def credentials(folder: Path) -> CredentialSource:
 
 
 async def status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> grpc.StatusCode:
-    """What an empty call of the method ends with.
+    """What an empty call of the method ends with, or one that is refused for what it says.
 
     A stream that is refused while its first message is on the way may end as INTERNAL on the caller's side,
     whatever the server said (grpc#36066): such a one is asked again.
@@ -128,7 +134,7 @@ async def status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> g
 async def _status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> grpc.StatusCode:
     if streams:
         calling: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
-        call = calling(iter([b""]), timeout=20)
+        call = calling(iter([BODIES.get(path, b"")]), timeout=20)
         try:
             async for _ in call:
                 pass

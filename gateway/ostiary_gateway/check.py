@@ -1,4 +1,4 @@
-"""One check, end to end: choose a version, look, decide, record, answer.
+"""One check, end to end: choose a version, look or take over what was seen, decide, record, answer.
 
 Nothing is answered that is not recorded, and whatever fails on the way becomes a verdict that does not
 publish, or an error; never ALLOW.
@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from ostiary.v1.config_pb2 import TrafficRoute
-from ostiary.v1.decision_pb2 import Verdict
+import structlog
+
+from ostiary.v1.config_pb2 import RouteVersion, TrafficRoute
+from ostiary.v1.decision_pb2 import Reuse, Verdict
 from ostiary.v1.image_pb2 import ImageFault
 from ostiary.v1.inference_pb2 import CanonicalBytes, InferRequest
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse, CheckStreamHeader
@@ -22,17 +24,23 @@ from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.telemetry import name_check, trace_id
 from ostiary_gateway import answer
-from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.evidence import EvidenceStore, canonical_name
 from ostiary_gateway.idempotency import Idempotency
+from ostiary_gateway.offload import offload, quick_to_hash, sha256
 from ostiary_gateway.pods import Pods
-from ostiary_gateway.policy.decide import Subject, decide
+from ostiary_gateway.policy.decide import UNUSABLE, Decision, Subject, decide
+from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy_source import PolicySource
-from ostiary_gateway.recorder import NewDecision, Recorder
+from ostiary_gateway.recorder import DuplicateKey, NewDecision, Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES
+from ostiary_gateway.reuse import ObservationReuse, Place
 from ostiary_gateway.route_source import RouteSource
 from ostiary_gateway.routing import BASIS_POINTS, choose, sticky_point
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.verify import mismatch
+
+_SHORT_TEXT = 1_000  # characters: rules are done with them in a few milliseconds
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class CheckLimits:
     """Longest time that a pod gets."""
     reserve_seconds: float = 0.25
     """Kept back from the caller's deadline for deciding and recording; never more than a fifth of it."""
+    detectors_share: float = 0.25
+    """Share of the look's time that is kept for a look without the model, where a cheap tier may stand in."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,38 @@ class Seen:
     timings: list[StageTiming] = field(default_factory=list)
     sent: InferRequest | None = None
     route: TrafficRoute | None = None
+    place: Place | None = None
+    reused: Reuse | None = None
+    """Whose observations they are, where no pod looked for this check."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was decided, under which policy, and when."""
+
+    decision: Decision
+    subject: Subject
+    policy: PolicyInForce
+    at: datetime
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether something should have been judged, and was not."""
+        return self.decision.cheap_tier or any(
+            reason.code == "unavailable" for reason in self.decision.hold_reasons
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a pod is to look at, and where what it sees may be kept."""
+
+    route: TrafficRoute
+    version: RouteVersion
+    request: CheckRequest
+    sent: InferRequest
+    place: Place | None
 
 
 class Checker:
@@ -88,6 +130,7 @@ class Checker:
         evidence: EvidenceStore,
         rng: random.Random,
         shadow: Shadow,
+        reuse: ObservationReuse | None = None,
         judged: Callable[[Verdict.ValueType, str, float], None] = lambda verdict, version, seconds: None,
         limits: CheckLimits = CheckLimits(),
         clock: Callable[[], float] = time.monotonic,
@@ -100,6 +143,7 @@ class Checker:
         self._evidence = evidence
         self._rng = rng
         self._shadow = shadow
+        self._reuse = reuse
         self._judged = judged
         self._limits = limits
         self._clock = clock
@@ -115,14 +159,20 @@ class Checker:
                 recorded.
         """
         name_check(check_id)
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
+        digest = await sha256(raw)
 
         async def work() -> CheckResponse:
             admitted = answer.timing("admit", self._clock() - caller.since)
             route = self._routes.route()
-            seen = await self._look(check_id, raw, request, caller, route)
+            seen = await self._see(check_id, raw, request, caller, route)
+            judged = await self._judge(request, seen, route.failure_verdict)
+            if self._reuse and seen.reused and seen.place and judged.failed:
+                # What this policy needs was not seen then: it is looked at again, and not held for it.
+                self._reuse.discard(seen.place)
+                seen = await self._see(check_id, raw, request, caller, route)
+                judged = await self._judge(request, seen, route.failure_verdict)
             seen.timings.insert(0, admitted)
-            return await self._conclude(check_id, digest, request, caller, seen, route.failure_verdict)
+            return await self._conclude(check_id, digest, request, caller, seen, judged)
 
         tenant = caller.principal.tenant
         return await self._idempotency.run(tenant, request.idempotency_key, digest, work)
@@ -149,31 +199,93 @@ class Checker:
 
         async def work() -> CheckResponse:
             seen = Seen(Observations(faults=faults))
-            return await self._conclude(check_id, digest, header.request, caller, seen, Verdict.VERDICT_HOLD)
+            judged = await self._judge(header.request, seen, Verdict.VERDICT_HOLD)
+            return await self._conclude(check_id, digest, header.request, caller, seen, judged)
 
         tenant = caller.principal.tenant
         return await self._idempotency.run(tenant, header.request.idempotency_key, digest, work)
 
-    async def _look(
+    async def give_up(self, check_id: str, request: CheckRequest, caller: Caller, why: str) -> CheckResponse:
+        """The recorded HOLD for a check that cannot be brought to an answer, for people to look at.
+
+        It has no idempotency key: what made it fail may have been that another request had used it.
+
+        Raises:
+            OstiaryError: STORE_UNAVAILABLE.
+        """
+        kept = CheckRequest(listing=request.listing, wants=request.wants, images=request.images)
+        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+        seen = Seen(None, failure=why)
+        judged = await self._judge(kept, seen, Verdict.VERDICT_HOLD)
+        return await self._conclude(check_id, digest, kept, caller, seen, judged)
+
+    async def _see(
         self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller, route: TrafficRoute
     ) -> Seen:
+        """What there is to decide on: seen of identical work before, or by a pod now."""
         listing = request.listing.listing_id
         point = sticky_point(route.name, listing) if listing else self._rng.randrange(BASIS_POINTS)
-        version = choose(route, caller.principal.tenant, caller.version_pin, point)
-        started = self._clock()
+        tenant = caller.principal.tenant
+        version = choose(route, tenant, caller.version_pin, point)
+        place = await self._reuse.place(tenant, raw, version) if self._reuse else None
+        if self._reuse and place:
+            started = self._clock()
+            if taken := await self._reuse.take(place, check_id, request):
+                timings = [answer.timing("reuse", self._clock() - started)]
+                return Seen(
+                    taken.observations,
+                    taken.canonical,
+                    route_version=version.name,
+                    timings=timings,
+                    place=place,
+                    reused=taken.source,
+                )
+        look = Look(route, version, request, InferRequest(check_id=check_id, check_request=raw), place)
+        return await self._look(look, caller)
+
+    async def _look(self, look: Look, caller: Caller) -> Seen:
+        """What a pod sees; without the model, where that fails and the policy lets a cheap tier stand in."""
+        cheap_tier = self._policies.policy().cheap_tier
+        started, seconds = self._clock(), self._look_seconds(caller)
         try:
-            sent = InferRequest(check_id=check_id, check_request=raw)
-            found = await self._pods.infer(route, version, sent, self._look_seconds(caller))
+            kept_back = self._limits.detectors_share if cheap_tier else 0.0
+            return await self._ask(look, seconds * (1 - kept_back))
         except OstiaryError as error:
             if error.reason is Reason.OVERLOADED:
                 raise  # the caller comes back; a verdict on record would keep the image from being looked at
-            return Seen(None, failure=error.message, route_version=version.name)
+            failed = Seen(None, failure=error.message, route_version=look.version.name)
+        left = started + seconds - self._clock()
+        if not cheap_tier or left <= 0:
+            return failed
+        detectors = InferRequest(
+            check_id=look.sent.check_id, check_request=look.sent.check_request, detectors_only=True
+        )
+        try:
+            seen = await self._ask(replace(look, sent=detectors), left)
+        except OstiaryError:
+            return failed  # the first failure says more: why there is no model
+        # It is nothing to compare a mirrored version's whole answer with, and nothing to keep.
+        return replace(seen, sent=None, place=None)
+
+    async def _ask(self, look: Look, seconds: float) -> Seen:
+        """What a pod sees within `seconds`. Raises OstiaryError."""
+        started = self._clock()
+        found = await self._pods.infer(look.route, look.version, look.sent, seconds)
         timings = [*found.timings, answer.timing("infer", self._clock() - started)]
-        wrong = await asyncio.to_thread(mismatch, request, found)
+        size = len(look.sent.check_request) + sum(len(item.data) for item in found.canonical)
+        wrong = await offload(quick_to_hash(size // 2), mismatch, look.request, found)
+        name = look.version.name
         if wrong is not None:
-            failure = f"the pod's answer cannot be used: {wrong}"
-            return Seen(None, failure=failure, route_version=version.name, timings=timings)
-        return Seen(found.observations, tuple(found.canonical), "", version.name, timings, sent, route)
+            return Seen(None, failure=f"{UNUSABLE}: {wrong}", route_version=name, timings=timings)
+        return Seen(
+            found.observations,
+            tuple(found.canonical),
+            route_version=name,
+            timings=timings,
+            sent=look.sent,
+            route=look.route,
+            place=look.place,
+        )
 
     def _look_seconds(self, caller: Caller) -> float:
         remaining = caller.remaining()
@@ -182,6 +294,23 @@ class Checker:
         reserve = min(self._limits.reserve_seconds, remaining / 5)
         return min(self._limits.look_seconds, remaining - reserve)
 
+    async def _judge(self, request: CheckRequest, seen: Seen, failure_verdict: Verdict.ValueType) -> Judged:
+        """Decide, by what is in force now, wherever the observations come from."""
+        started = self._clock()
+        policy, now = self._policies.policy(), self._now()
+        subject = Subject(
+            listing=request.listing,
+            image_count=len(request.images),
+            observations=seen.observations,
+            at=now,
+            flags=answer.wanted(request).flags,
+            failure_verdict=failure_verdict,
+            failure=seen.failure,
+        )
+        # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
+        decision = await offload(_quick_to_decide(subject, policy), decide, subject, policy)
+        return Judged(decision, subject, policy, now, self._clock() - started)
+
     async def _conclude(
         self,
         check_id: str,
@@ -189,59 +318,71 @@ class Checker:
         request: CheckRequest,
         caller: Caller,
         seen: Seen,
-        failure_verdict: Verdict.ValueType,
+        judged: Judged,
     ) -> CheckResponse:
-        """Decide, keep the evidence, record, answer: in this order."""
-        started = self._clock()
-        policy, now = self._policies.policy(), self._now()
+        """Keep the evidence, record, answer: in this order."""
+        self._copy(seen, judged)
+        receipt = answer.receipt(judged.policy, seen.observations, seen.route_version, judged.at)
+        receipt.cheap_tier = judged.decision.cheap_tier
+        if seen.reused is not None:
+            receipt.reused.CopyFrom(seen.reused)
+        timings = [*seen.timings, answer.timing("decide", judged.seconds)]
         wants = answer.wanted(request)
-        subject = Subject(
+        response = answer.build(check_id, wants, judged.decision, seen.observations, receipt, timings)
+        tenant = caller.principal.tenant
+        await self._keep(check_id, tenant, seen.canonical)
+        new = NewDecision(
+            check_id=check_id,
+            tenant=tenant,
+            caller=str(caller.principal.id),
+            idempotency_key=request.idempotency_key,
+            request_sha256=digest,
             listing=request.listing,
-            image_count=len(request.images),
+            response=response,
             observations=seen.observations,
-            at=now,
-            flags=wants.flags,
-            failure_verdict=failure_verdict,
-            failure=seen.failure,
+            trace_id=trace_id(),
         )
-        # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
-        decision = await asyncio.to_thread(decide, subject, policy)
+        try:
+            recorded = await self._recorder.record(new)
+        except DuplicateKey:
+            await self._discard(check_id, tenant, seen.canonical)
+            raise
+        worth_keeping = seen.place and seen.observations and not seen.reused and not judged.failed
+        if self._reuse and worth_keeping and seen.place and seen.observations:
+            self._reuse.keep(seen.place, tenant, check_id, seen.observations, judged.at)
+        self._judged(recorded.verdict, seen.route_version, self._clock() - caller.since)
+        return recorded
+
+    def _copy(self, seen: Seen, judged: Judged) -> None:
+        """Send copies of what a pod has just looked at to mirrored versions."""
         if seen.sent is not None and seen.route is not None:
             self._shadow.copy(
                 seen.route,
                 seen.route_version,
                 seen.sent,
-                decision.verdict,
-                lambda other: decide(replace(subject, observations=other), policy).verdict,
+                judged.decision.verdict,
+                lambda other: decide(replace(judged.subject, observations=other), judged.policy).verdict,
             )
-        receipt = answer.receipt(policy, seen.observations, seen.route_version, now)
-        timings = [*seen.timings, answer.timing("decide", self._clock() - started)]
-        response = answer.build(check_id, wants, decision, seen.observations, receipt, timings)
-        await self._keep(check_id, caller.principal.tenant, seen.canonical)
-        recorded = await self._recorder.record(
-            NewDecision(
-                check_id=check_id,
-                tenant=caller.principal.tenant,
-                caller=str(caller.principal.id),
-                idempotency_key=request.idempotency_key,
-                request_sha256=digest,
-                listing=request.listing,
-                response=response,
-                observations=seen.observations,
-                trace_id=trace_id(),
-            )
-        )
-        self._judged(recorded.verdict, seen.route_version, self._clock() - caller.since)
-        return recorded
+
+    async def _discard(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
+        """Another process was first to record the key: what was kept here is of no check on record."""
+        for item in canonical:
+            try:
+                await self._evidence.discard(tenant, check_id, canonical_name(item.image_index))
+            except OstiaryError as error:
+                _log.warning("evidence without a check", check_id=check_id, error=error.message)
 
     async def _keep(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         puts: list[Awaitable[None]] = [
-            self._evidence.put(tenant, check_id, evidence_name(item.image_index), item.data)
+            self._evidence.put(tenant, check_id, canonical_name(item.image_index), item.data)
             for item in canonical
         ]
         await asyncio.gather(*puts)
 
 
-def evidence_name(image_index: int) -> str:
-    """Name of the canonical bytes of an image in the evidence store."""
-    return f"canonical-{image_index}"
+def _quick_to_decide(subject: Subject, policy: PolicyInForce) -> bool:
+    """Whether rules and look-ups are done in a few milliseconds."""
+    spans = subject.observations.ocr if subject.observations else ()
+    characters = len(subject.listing.title) + len(subject.listing.description)
+    characters += sum(len(span.text) for span in spans)
+    return characters <= _SHORT_TEXT and not policy.lists.by_name

@@ -28,3 +28,15 @@ class EvidenceStore(Protocol):
         it cannot be read.
         """
         ...
+
+    async def discard(self, tenant: str, check_id: str, name: str) -> None:
+        """Remove an item of a check that was never recorded; nothing happens where there is none.
+
+        Raises OstiaryError (STORE_UNAVAILABLE) where it cannot be removed.
+        """
+        ...
+
+
+def canonical_name(image_index: int) -> str:
+    """Name of the canonical bytes of an image."""
+    return f"canonical-{image_index}"

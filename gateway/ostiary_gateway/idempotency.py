@@ -45,7 +45,7 @@ class Idempotency:
         if running is None:
             return await self._wait(self._start(tenant, key, request_sha256, work))
         if running.request_sha256 != request_sha256:
-            raise _another_request()
+            raise another_request()
         return _replayed(await self._wait(running))
 
     def _start(
@@ -86,7 +86,7 @@ class Idempotency:
 
 def _same_request(response: CheckResponse, recorded: bytes, asked: bytes) -> CheckResponse:
     if recorded != asked:
-        raise _another_request()
+        raise another_request()
     return _replayed(response)
 
 
@@ -97,7 +97,8 @@ def _replayed(response: CheckResponse) -> CheckResponse:
     return copy
 
 
-def _another_request() -> OstiaryError:
+def another_request() -> OstiaryError:
+    """What a caller hears who uses a key for a second request."""
     return OstiaryError(
         Reason.ALREADY_EXISTS,
         "The idempotency key was used with another request: use a new key for a new request",

@@ -8,6 +8,8 @@ from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.errors import Reason
 from ostiary.wire.telemetry.buckets import SECONDS
 from ostiary_gateway.admission import AdaptiveAdmission
+from ostiary_gateway.reuse import Reused
+from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.shadow import Compared
 
 SCOPE = "ostiary.gateway"
@@ -34,6 +36,10 @@ class GatewayMetrics:
             explicit_bucket_boundaries_advisory=SECONDS,
         )
 
+        self._reuses = meter.create_counter(
+            "moderation.reuse.lookups", description="Checks that looked for identical work, by outcome"
+        )
+
     def refused(self, reason: Reason) -> None:
         """Admission refused a check."""
         self._refusals.add(1, {"error.type": reason.value})
@@ -47,6 +53,20 @@ class GatewayMetrics:
         attributes = {"verdict": Verdict.Name(verdict).removeprefix("VERDICT_"), "version": version}
         self._checks.add(1, attributes)
         self._seconds.record(seconds, attributes)
+
+    def reused(self, outcome: Reused) -> None:
+        """A check has looked for identical work."""
+        self._reuses.add(1, {"outcome": outcome.value})
+
+    def watch_cache(self, cache: ObservationCache) -> None:
+        """Report how much is kept of what pods saw."""
+        for name, what, read in (
+            ("entries", "Checks whose observations can be reused", lambda: len(cache)),
+            ("bytes", "Bytes that they take", lambda: cache.size),
+        ):
+            self._meter.create_observable_gauge(
+                f"moderation.reuse.{name}", [_observing(read)], description=what
+            )
 
     def watch(self, admission: AdaptiveAdmission) -> None:
         """Report what admission lets in, for as long as the process lives."""

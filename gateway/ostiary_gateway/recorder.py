@@ -70,6 +70,17 @@ class Recorder(Protocol):
         """
         ...
 
+    async def since(self, tenant: str, after: int, most: int) -> list[Recorded]:
+        """A tenant's decisions behind the log's entry `after`, in the order of the log, `most` at once.
+
+        Raises OstiaryError (STORE_UNAVAILABLE).
+        """
+        ...
+
+    async def last(self) -> int:
+        """Index of the log's newest entry; -1 without one. Raises OstiaryError (STORE_UNAVAILABLE)."""
+        ...
+
     async def get(self, tenant: str, check_id: str) -> Recorded | None:
         """A tenant's decision by its check; None where the tenant has no such check.
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ostiary.v1.decision_pb2 import Action, Finding, Verdict
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
-from ostiary_gateway.policy.decide import GRAVITY, Decision, Subject, decide, gravest
+from ostiary_gateway.policy.decide import GRAVITY, UNUSABLE, Decision, Subject, decide, gravest
 from ostiary_gateway.policy.in_force import PolicyInForce
 
 _ASKED_BY = {Action.ACTION_REVIEW: Verdict.VERDICT_REVIEW, Action.ACTION_BLOCK: Verdict.VERDICT_BLOCK}
@@ -130,7 +130,9 @@ def subject_of(record: DecisionRecord) -> Subject:
     and what the route said of missing pods are read off the answer.
     """
     response = record.response
-    observations = record.observations if record.HasField("observations") else None
+    # Which images there were is not on record where observations named some that there were not.
+    believed = all(UNUSABLE not in reason.detail for reason in response.hold_reasons)
+    observations = record.observations if record.HasField("observations") and believed else None
     return Subject(
         listing=record.listing,
         image_count=_image_count(record),
@@ -178,7 +180,11 @@ def _image_count(record: DecisionRecord) -> int:
 
 
 def _failure_verdict(response: CheckResponse) -> Verdict.ValueType:
-    """The verdict that no finding asks for, where there is one; else HOLD, as where a route says nothing."""
+    """The verdict that no finding asks for, unless it is HOLD; else nothing, as where a route says nothing.
+
+    HOLD is what silence means too, and a cheap tier is the policy's doing: both are for the policy to say.
+    """
     asked = gravest([_ASKED_BY[found.action] for found in response.findings if found.action in _ASKED_BY])
-    unasked = response.verdict != asked and response.verdict in GRAVITY
-    return response.verdict if unasked else Verdict.VERDICT_HOLD
+    silent = {asked, Verdict.VERDICT_HOLD}
+    told = response.verdict not in silent and not response.receipt.cheap_tier and response.verdict in GRAVITY
+    return response.verdict if told else Verdict.VERDICT_UNSPECIFIED

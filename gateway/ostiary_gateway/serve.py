@@ -17,22 +17,34 @@ from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.brand_source import BrandSource, FolderBrandSource, no_brands
+from ostiary_gateway.bulk.service import BulkService
+from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.dns_route import DnsRouteSource
+from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.metrics import SCOPE, GatewayMetrics
 from ostiary_gateway.pods import PodClient
 from ostiary_gateway.policy_source import FilePolicySource, PolicySource
 from ostiary_gateway.rbac.authorizer import FileAuthorizer
+from ostiary_gateway.reuse import ObservationReuse
+from ostiary_gateway.reuse.cache import ObservationCache
+from ostiary_gateway.reuse.lookers import Lookers
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
-from ostiary_gateway.settings import AdmissionSettings, EvidenceSettings, GatewaySettings
+from ostiary_gateway.settings import (
+    AdmissionSettings,
+    EvidenceSettings,
+    GatewaySettings,
+    ReuseSettings,
+)
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
+from ostiary_gateway.store.sqlite_queue import open_queue
 
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
@@ -64,11 +76,15 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             lists.lists if lists else no_lists,
             brands.brands if brands else no_brands,
         )
-        service = await _moderation_service(stack, settings, credentials, route, policy)
-        galleries = await _galleries(stack, credentials, route, brands) if brands else None
+        # What is asked of pods beside checks goes over connections apart from those of checks.
+        beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
+        stack.push_async_callback(beside.close)
+        service, bulk = await _moderation_services(stack, settings, credentials, route, policy, beside)
+        galleries = await _galleries(stack, beside, route, brands) if brands else None
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
-            moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"], service.handlers()
+            moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
+            {**service.handlers(), **bulk.handlers()},
         )
         builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], {})
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
@@ -77,17 +93,19 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         if settings.inspect:
             inspection = await start_inspection(settings.inspect, credentials, authorizer, server)
             stack.push_async_callback(inspection.drain, 0)
+        stack.callback(bulk.close)
         server.set_serving(True)
         yield server
 
 
-async def _moderation_service(
+async def _moderation_services(
     stack: AsyncExitStack,
     settings: GatewaySettings,
     credentials: CredentialSource,
     route: RouteSource,
     policy: PolicySource,
-) -> ModerationService:
+    beside: PodClient,
+) -> tuple[ModerationService, BulkService]:
     evidence = _evidence(settings.evidence)
     recorder = await stack.enter_async_context(
         open_recorder(
@@ -104,6 +122,9 @@ async def _moderation_service(
     counts = GatewayMetrics(metrics.get_meter(SCOPE))
     shadow = Shadow(pods, rng, counts.compared)
     stack.push_async_callback(shadow.close)
+    reuse = (
+        _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts) if settings.reuse else None
+    )
     checker = Checker(
         routes=route,
         pods=pods,
@@ -112,12 +133,18 @@ async def _moderation_service(
         evidence=evidence,
         rng=rng,
         shadow=shadow,
+        reuse=reuse,
         judged=counts.judged,
         limits=CheckLimits(look_seconds=settings.look_seconds),
     )
     admission = _admission(settings.admission, counts)
     counts.watch(admission)
-    return ModerationService(checker, admission, recorder, evidence)
+    queue = await stack.enter_async_context(open_queue(settings.store, settings.bulk.queued))
+    times = BulkTimes(most=settings.bulk.at_once, lease=2 * settings.look_seconds + 60)
+    worker = BulkWorker(queue, checker, admission, recorder, evidence, time.monotonic, times)
+    stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
+    bulk = BulkService(queue, recorder, evidence, worker.wake)
+    return ModerationService(checker, admission, recorder, evidence), bulk
 
 
 async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:
@@ -140,12 +167,24 @@ def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveA
     return AdaptiveAdmission(limits, memory, refused=counts.refused)
 
 
+def _reuse(
+    stack: AsyncExitStack,
+    settings: ReuseSettings,
+    lookers: Lookers,
+    evidence: EvidenceStore,
+    counts: GatewayMetrics,
+) -> ObservationReuse:
+    """What pods saw of identical work, while they say what they look with."""
+    cache = ObservationCache(settings.limits())
+    counts.watch_cache(cache)
+    stack.push_async_callback(_ended, asyncio.create_task(lookers.run(), name="lookers"))
+    return ObservationReuse(cache, lookers, evidence, counts.reused)
+
+
 async def _galleries(
-    stack: AsyncExitStack, credentials: CredentialSource, route: RouteSource, brands: BrandSource
+    stack: AsyncExitStack, pods: PodClient, route: RouteSource, brands: BrandSource
 ) -> Galleries:
-    """Looks after the pods' galleries, over connections apart from those of checks."""
-    pods = PodClient(credentials, random.Random())  # noqa: S311 - as above
-    stack.push_async_callback(pods.close)
+    """Looks after the pods' galleries."""
     galleries = Galleries(route, brands, pods)
     if brands.brands().by_name and (first := galleries.begin_round()):
         await asyncio.wait(first, timeout=_FIRST_PUSH_SECONDS)

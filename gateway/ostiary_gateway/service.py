@@ -18,8 +18,8 @@ from ostiary.wire.call import Body, Call, Handler, Unread, unread
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway import answer
 from ostiary_gateway.admission import Admission, Slot
-from ostiary_gateway.check import Caller, Checker, evidence_name
-from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.check import Caller, Checker
+from ostiary_gateway.evidence import EvidenceStore, canonical_name
 from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.rbac.scope import check_scope
 from ostiary_gateway.recorder import Recorder
@@ -31,7 +31,7 @@ _SILENCE_SECONDS = 30.0
 
 
 class ModerationService:
-    """What upload pipelines call. Submit, GetCheck and WatchChecks have no handler yet."""
+    """What upload pipelines call before they publish; bulk work is BulkService's."""
 
     def __init__(
         self,
@@ -91,9 +91,11 @@ class ModerationService:
         wants = answer.wanted(request)
         slot.begin(f"{len(request.images)} {'with' if wants.description else 'without'} description")
         response = await self._checker.check(check_id, raw, request, caller)
-        # An answer from the record took no look; one without a pod says nothing about pods that look.
-        looked = not any(reason.code == "unavailable" for reason in response.hold_reasons)
-        if response.replayed or not looked:
+        # An answer from the record took no look, nor does reuse; one without a pod or its model says nothing
+        # about pods that look.
+        receipt = response.receipt
+        failed = receipt.cheap_tier or any(reason.code == "unavailable" for reason in response.hold_reasons)
+        if response.replayed or failed or receipt.HasField("reused"):
             slot.forget()
         return response
 
@@ -107,7 +109,7 @@ class ModerationService:
         image = next((image for image in images if image.image_index == request.image_index), None)
         data = None
         if image is not None:
-            name = evidence_name(request.image_index)
+            name = canonical_name(request.image_index)
             data = await self._evidence.get(tenant, request.check_id, name)
         if image is None or data is None:
             words = "There is no such image: check the check_id, and that image_index names a readable image"

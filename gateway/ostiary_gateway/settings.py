@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ostiary.wire.settings import TlsSettings
 from ostiary_gateway.admission.rates import Quotas, TenantLimits
+from ostiary_gateway.reuse.cache import CacheLimits
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _MIB = 1024 * 1024
@@ -79,6 +80,36 @@ class AdmissionSettings(BaseModel):
         return Quotas(self.others.limits(), named)
 
 
+class ReuseSettings(BaseModel):
+    """How much is kept of what pods saw, so that identical work is not looked at twice."""
+
+    model_config = _MODEL
+
+    entries: Annotated[int, Field(gt=0)] = 20_000
+    """Most checks whose observations are kept."""
+    bytes: Annotated[int, Field(gt=0)] = 64 * _MIB
+    """Memory that they take together."""
+    seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """Age from which on a pod looks again."""
+    uses: Annotated[int, Field(gt=0)] = 256
+    """Checks that one look may serve before a pod looks again."""
+
+    def limits(self) -> CacheLimits:
+        """The same, for the cache."""
+        return CacheLimits(self.entries, self.bytes, self.seconds, self.uses)
+
+
+class BulkSettings(BaseModel):
+    """Checks that are submitted to be judged when there is room."""
+
+    model_config = _MODEL
+
+    queued: Annotated[int, Field(gt=0)] = 100_000
+    """Most that wait, for all gateways on the store."""
+    at_once: Annotated[int, Field(gt=0)] = 8
+    """Most that one gateway has in hand."""
+
+
 class GatewaySettings(BaseModel):
     """Everything that `ostiary gateway serve` needs."""
 
@@ -108,6 +139,9 @@ class GatewaySettings(BaseModel):
     log: LogSettings
     evidence: EvidenceSettings
     admission: AdmissionSettings = AdmissionSettings()
+    reuse: ReuseSettings | None = ReuseSettings()
+    """Reuse of observations of identical work; null for none."""
+    bulk: BulkSettings = BulkSettings()
     look_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time that a pod gets for one check."""
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0

@@ -84,12 +84,18 @@ class Inspector:
         self._galleries = galleries or Galleries()
 
     async def inspect(
-        self, check: CheckRequest, turn: Turn | None = None, deadline: float | None = None
+        self,
+        check: CheckRequest,
+        turn: Turn | None = None,
+        deadline: float | None = None,
+        *,
+        detectors_only: bool = False,
     ) -> InferResponse:
         """Return what is seen of a check with at least one image.
 
         `turn`: counts the memory that the images take, and lets them wait for it; they are let go of as soon
         as nothing needs them, so keep no reference to `check`. `deadline`: `time.monotonic()` seconds.
+        `detectors_only`: the model is not asked, so that its questions have no answers.
 
         Raises:
             OstiaryError: UNAVAILABLE: decoder or model failed through no fault of the images.
@@ -102,12 +108,15 @@ class Inspector:
         outcomes = await self._decode(files, asked, turn, watch)
         look: Look | None = None
         reports: list[DetectorReport] = []
-        if any(isinstance(outcome, Canonical) for outcome in outcomes):
+        readable = any(isinstance(outcome, Canonical) for outcome in outcomes)
+        if readable and detectors_only:
+            reports = await self._detect_alone(outcomes, gallery, turn, watch)
+        elif readable:
             look, reports = await self._look(asked, outcomes, gallery, turn, deadline, watch)
         observed = observations(outcomes, look, reports)
         self._declaration.declare(observed, flags=asked.wants.flags)
         gallery.declare(observed)
-        if look is None:
+        if not readable:
             observed.detectors.extend(runner.info(completed=True) for runner in self._runners)
             observed.detectors.extend(comparison.info() for comparison in gallery.comparisons)
         response = InferResponse(observations=observed, canonical=canonical_bytes(outcomes))
@@ -156,6 +165,16 @@ class Inspector:
         watch.add({report.info.name: report.seconds for report in reports})
         watch.add(look.timings)
         return look, reports
+
+    async def _detect_alone(
+        self, outcomes: list[Canonical | Fault], gallery: Gallery, turn: Turn, watch: _Stopwatch
+    ) -> list[DetectorReport]:
+        """Look with every detector, where flags are wanted, and not with the model."""
+        images = _pixels(outcomes)
+        outcomes[:] = [_without_pixels(outcome) for outcome in outcomes]
+        reports = await self._detect(images, gallery, turn)
+        watch.add({report.info.name: report.seconds for report in reports})
+        return reports
 
     async def _detect(
         self, images: Sequence[DecodedImage], gallery: Gallery, turn: Turn

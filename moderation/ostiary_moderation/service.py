@@ -74,7 +74,10 @@ class InferenceService:
         async with self._turns.turn() as turn:
             waited, deadline = time.monotonic() - arrived, _deadline(call)
             # The images are the inspector's alone: a name for them here would keep them until the answer.
-            response = await self._inspector.inspect(_parse(await body.read()), turn, deadline)
+            check, detectors_only = _parse(await body.read())
+            looking = self._inspector.inspect(check, turn, deadline, detectors_only=detectors_only)
+            del check
+            response = await looking
         response.timings.add(stage="queue").duration.FromNanoseconds(round(waited * 1e9))
         self._looked(response.timings)
         return response
@@ -123,7 +126,8 @@ def _deadline(call: Call) -> float | None:
     return time.monotonic() + remaining
 
 
-def _parse(body: bytes) -> CheckRequest:
+def _parse(body: bytes) -> tuple[CheckRequest, bool]:
+    """The check, and whether detectors alone are to look. Raises OstiaryError."""
     try:
         request = InferRequest.FromString(body)
     except DecodeError as error:
@@ -137,7 +141,7 @@ def _parse(body: bytes) -> CheckRequest:
     if not 1 <= len(check.images) <= MAX_IMAGES:
         words = f"{len(check.images)} images: send 1 to {MAX_IMAGES}"
         raise invalid_field("check_request.images", words)
-    return check
+    return check, request.detectors_only
 
 
 def _parse_gallery(body: bytes) -> PutGalleryRequest:

@@ -24,6 +24,9 @@ from ostiary.v1.decision_pb2 import (
     Evidence,
     Finding,
     HoldReason,
+    PolicyResult,
+    Receipt,
+    Reuse,
     Verdict,
 )
 from ostiary.v1.image_pb2 import Box, Region
@@ -160,7 +163,7 @@ async def test_usage(
 
 
 async def test_for_people(script: Script, pipeline: Path, files: list[Path]) -> None:
-    """People see verdict, finding with place and evidence, why it is on hold, and the receipt."""
+    """People see verdict, finding with place and evidence, what was not judged, whose look it was."""
     finding = Finding(
         policy="prohibited_ads",
         label="qr_code",
@@ -173,12 +176,20 @@ async def test_for_people(script: Script, pipeline: Path, files: list[Path]) -> 
         check_id="0190-check",
         verdict=Verdict.VERDICT_BLOCK,
         findings=[finding],
+        policies=[
+            PolicyResult(policy="nudity", state="POLICY_STATE_CHEAP_TIER"),  # type: ignore[arg-type]
+            PolicyResult(policy="weapons", state="POLICY_STATE_UNSUPPORTED"),  # type: ignore[arg-type]
+        ],
         hold_reasons=[HoldReason(code="unreadable", detail="stops early")],
+        receipt=Receipt(reused=Reuse(check_id="0190-first"), cheap_tier=True),
     )
     script.answers = [answer]
     done = await ostiary("check", "--profile", pipeline, files[0])
     for words in ("BLOCK", "prohibited_ads/qr_code", "3,4 50×60", "stops early", "check 0190-check"):
         assert words in done.out
+    for words in ("for check 0190-first", "nudity: judged without the vision model", "weapons unsupported"):
+        assert words in done.out
+    assert "nudity cheap_tier" not in done.out
     assert done.code == 5
     assert "https://shop.example/\N{REPLACEMENT CHARACTER}[31mred" in done.out
 

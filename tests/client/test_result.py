@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ostiary.client import Action, CheckResult, Verdict
+from ostiary.client import Action, CheckResult, Reuse, Verdict
 from ostiary.client.evidence import Barcode, Brand, Contradiction, KnownImage, ModelScore, Region, Rule
 from ostiary.v1 import decision_pb2, image_pb2, moderation_pb2, observation_pb2
 
@@ -54,6 +54,8 @@ FULL = moderation_pb2.CheckResponse(
         policy="default@1",
         log_index=7,
         decided_at=Timestamp(seconds=1_700_000_000),
+        reused=decision_pb2.Reuse(check_id="018f", looked_at=Timestamp(seconds=1_600_000_000)),
+        cheap_tier=True,
     ),
     timings=[observation_pb2.StageTiming(stage="decode", duration=Duration(nanos=250_000_000))],
 )
@@ -82,6 +84,8 @@ def test_everything_is_read() -> None:
     assert result.receipt.bundle is not None
     assert result.receipt.bundle.name == "mini"
     assert result.receipt.decided_at.isoformat() == "2023-11-14T22:13:20+00:00"
+    assert result.receipt.reused == Reuse("018f", datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC))
+    assert result.receipt.cheap_tier
     assert result.timings == {"decode": 0.25}
 
 

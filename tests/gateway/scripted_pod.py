@@ -83,6 +83,8 @@ class Script:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     gallery: ScriptedGallery = field(default_factory=ScriptedGallery)
+    holds: Observations | None = None
+    """What Status says looks, as observations would; None: it does not say."""
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -96,6 +98,11 @@ class Script:
 
     async def status(self, request: StatusRequest, call: Call) -> StatusResponse:
         self.gallery.asked += 1
+        if self.holds is not None:
+            seen = self.holds
+            return StatusResponse(
+                bundle=seen.bundle, detectors=seen.detectors, gallery_digest=seen.gallery_digest
+            )
         info = DetectorInfo(name="logo", completed=True, policies=["logo_infringement"])
         detectors = [info] if self.gallery.compares else []
         return StatusResponse(detectors=detectors, gallery_digest=self.gallery.digest)

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
+import yaml
 
 from gateway import sights
 from gateway.scripted_pod import Script, canonical_bytes, truthful
-from gateway.site import Running, Site
+from gateway.site import Running, Site, until
 from ostiary.v1.audit_pb2 import SearchCasesRequest
 from ostiary.v1.audit_pb2_grpc import AuditServiceStub
 from ostiary.v1.decision_pb2 import Verdict
@@ -20,9 +21,8 @@ from ostiary.v1.moderation_pb2 import (
     CheckRequest,
     GetCanonicalImageRequest,
     GetCheckRequest,
-    SubmitRequest,
 )
-from ostiary.v1.observation_pb2 import Attribute, Description, Observations, OcrSpan
+from ostiary.v1.observation_pb2 import Attribute, Description, Observations, OcrSpan, PolicyState
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
 
 CONTACT = Observations(ocr=[OcrSpan(text="微信：abc12345", region=sights.region())])
@@ -114,17 +114,6 @@ async def test_a_bad_request_is_refused_in_words(running: Running, script: Scrip
     assert not script.asked
 
 
-async def test_methods_to_come_say_so(running: Running) -> None:
-    """Callers with the role are told UNIMPLEMENTED, others that they may not."""
-    submit = await refusal(running.as_("pipeline").Submit(SubmitRequest(), timeout=10))
-    assert submit.reason is Reason.UNIMPLEMENTED
-    cases = AuditServiceStub(running.channel("auditor"))
-    search = await refusal(cases.SearchCases(SearchCasesRequest(), timeout=10))
-    assert search.reason is Reason.UNIMPLEMENTED
-    get = await refusal(running.as_("auditor").GetCheck(GetCheckRequest(), timeout=10))
-    assert get.reason is Reason.PERMISSION_DENIED
-
-
 async def test_a_repeated_key_gets_the_recorded_answer(running: Running, script: Script) -> None:
     """The second answer is the first one, from the record."""
     pipeline = running.as_("pipeline")
@@ -209,6 +198,15 @@ def _crash(check: CheckRequest) -> InferResponse:
     raise RuntimeError("the pod's own fault")
 
 
+async def test_methods_to_come_say_so(running: Running) -> None:
+    """Callers with the role are told UNIMPLEMENTED, others that they may not."""
+    cases = AuditServiceStub(running.channel("auditor"))
+    search = await refusal(cases.SearchCases(SearchCasesRequest(), timeout=10))
+    assert search.reason is Reason.UNIMPLEMENTED
+    get = await refusal(running.as_("auditor").GetCheck(GetCheckRequest(), timeout=10))
+    assert get.reason is Reason.PERMISSION_DENIED
+
+
 @pytest.mark.parametrize("answer", [_wrong_image, _wrong_bytes, _no_bytes, _nothing, _crash])
 async def test_an_answer_that_cannot_be_used_holds(
     running: Running, script: Script, answer: Callable[[CheckRequest], InferResponse]
@@ -237,6 +235,75 @@ async def test_no_pod(site: Site, failure: dict[str, str], verdict: int) -> None
     assert "127.0.0.1" not in answer.hold_reasons[0].detail
     assert answer.receipt.log_index == 0
     assert answer.receipt.route_version == "local"
+
+
+CHEAP_TIER = {"fallback": "FALLBACK_CHEAP_TIER", "allowWithoutModel": True}
+
+
+def _without_model(
+    script: Script, seen: Observations | None = None
+) -> Callable[[CheckRequest], InferResponse]:
+    """A pod whose model is broken: detectors look all the same, where they alone are asked."""
+
+    def answer(check: CheckRequest) -> InferResponse:
+        if not script.asked[-1].detectors_only:
+            raise OstiaryError(Reason.UNAVAILABLE, "this pod's model failed")
+        found = truthful(check, seen)
+        del found.observations.scores[:]
+        return found
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("failure", "seen", "verdict", "asked"),
+    [
+        ({}, None, Verdict.VERDICT_HOLD, 1),
+        ({"fallback": "FALLBACK_CHEAP_TIER"}, None, Verdict.VERDICT_REVIEW, 2),
+        (CHEAP_TIER, None, Verdict.VERDICT_ALLOW, 2),
+        (CHEAP_TIER, CONTACT, Verdict.VERDICT_BLOCK, 2),
+    ],
+    ids=["held", "a person looks", "allowed as the author says", "what detectors see blocks"],
+)
+async def test_a_broken_model(
+    site: Site,
+    script: Script,
+    failure: dict[str, object],
+    seen: Observations | None,
+    verdict: int,
+    asked: int,
+) -> None:
+    """The pod's detectors are asked alone where the policy lets a cheap tier stand in, and this is marked."""
+    script.answer = _without_model(script, seen)
+    policy = yaml.safe_load((site.folder / "policy.yaml").read_text("utf-8"))
+    site.write("policy.yaml", policy | ({"failure": failure} if failure else {}))
+    async with site.start() as running:
+        answer = await running.as_("pipeline").Check(request(), timeout=10)
+    assert (answer.verdict, len(script.asked)) == (verdict, asked)
+    state = {result.policy: result.state for result in answer.policies}["prohibited_ads"]
+    assert (state == PolicyState.POLICY_STATE_CHEAP_TIER) is answer.receipt.cheap_tier is bool(failure)
+    assert bool(answer.images) is bool(failure)
+
+
+async def test_a_slow_model_leaves_time_for_the_detectors(site: Site, script: Script) -> None:
+    """Where the model does not answer in its share of the time, the detectors do in theirs."""
+    release = script.gate
+
+    async def open_for_detectors() -> None:
+        await until(lambda: any(each.detectors_only for each in script.asked))
+        release.set()
+
+    script.answer = _without_model(script)
+    release.clear()
+    policy = yaml.safe_load((site.folder / "policy.yaml").read_text("utf-8"))
+    site.write("policy.yaml", policy | {"failure": {"fallback": "FALLBACK_CHEAP_TIER"}})
+    async with site.start() as running:
+        opening = asyncio.create_task(open_for_detectors())
+        judged = await running.as_("pipeline").Check(request(), timeout=3)
+        await opening
+    assert judged.verdict == Verdict.VERDICT_REVIEW
+    assert judged.receipt.cheap_tier
+    assert judged.images
 
 
 async def test_a_slow_pod_is_held_within_the_deadline(running: Running, script: Script) -> None:

@@ -58,7 +58,8 @@ class Behavior:
         self._kept = np.vstack([self._kept[1:], recommended])
         wanted = np.minimum(np.maximum(current, recommended), highest)
         most = np.maximum(current * 2, current + 4)
-        return np.clip(np.minimum(wanted, most), 1, self._most)
+        allowed: Ints = np.clip(np.minimum(wanted, most), 1, self._most)
+        return allowed
 
 
 class Hpa:

@@ -82,11 +82,6 @@ def unsupported(name: str, policy: PolicyInForce, observations: Observations) ->
 
 def failures(name: str, policy: PolicyInForce, observations: Observations) -> list[str]:
     """What should have judged the policy `name` and did not, in words."""
-    detectors = [
-        f"detector {detector.name} did not complete: {detector.error or 'no reason given'}"
-        for detector in observations.detectors
-        if name in detector.policies and not detector.completed
-    ]
     answered = {
         (score.policy, score.label, score.question, score.image_index) for score in observations.scores
     }
@@ -99,8 +94,17 @@ def failures(name: str, policy: PolicyInForce, observations: Observations) -> li
         for image in observations.images
         if (*question, image.image_index) not in answered
     ]
-    gallery = brand_marks.unmatched_gallery(policy.brands, observations) if name == BRANDS else ""
-    return [*detectors, *unanswered, *filter(None, [gallery])]
+    return [*_detectors_failed(name, policy, observations), *unanswered]
+
+
+def without_model(name: str, policy: PolicyInForce, observations: Observations, image_count: int) -> bool:
+    """Whether everything but the vision model has looked for the policy `name`, on every image."""
+    if not observations.HasField("bundle") or observations.faults or unseen(observations, image_count):
+        return False
+    if name == BRANDS and brand_marks.unsupported(policy.brands, observations):
+        return False
+    missing = _missing_detectors(name, policy, observations)
+    return not missing and not _detectors_failed(name, policy, observations)
 
 
 def unseen(observations: Observations, image_count: int) -> list[int]:
@@ -125,6 +129,17 @@ def image_holds(observations: Observations, image_count: int) -> list[HoldReason
         for index in unseen(observations, image_count)
     ]
     return sorted(faults + missing, key=lambda reason: reason.image_index)
+
+
+def _detectors_failed(name: str, policy: PolicyInForce, observations: Observations) -> list[str]:
+    """Which detectors of the policy `name` did not look as they should have, in words."""
+    failed = [
+        f"detector {detector.name} did not complete: {detector.error or 'no reason given'}"
+        for detector in observations.detectors
+        if name in detector.policies and not detector.completed
+    ]
+    gallery = brand_marks.unmatched_gallery(policy.brands, observations) if name == BRANDS else ""
+    return [*failed, gallery] if gallery else failed
 
 
 def _missing_detectors(name: str, policy: PolicyInForce, observations: Observations) -> frozenset[str]:

@@ -9,11 +9,20 @@ from dataclasses import dataclass, replace
 
 from google.protobuf import json_format
 
-from ostiary.v1.config_pb2 import ActionStep, LabelRule, ModerationPolicy, PolicyRule, Vocabulary
+from ostiary.v1.config_pb2 import (
+    ActionStep,
+    FailurePolicy,
+    Fallback,
+    LabelRule,
+    ModerationPolicy,
+    PolicyRule,
+    Vocabulary,
+)
 from ostiary.v1.decision_pb2 import Action
 from ostiary_gateway.brands.in_force import NO_BRANDS, Brands
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists
 from ostiary_gateway.json_mapping import parse_message
+from ostiary_gateway.policy import fallback
 from ostiary_gateway.policy.vocabulary import NO_WORDS, Words, compiled
 from ostiary_gateway.rules.pack import RulePack
 
@@ -22,6 +31,8 @@ LIFTABLE = frozenset({"ocr", "barcode", "logo", "vlm", "nudity", "pdq", "sha256"
 """Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 ATTRIBUTES = ("category", "colour", "pattern", "style", "material", "audience", "scene", "styling")
 """The attributes of a product, in the order in which answers give them."""
+_FALLBACKS = "FALLBACK_HOLD, FALLBACK_REVIEW or FALLBACK_CHEAP_TIER"
+_MAX_SELLER_REASON = 300
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TERRITORY = re.compile(r"([A-Z]{2})?")
 
@@ -56,6 +67,11 @@ class PolicyInForce:
     def rule(self, policy: str) -> PolicyRule | None:
         """What the policy says about `policy`; None where it does not judge it."""
         return next((rule for rule in self.message.policies if rule.policy == policy), None)
+
+    @property
+    def cheap_tier(self) -> bool:
+        """Whether a cheap tier stands in for a model that fails."""
+        return fallback.wants_cheap_tier(self.message)
 
     def with_policy(self, message: ModerationPolicy, packs: Mapping[str, RulePack]) -> "PolicyInForce":
         """Another policy beside the same lists and registries. Raises ValueError as `put_in_force`."""
@@ -127,7 +143,29 @@ def _validate(message: ModerationPolicy, packs: Mapping[str, RulePack]) -> None:
         unknown = sorted(set(rule.allow_lifts) - LIFTABLE)
         names = ", ".join(sorted(LIFTABLE))
         _require(not unknown, f"policies[{index}].allowLifts: {unknown} is none of {names}")
+        _validate_fallbacks(f"policies[{index}]", rule)
         _validate_labels(f"policies[{index}]", rule.labels, message.vocabulary)
+    _validate_failure(message.failure, message.policies)
+
+
+def _validate_fallbacks(path: str, rule: PolicyRule) -> None:
+    twice = "`optional` says already that the route does without it: keep one of the two"
+    _require(not (rule.optional and rule.on_unsupported), f"{path}.onUnsupported: {twice}")
+    _require(rule.on_unsupported in Fallback.values(), f"{path}.onUnsupported: say {_FALLBACKS}")
+    _require(rule.on_unavailable in Fallback.values(), f"{path}.onUnavailable: say {_FALLBACKS}")
+
+
+def _validate_failure(failure: FailurePolicy, rules: Iterable[PolicyRule]) -> None:
+    _require(failure.fallback in Fallback.values(), f"failure.fallback: say {_FALLBACKS}")
+    said = {
+        failure.fallback,
+        *(each for rule in rules for each in (rule.on_unsupported, rule.on_unavailable)),
+    }
+    _require(
+        not failure.allow_without_model or Fallback.FALLBACK_CHEAP_TIER in said,
+        "failure.allowWithoutModel: nothing falls back to a cheap tier; say FALLBACK_CHEAP_TIER where one "
+        "may stand in, or leave this out",
+    )
 
 
 def _validate_labels(path: str, labels: Iterable[LabelRule], vocabulary: Vocabulary) -> None:
@@ -137,6 +175,9 @@ def _validate_labels(path: str, labels: Iterable[LabelRule], vocabulary: Vocabul
         here = f"{path}.labels[{index}]"
         _require(rule.label, f"{here}.label: a name is needed")
         _require(rule.steps, f"{here}.steps: give at least one, or leave the label out to note it only")
+        said = rule.seller_reason
+        short = len(said) <= _MAX_SELLER_REASON and said.isprintable()
+        _require(short, f"{here}.sellerReason: one line of at most {_MAX_SELLER_REASON} characters is needed")
         for number, step in enumerate(rule.steps):
             _validate_step(f"{here}.steps[{number}]", step)
             _validate_conditions(f"{here}.steps[{number}]", step, categories)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ostiary.v1.config_pb2 import ActionStep, PolicyRule
+from ostiary.v1.config_pb2 import ActionStep, LabelRule, PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding
 from ostiary.v1.observation_pb2 import Attribute, CalibrationPoint
 from ostiary_gateway.policy.sighting import Sighting
@@ -43,9 +43,10 @@ def finding(sighting: Sighting, rule: PolicyRule, circumstances: Circumstances) 
     ]
     if reached:
         action, threshold, by = max(reached, key=lambda taken: (taken[0], -taken[1]))
-        return _finding(sighting, action, threshold, f"{Action.Name(action)[7:]} from {threshold:g} on{by}")
+        meaning = f"{Action.Name(action)[7:]} from {threshold:g} on{by}"
+        return _finding(sighting, action, threshold, meaning, label)
     if not sighting.question:
-        return _finding(sighting, Action.ACTION_NOTE, 0.0, "noted: no step of the policy is reached")
+        return _finding(sighting, Action.ACTION_NOTE, 0.0, "noted: no step of the policy is reached", label)
     if label is None and sighting.score >= _NOTED_FROM:
         return _finding(
             sighting, Action.ACTION_NOTE, _NOTED_FROM, "noted: the policy does not name the label"
@@ -96,7 +97,13 @@ def _by(step: ActionStep) -> str:
     return "".join(f", {words}" for words in told)
 
 
-def _finding(sighting: Sighting, action: Action.ValueType, threshold: float, meaning: str) -> Finding:
+def _finding(
+    sighting: Sighting,
+    action: Action.ValueType,
+    threshold: float,
+    meaning: str,
+    label: LabelRule | None = None,
+) -> Finding:
     return Finding(
         policy=sighting.policy,
         label=sighting.label,
@@ -107,5 +114,5 @@ def _finding(sighting: Sighting, action: Action.ValueType, threshold: float, mea
         source=sighting.source,
         evidence=sighting.evidence,
         internal_reason=f"{sighting.internal}; {meaning}",
-        seller_reason=sighting.seller,
+        seller_reason=(label.seller_reason if label else "") or sighting.seller,
     )

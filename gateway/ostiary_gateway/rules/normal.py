@@ -60,13 +60,20 @@ def read(original: str, *vocabularies: Container[str]) -> Reading:
     Digits and signs inside a word read as letters only where a word of `vocabularies` comes out: sizes, years
     and model numbers stay what they are.
     """
-    folded = [fold(character) for character in original]
-    origin = [index for index, part in enumerate(folded) for _ in part]
-    text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), "".join(folded))
+    plain, origin = _folded(original)
+    text = _SPELLED_RUN.sub(lambda run: run[0].translate(_SPELLED_DIGITS), plain)
     text = _LETTERED_RUN.sub(lambda run: run[0].translate(_DRAWN_DIGITS), text)
     reading = _close_up(text, origin)
     spelled = _DISGUISED.sub(lambda word: _undisguised(word[0], vocabularies), reading.text)
     return Reading(spelled, reading.origin)
+
+
+def _folded(original: str) -> tuple[str, Sequence[int]]:
+    """What each character reads as, and which one it came from."""
+    if original.isascii():
+        return original.lower(), range(len(original))
+    folded = [fold(character) for character in original]
+    return "".join(folded), [index for index, part in enumerate(folded) for _ in part]
 
 
 def _undisguised(word: str, vocabularies: Sequence[Container[str]]) -> str:
@@ -80,9 +87,15 @@ def _undisguised(word: str, vocabularies: Sequence[Container[str]]) -> str:
 
 def _close_up(text: str, origin: Sequence[int]) -> Reading:
     """Drop what sets letters apart."""
-    gaps = {gap.span() for gap in _SET_APART.finditer(text)}
-    for letters in (*_SPACED_WORD.finditer(text), *_COLUMN.finditer(text)):
+    spaced = [*_SPACED_WORD.finditer(text)]
+    gaps: set[tuple[int, int]] = set()
+    if not text.isascii():  # both are about Chinese
+        gaps |= {gap.span() for gap in _SET_APART.finditer(text)}
+        spaced += _COLUMN.finditer(text)
+    for letters in spaced:
         gaps |= {(index, index + 1) for index in range(letters.start() + 1, letters.end(), 2)}
+    if not gaps:
+        return Reading(text, tuple(origin))
     kept: list[str] = []
     kept_origin: list[int] = []
     position = 0

@@ -6,7 +6,7 @@ A pack is refused where one of its cases fails: a rule that does not do what it 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -49,7 +49,7 @@ class RulePack:
         """Name and version: `diversion@1`."""
         return f"{self.name}@{self.version}"
 
-    @property
+    @cached_property
     def policies(self) -> frozenset[str]:
         """The policies that its rules speak for."""
         return frozenset(rule.policy for rule in self.rules)

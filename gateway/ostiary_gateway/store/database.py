@@ -9,7 +9,6 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.durable import sync_folder
@@ -34,18 +33,15 @@ def unavailable(error: BaseException) -> OstiaryError:
     return failure
 
 
-def async_engine(path: Path, *, begin: str, pool_size: int) -> AsyncEngine:
-    """An engine whose transactions start with `begin`: `BEGIN IMMEDIATE` to write, `BEGIN` to read."""
-    url = f"sqlite+aiosqlite:///{path.absolute()}"
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=10)
-    _configure(engine.sync_engine, begin)
-    return engine
+def open_engine(path: Path, *, begin: str, pool_size: int = 1) -> Engine:
+    """An engine whose transactions start with `begin`: `BEGIN IMMEDIATE` to write, `BEGIN` to read.
 
-
-def reading_engine(path: Path) -> Engine:
-    """An engine that reads from a thread of its own."""
-    engine = create_engine(f"sqlite:///{path.absolute()}", pool_size=1, max_overflow=0)
-    _configure(engine, "BEGIN")
+    It blocks, and is for threads: a driver that hops to a thread and back for every statement of a
+    transaction takes longer than the statements do.
+    """
+    url = f"sqlite:///{path.absolute()}"
+    engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=10)
+    _configure(engine, begin)
     return engine
 
 
@@ -73,11 +69,11 @@ def prepare_file(path: Path) -> None:
         sync_folder(path.parent)
 
 
-async def migrate(engine: AsyncEngine, path: Path) -> None:
+def migrate(engine: Engine, path: Path) -> None:
     """Bring the schema to the newest revision. Raises StoreError."""
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+        with engine.begin() as connection:
+            _upgrade(connection)
     except CommandError as error:
         raise StoreError(f"{path} is of a newer Ostiary; start that one ({error})") from error
     except DBAPIError as error:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ostiary_gateway.durable import sync_folder
 from ostiary_gateway.store.database import unavailable
 from ostiary_gateway.store.sealing import ItemName, KeyEncryptionKey
 
+# Each waits for the disk. The more wait at once, the more one commit of the file system serves.
+_THREADS = 32
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -21,16 +24,22 @@ class DirectoryEvidence:
         """`root` is made on the first write."""
         self._root = root
         self._key = key
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evidence")
 
     async def put(self, tenant: str, check_id: str, name: str, data: bytes) -> None:
         """See `EvidenceStore.put`."""
         item = _item(tenant, check_id, name)
-        await asyncio.to_thread(self._write, item, data)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._write, item, data)
 
     async def get(self, tenant: str, check_id: str, name: str) -> bytes | None:
         """See `EvidenceStore.get`."""
         item = _item(tenant, check_id, name)
-        return await asyncio.to_thread(self._read, item)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, item)
+
+    async def discard(self, tenant: str, check_id: str, name: str) -> None:
+        """See `EvidenceStore.discard`."""
+        item = _item(tenant, check_id, name)
+        await asyncio.to_thread(self._remove, item)
 
     def _path(self, item: ItemName) -> Path:
         return self._root / item.tenant / item.check_id / item.name
@@ -49,6 +58,15 @@ class DirectoryEvidence:
         except OSError as error:
             with suppress(OSError):
                 staged.unlink()
+            raise unavailable(error) from error
+
+    def _remove(self, item: ItemName) -> None:
+        path = self._path(item)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.exists() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        except OSError as error:
             raise unavailable(error) from error
 
     def _read(self, item: ItemName) -> bytes | None:

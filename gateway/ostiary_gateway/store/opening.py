@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ostiary.tlog.keys import load_log_key
 from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
-from ostiary_gateway.store.database import StoreError, async_engine, migrate, prepare_file, reading_engine
+from ostiary_gateway.store.database import StoreError, migrate, open_engine, prepare_file
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size
 from ostiary_gateway.store.schema import logs
@@ -45,20 +45,20 @@ async def open_recorder(
     folder = LogFolder(log_dir, store.with_name(store.name + ".publishing"))
     _prepare(store, folder, log_dir)
     async with AsyncExitStack() as stack:
-        writers = async_engine(store, begin="BEGIN IMMEDIATE", pool_size=1)
-        stack.push_async_callback(writers.dispose)
-        readers = async_engine(store, begin="BEGIN", pool_size=_READERS)
-        stack.push_async_callback(readers.dispose)
-        published = reading_engine(store)
+        writers = open_engine(store, begin="BEGIN IMMEDIATE")
+        stack.callback(writers.dispose)
+        readers = open_engine(store, begin="BEGIN", pool_size=_READERS)
+        stack.callback(readers.dispose)
+        threads = stack.enter_context(ThreadPoolExecutor(_READERS, thread_name_prefix="recorded"))
+        published = open_engine(store, begin="BEGIN")
         stack.callback(published.dispose)
-        await migrate(writers, store)
-        await _identify(writers, key.verifier, folder, store)
+        await asyncio.to_thread(_open, writers, key.verifier, folder, store)
         publisher = Publisher(published, folder, key.verifier, publish_interval)
         writer = Writer(writers, key, committed=publisher.notify)
         publishing_task = asyncio.create_task(publisher.run())
         writing_task = asyncio.create_task(writer.run())
         try:
-            yield SqliteRecorder(writer, readers, origin, clock)
+            yield SqliteRecorder(writer, readers, threads, origin, clock)
         finally:
             writer.close()
             await writing_task
@@ -91,11 +91,12 @@ def _prepare(store: Path, folder: LogFolder, log_dir: Path) -> None:
         raise StoreError(f"{store} cannot be made: {error}") from error
 
 
-async def _identify(writers: AsyncEngine, key: VerifierKey, folder: LogFolder, store: Path) -> None:
+def _open(writers: Engine, key: VerifierKey, folder: LogFolder, store: Path) -> None:
     """Hold database, key and folder against one another; a database without a log becomes the key's."""
+    migrate(writers, store)
     try:
-        async with writers.begin() as connection:
-            await connection.run_sync(_check_identity, key, folder, store)
+        with writers.begin() as connection:
+            _check_identity(connection, key, folder, store)
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"{store} cannot be used: {error}") from error
 

@@ -104,6 +104,13 @@ def recorded_by_check(connection: Connection, tenant: str, check_id: str, origin
     return None if row is None else _recorded(row, origin)
 
 
+def recorded_since(connection: Connection, tenant: str, after: int, most: int, origin: str) -> list[Recorded]:
+    """A tenant's decisions behind the entry `after`, in the order of the log."""
+    behind = (_D.tenant == tenant) & (_D.log_index > after)
+    rows = connection.execute(_RECORDED.where(behind).order_by(_D.log_index).limit(most)).all()
+    return [_recorded(row, origin) for row in rows]
+
+
 def _recorded(row: Row[*tuple[Any, ...]], origin: str) -> Recorded:
     response = with_receipt(
         DecisionRecord.FromString(row.record).response,

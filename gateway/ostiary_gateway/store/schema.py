@@ -72,3 +72,22 @@ decisions = Table(
         sqlite_where=text("idempotency_key <> ''"),
     ),
 )
+
+# Checks that were submitted in bulk: until they are answered, or for good where another check answers them.
+bulk_checks = Table(
+    "bulk_checks",
+    metadata,
+    Column("check_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("version_pin", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("answered_by", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC, as below
+    Column("due_us", BigInteger, nullable=False),
+    Index("bulk_checks_by_key", "tenant", "idempotency_key", unique=True),
+    Index("bulk_checks_due", "answered_by", "due_us"),
+)

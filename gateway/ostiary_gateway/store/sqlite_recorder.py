@@ -1,11 +1,13 @@
 """The recorder over SQLite."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary_gateway.recorder import NewDecision, Recorded
@@ -13,6 +15,8 @@ from ostiary_gateway.store import queries
 from ostiary_gateway.store.database import unavailable
 from ostiary_gateway.store.rows import prepare
 from ostiary_gateway.store.writer import Writer
+
+T = TypeVar("T")
 
 
 def utc_now() -> datetime:
@@ -24,11 +28,19 @@ class SqliteRecorder:
     """A `Recorder` that writes through one `Writer` and reads beside it."""
 
     def __init__(
-        self, writer: Writer, readers: AsyncEngine, origin: str, clock: Callable[[], datetime] = utc_now
+        self,
+        writer: Writer,
+        readers: Engine,
+        threads: Executor,
+        origin: str,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`readers` starts transactions with BEGIN; `origin` is the log's; `clock` gives aware times."""
+        """`readers` starts transactions with BEGIN, on `threads`; `origin` is the log's; `clock` gives aware
+        times.
+        """
         self._writer = writer
         self._readers = readers
+        self._threads = threads
         self._origin = origin
         self._clock = clock
 
@@ -41,19 +53,32 @@ class SqliteRecorder:
         if not idempotency_key:
             return None
         key = (tenant, idempotency_key)
-        async with self._reading() as connection:
-            found = await connection.run_sync(queries.recorded_by_keys, [key], self._origin)
-        return found.get(key)
+        return (await self._read(lambda asked: queries.recorded_by_keys(asked, [key], self._origin))).get(key)
 
     async def get(self, tenant: str, check_id: str) -> Recorded | None:
         """See `Recorder.get`."""
-        async with self._reading() as connection:
-            return await connection.run_sync(queries.recorded_by_check, tenant, check_id, self._origin)
+        return await self._read(
+            lambda asked: queries.recorded_by_check(asked, tenant, check_id, self._origin)
+        )
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+    async def since(self, tenant: str, after: int, most: int) -> list[Recorded]:
+        """See `Recorder.since`."""
+        return await self._read(
+            lambda asked: queries.recorded_since(asked, tenant, after, most, self._origin)
+        )
+
+    async def last(self) -> int:
+        """See `Recorder.last`."""
+        return await self._read(queries.log_size) - 1
+
+    async def _read(self, ask: Callable[[Connection], T]) -> T:
+        """What a query finds, on a thread of the readers'."""
+
+        def read() -> T:
+            with self._readers.connect() as connection:
+                return ask(connection)
+
         try:
-            async with self._readers.connect() as connection:
-                yield connection
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read)
         except SQLAlchemyError as error:
             raise unavailable(error) from error

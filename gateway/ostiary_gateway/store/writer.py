@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ostiary.tlog.growth import GrowingTree
 from ostiary.tlog.note import SignerKey
@@ -40,17 +40,18 @@ class Pending:
 
 
 class Writer:
-    """The one task of a process that writes decisions.
+    """The one task of a process that writes decisions, each batch in one go on a thread of its own.
 
     Other processes may write to the same database: each transaction locks it first, and starts from what it
     then finds.
     """
 
-    def __init__(self, engine: AsyncEngine, key: SignerKey, committed: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, key: SignerKey, committed: Callable[[], None]) -> None:
         """`engine` starts transactions with BEGIN IMMEDIATE; `committed` is called after each commit."""
         self._engine = engine
         self._key = key
         self._committed = committed
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._queue: asyncio.Queue[Pending | None] = asyncio.Queue()
         self._tree: GrowingTree | None = None
         self._failing = False
@@ -80,11 +81,13 @@ class Writer:
                     break
                 batch.append(pending)
             await self._settle(batch)
+        self._thread.shutdown()
 
     async def _settle(self, batch: Sequence[Pending]) -> None:
         """Write a batch and tell its callers how it went."""
         try:
-            outcomes = await self._write([pending.prepared for pending in batch])
+            prepared = [pending.prepared for pending in batch]
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, prepared)
         except IntegrityError as error:
             await self._settle_apart(batch, error)
             return
@@ -113,7 +116,7 @@ class Writer:
         for pending in batch:
             pending.settle(unavailable(error))
         try:
-            await self._engine.dispose()
+            self._engine.dispose()
         except SQLAlchemyError as again:
             LOG.warning("closing the store failed", error=str(again))
 
@@ -122,11 +125,11 @@ class Writer:
             LOG.info("store recovered")
         self._failing = False
 
-    async def _write(self, batch: Sequence[Prepared]) -> list[Outcome]:
+    def _write(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Commit a batch; what becomes of each decision, in order."""
-        async with self._engine.begin() as connection:
-            tree = await connection.run_sync(self._current_tree)
-            outcomes = await connection.run_sync(append, tree, self._key, batch)
+        with self._engine.begin() as connection:
+            tree = self._current_tree(connection)
+            outcomes = append(connection, tree, self._key, batch)
         self._tree = tree
         return outcomes
 

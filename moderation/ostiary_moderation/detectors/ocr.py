@@ -4,6 +4,7 @@ Nothing is ever downloaded: the detector starts with the models on disk or not a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -125,11 +126,11 @@ class OcrDetector:
         height, width = pixels.shape[:2]
         small = (round(width * self._settings.coarse), round(height * self._settings.coarse))
         if min(small) < _LEAST_COARSE:
-            return self._reader.detect_and_crop(pixels, record)  # type: ignore[no-any-return]
-        try:
+            return self._reader.detect_and_crop(pixels, record)
+        first: Any = None
+        second: Any
+        with suppress(RapidOCRError):  # the coarser copy may show what this does not
             _, first = self._reader.detect_and_crop(pixels, record)
-        except RapidOCRError:
-            first = None
         copy = np.asarray(Image.fromarray(pixels).resize(small, Image.Resampling.BILINEAR))
         try:
             _, second = self._reader.detect_and_crop(copy, record)

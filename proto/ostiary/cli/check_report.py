@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -16,6 +17,8 @@ from rich.text import Text
 from ostiary.cli.check_run import Outcome
 from ostiary.client import CheckResult, Finding, KnownImage, OstiaryError, Verdict
 
+_CHEAP_TIER = "CHEAP_TIER"
+_JUDGED = {"JUDGED", _CHEAP_TIER}
 COLOURS = {
     Verdict.ALLOW: "bold green",
     Verdict.REVIEW: "bold yellow",
@@ -127,9 +130,17 @@ def _facts(result: CheckResult) -> Table:
         table.add_row("description", Text(plain(result.description.text)))
     if result.attributes:
         table.add_row("attributes", Text(plain(attributes(result))))
-    undecided = [f"{each.policy} {each.state.lower()}" for each in result.policies if each.state != "JUDGED"]
+    undecided = [
+        f"{each.policy} {each.state.lower()}" for each in result.policies if each.state not in _JUDGED
+    ]
     if undecided:
         table.add_row("not judged", Text(plain(", ".join(undecided))))
+    cheap = [each.policy for each in result.policies if each.state == _CHEAP_TIER]
+    if cheap:
+        table.add_row("cheap tier", Text(plain(f"{', '.join(cheap)}: judged without the vision model")))
+    if reused := result.receipt.reused:
+        words = f"what was seen for check {reused.check_id}, {_time(reused.looked_at)}: the same work"
+        table.add_row("reused", Text(plain(words)))
     table.add_row("receipt", Text(plain(receipt(result))))
     return table
 
@@ -155,8 +166,12 @@ def receipt(result: CheckResult) -> str:
     )
     return (
         f"check {result.check_id}, bundle {bundle}, policy {proof.policy}, "
-        f"entry {proof.log_index} of {proof.log_origin}, {proof.decided_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"entry {proof.log_index} of {proof.log_origin}, {_time(proof.decided_at)}"
     )
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def plain(text: str) -> str:

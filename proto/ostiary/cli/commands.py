@@ -45,6 +45,8 @@ OWN = (
 # Entry points carry no summary, and loading them for one would make `--help` slow.
 _KNOWN_SERVICES = {
     "gateway": ("Run the gateway.", "gateway"),
+    "rbac": ("Check, explain and try who may call what.", "gateway"),
+    "policy": ("Check, explain and try moderation policies.", "gateway"),
     "rules": ("Check, try and list rule packs.", "gateway"),
     "lists": ("Keep lists of known images.", "gateway"),
     "brands": ("Keep brand registries.", "gateway"),

@@ -23,6 +23,7 @@ from ostiary.client.result import (
     HoldReason,
     PolicyResult,
     Receipt,
+    Reuse,
     Verdict,
 )
 from ostiary.client.retry import RetryPolicy
@@ -51,6 +52,7 @@ __all__ = [
     "Receipt",
     "Region",
     "RetryPolicy",
+    "Reuse",
     "Rule",
     "Verdict",
 ]

@@ -48,7 +48,11 @@ class HoldReason:
 
 @dataclass(frozen=True)
 class PolicyResult:
-    """How one policy fared; `state` is `JUDGED`, `UNSUPPORTED`, `UNREADABLE` or `UNAVAILABLE`."""
+    """How one policy fared.
+
+    `state` is `JUDGED`, `UNSUPPORTED`, `UNREADABLE`, `UNAVAILABLE`, or `CHEAP_TIER` where it was judged
+    without the vision model.
+    """
 
     policy: str
     state: str
@@ -83,8 +87,20 @@ class Bundle:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """The check that a pod looked at, and when it was decided: observations of identical work."""
+
+    check_id: str
+    looked_at: datetime
+
+
+@dataclass(frozen=True)
 class Receipt:
-    """What proves the decision later: who looked, by which policy, and where it stands in the log."""
+    """What proves the decision later: who looked, by which policy, and where it stands in the log.
+
+    `reused`: whose observations were decided on, where no pod looked for this check. `cheap_tier`: a policy
+    was judged without the vision model.
+    """
 
     bundle: Bundle | None
     route_version: str
@@ -95,6 +111,8 @@ class Receipt:
     leaf_hash: bytes
     checkpoint: str
     decided_at: datetime
+    reused: Reuse | None = None
+    cheap_tier: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,4 +203,8 @@ def _receipt(message: ReceiptMessage) -> Receipt:
         leaf_hash=message.leaf_hash,
         checkpoint=message.checkpoint,
         decided_at=message.decided_at.ToDatetime(tzinfo=UTC),
+        reused=Reuse(message.reused.check_id, message.reused.looked_at.ToDatetime(tzinfo=UTC))
+        if message.HasField("reused")
+        else None,
+        cheap_tier=message.cheap_tier,
     )

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ostiary.v1 import decision_pb2 as _decision_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Fallback:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FallbackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fallback.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FALLBACK_UNSPECIFIED: _Fallback.ValueType  # 0
+    """Not set: as the policy says elsewhere, or else FALLBACK_HOLD."""
+    FALLBACK_HOLD: _Fallback.ValueType  # 1
+    """Nothing: the check is on HOLD."""
+    FALLBACK_REVIEW: _Fallback.ValueType  # 2
+    """A person: the check asks for REVIEW."""
+    FALLBACK_CHEAP_TIER: _Fallback.ValueType  # 3
+    """A cheap tier without the vision model: the listing's text and, where a pod looks, its detectors. Asks for REVIEW where they find nothing graver, unless FailurePolicy.allow_without_model. Marked in the answer."""
+
+class Fallback(_Fallback, metaclass=_FallbackEnumTypeWrapper):
+    """What stands in for a judgement that could not be made."""
+
+FALLBACK_UNSPECIFIED: Fallback.ValueType  # 0
+"""Not set: as the policy says elsewhere, or else FALLBACK_HOLD."""
+FALLBACK_HOLD: Fallback.ValueType  # 1
+"""Nothing: the check is on HOLD."""
+FALLBACK_REVIEW: Fallback.ValueType  # 2
+"""A person: the check asks for REVIEW."""
+FALLBACK_CHEAP_TIER: Fallback.ValueType  # 3
+"""A cheap tier without the vision model: the listing's text and, where a pod looks, its detectors. Asks for REVIEW where they find nothing graver, unless FailurePolicy.allow_without_model. Marked in the answer."""
+Global___Fallback: _TypeAlias = Fallback  # noqa: Y015
 
 @_typing.final
 class TrafficRoute(_message.Message):
@@ -194,6 +223,7 @@ class ModerationPolicy(_message.Message):
     RULE_PACKS_FIELD_NUMBER: _builtins.int
     DEFAULT_TERRITORY_FIELD_NUMBER: _builtins.int
     VOCABULARY_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Policy name, a DNS label."""
     version: _builtins.str
@@ -212,6 +242,10 @@ class ModerationPolicy(_message.Message):
     def vocabulary(self) -> Global___Vocabulary:
         """Words by which listings name what they offer. Steps name its categories; `listing_accuracy` compares claims by it."""
 
+    @_builtins.property
+    def failure(self) -> Global___FailurePolicy:
+        """What stands in for a judgement that failed. Unset: nothing does, and the check is on HOLD."""
+
     def __init__(
         self,
         *,
@@ -221,14 +255,41 @@ class ModerationPolicy(_message.Message):
         rule_packs: _abc.Iterable[_builtins.str] | None = ...,
         default_territory: _builtins.str = ...,
         vocabulary: Global___Vocabulary | None = ...,
+        failure: Global___FailurePolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["vocabulary", b"vocabulary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "vocabulary", b"vocabulary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_territory", b"default_territory", "name", b"name", "policies", b"policies", "rule_packs", b"rule_packs", "version", b"version", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_territory", b"default_territory", "failure", b"failure", "name", b"name", "policies", b"policies", "rule_packs", b"rule_packs", "version", b"version", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModerationPolicy: _TypeAlias = ModerationPolicy  # noqa: Y015
+
+@_typing.final
+class FailurePolicy(_message.Message):
+    """What is done where no pod answers, or its model fails."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    ALLOW_WITHOUT_MODEL_FIELD_NUMBER: _builtins.int
+    fallback: Global___Fallback.ValueType
+    """For every policy that does not say itself, and for checks that no pod looked at."""
+    allow_without_model: _builtins.bool
+    """True: what a cheap tier judged on decoded images, with all their detectors, may be ALLOW. A check that no pod looked at never is."""
+    def __init__(
+        self,
+        *,
+        fallback: Global___Fallback.ValueType = ...,
+        allow_without_model: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_without_model", b"allow_without_model", "fallback", b"fallback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailurePolicy: _TypeAlias = FailurePolicy  # noqa: Y015
 
 @_typing.final
 class PolicyRule(_message.Message):
@@ -240,10 +301,16 @@ class PolicyRule(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     ALLOW_LIFTS_FIELD_NUMBER: _builtins.int
+    ON_UNSUPPORTED_FIELD_NUMBER: _builtins.int
+    ON_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """Policy name: `prohibited_ads`."""
     optional: _builtins.bool
     """True: the route does without it where no bundle can judge it. False (default): then the check is on HOLD. A bundle that can judge it and fails puts the check on HOLD either way."""
+    on_unsupported: Global___Fallback.ValueType
+    """What stands in where no bundle can judge it. Not beside `optional`."""
+    on_unavailable: Global___Fallback.ValueType
+    """What stands in where what should have judged it failed. Unset: ModerationPolicy.failure."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelRule]:
         """What to do per label; a label not named here is noted only."""
@@ -259,10 +326,12 @@ class PolicyRule(_message.Message):
         labels: _abc.Iterable[Global___LabelRule] | None = ...,
         optional: _builtins.bool = ...,
         allow_lifts: _abc.Iterable[_builtins.str] | None = ...,
+        on_unsupported: Global___Fallback.ValueType = ...,
+        on_unavailable: Global___Fallback.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_lifts", b"allow_lifts", "labels", b"labels", "optional", b"optional", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_lifts", b"allow_lifts", "labels", b"labels", "on_unavailable", b"on_unavailable", "on_unsupported", b"on_unsupported", "optional", b"optional", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -276,8 +345,11 @@ class LabelRule(_message.Message):
 
     LABEL_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    SELLER_REASON_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """Label: `contact_details`."""
+    seller_reason: _builtins.str
+    """What sellers are told in place of the stock words: what to change, without words, scores or thresholds of the rules. At most 300 characters. Empty: the stock words."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionStep]:
         """Steps; the gravest one whose threshold is reached holds."""
@@ -287,10 +359,11 @@ class LabelRule(_message.Message):
         *,
         label: _builtins.str = ...,
         steps: _abc.Iterable[Global___ActionStep] | None = ...,
+        seller_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "seller_reason", b"seller_reason", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

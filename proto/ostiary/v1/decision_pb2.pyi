@@ -415,6 +415,8 @@ class Receipt(_message.Message):
     LEAF_HASH_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
+    REUSED_FIELD_NUMBER: _builtins.int
+    CHEAP_TIER_FIELD_NUMBER: _builtins.int
     route_version: _builtins.str
     """Route version that the check was sent to. Empty where none was."""
     policy: _builtins.str
@@ -429,6 +431,8 @@ class Receipt(_message.Message):
     """RFC 6962 leaf hash of the entry, 32 bytes."""
     checkpoint: _builtins.str
     """A signed checkpoint (C2SP signed note) of a tree that holds the entry."""
+    cheap_tier: _builtins.bool
+    """True where a policy was judged without the vision model; see PolicyResult.state."""
     @_builtins.property
     def bundle(self) -> _observation_pb2.BundleInfo:
         """Bundle that looked. Unset where none did."""
@@ -436,6 +440,10 @@ class Receipt(_message.Message):
     @_builtins.property
     def decided_at(self) -> _timestamp_pb2.Timestamp:
         """When the decision was made."""
+
+    @_builtins.property
+    def reused(self) -> Global___Reuse:
+        """Where the observations were taken from. Unset where a pod looked for this check."""
 
     def __init__(
         self,
@@ -449,11 +457,41 @@ class Receipt(_message.Message):
         leaf_hash: _builtins.bytes = ...,
         checkpoint: _builtins.str = ...,
         decided_at: _timestamp_pb2.Timestamp | None = ...,
+        reused: Global___Reuse | None = ...,
+        cheap_tier: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "decided_at", b"decided_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "decided_at", b"decided_at", "reused", b"reused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "checkpoint", b"checkpoint", "decided_at", b"decided_at", "leaf_hash", b"leaf_hash", "log_index", b"log_index", "log_origin", b"log_origin", "policy", b"policy", "policy_sha256", b"policy_sha256", "route_version", b"route_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "cheap_tier", b"cheap_tier", "checkpoint", b"checkpoint", "decided_at", b"decided_at", "leaf_hash", b"leaf_hash", "log_index", b"log_index", "log_origin", b"log_origin", "policy", b"policy", "policy_sha256", b"policy_sha256", "reused", b"reused", "route_version", b"route_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class Reuse(_message.Message):
+    """Observations of an earlier check of the same tenant, taken over because everything that a pod is sent was the same, and what would have looked too. The decision on them is new."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_ID_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_FIELD_NUMBER: _builtins.int
+    check_id: _builtins.str
+    """The check that a pod looked at."""
+    @_builtins.property
+    def looked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    def __init__(
+        self,
+        *,
+        check_id: _builtins.str = ...,
+        looked_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["looked_at", b"looked_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_id", b"check_id", "looked_at", b"looked_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reuse: _TypeAlias = Reuse  # noqa: Y015

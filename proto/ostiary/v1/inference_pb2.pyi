@@ -27,19 +27,23 @@ class InferRequest(_message.Message):
 
     CHECK_ID_FIELD_NUMBER: _builtins.int
     CHECK_REQUEST_FIELD_NUMBER: _builtins.int
+    DETECTORS_ONLY_FIELD_NUMBER: _builtins.int
     check_id: _builtins.str
     """Identifier of the check."""
     check_request: _builtins.bytes
     """The caller's CheckRequest, serialised, byte for byte as it came: pixels are never re-encoded on the way."""
+    detectors_only: _builtins.bool
+    """True: decode, and look with the detectors alone; the model is not asked. Gateways send it where the model has failed and the policy lets a cheap tier stand in."""
     def __init__(
         self,
         *,
         check_id: _builtins.str = ...,
         check_request: _builtins.bytes = ...,
+        detectors_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_id", b"check_id", "check_request", b"check_request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_id", b"check_id", "check_request", b"check_request", "detectors_only", b"detectors_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,6 +37,8 @@ class _PolicyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicySta
     """The image could not be decoded."""
     POLICY_STATE_UNAVAILABLE: _PolicyState.ValueType  # 4
     """What should have judged it failed or was not there."""
+    POLICY_STATE_CHEAP_TIER: _PolicyState.ValueType  # 5
+    """Judged without the vision model, because the policy's author lets a cheap tier stand in for it: by the listing's text and, where a pod looked, by its detectors."""
 
 class PolicyState(_PolicyState, metaclass=_PolicyStateEnumTypeWrapper):
     """How a policy fared on a check."""
@@ -51,6 +53,8 @@ POLICY_STATE_UNREADABLE: PolicyState.ValueType  # 3
 """The image could not be decoded."""
 POLICY_STATE_UNAVAILABLE: PolicyState.ValueType  # 4
 """What should have judged it failed or was not there."""
+POLICY_STATE_CHEAP_TIER: PolicyState.ValueType  # 5
+"""Judged without the vision model, because the policy's author lets a cheap tier stand in for it: by the listing's text and, where a pod looked, by its detectors."""
 Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
 
 @_typing.final

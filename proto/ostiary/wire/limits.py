@@ -15,6 +15,11 @@ class ServerLimits:
     """Largest message to a client."""
     max_concurrent_rpcs: int = 1024
     """Calls in flight; more are answered RESOURCE_EXHAUSTED at once."""
+    max_pending_rpcs: int = 256
+    """Calls that the runtime keeps for a process that does not get to them. Beyond, some of them, and all
+    beyond twice as many, are answered RESOURCE_EXHAUSTED by its own threads: a process that is short of
+    processor time would find each call older than the one before.
+    """
     max_connection_age: float = 300.0
     """Seconds after which a connection is asked to reconnect: the longest that a removed CA's peers stay."""
     max_connection_age_grace: float = 120.0
@@ -31,6 +36,8 @@ class ServerLimits:
         return [
             ("grpc.max_receive_message_length", self.max_receive_bytes),
             ("grpc.max_send_message_length", self.max_send_bytes),
+            ("grpc.server.max_pending_requests", self.max_pending_rpcs),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * self.max_pending_rpcs),
             ("grpc.max_connection_age_ms", round(self.max_connection_age * 1000)),
             ("grpc.max_connection_age_grace_ms", round(self.max_connection_age_grace * 1000)),
             ("grpc.keepalive_time_ms", round(self.keepalive * 1000)),

@@ -44,7 +44,8 @@ def run(
     """
     configure_logs(service_name, log_format)
     try:
-        return asyncio.run(_supervise(main))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_supervise(main))
     except ValueError as error:
         _log.error("process.refused", error=str(error))
         return EXIT_CONFIGURATION
@@ -85,6 +86,15 @@ def _admin(address: str | None, telemetry: Telemetry) -> Iterator[AdminServer]:
         yield admin
     finally:
         admin.stop()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loops where it is installed, asyncio's own elsewhere; nothing depends on which."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _supervise(main: Callable[[Stop], Awaitable[None]]) -> int:

@@ -33,6 +33,10 @@ def only_file(root: Path) -> Path:
     return path
 
 
+def named(root: Path, name: str) -> list[Path]:
+    return [path for path in root.rglob("*") if path.name == name]
+
+
 async def test_put_and_get(evidence: DirectoryEvidence, tmp_path: Path) -> None:
     """An item is read back, by its own name alone; on disk it cannot be read, nor by other users."""
     await evidence.put("demo", "check-1", "image-0", DATA)
@@ -42,6 +46,18 @@ async def test_put_and_get(evidence: DirectoryEvidence, tmp_path: Path) -> None:
     path = only_file(tmp_path)
     assert DATA not in path.read_bytes()
     assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_what_is_discarded_is_gone(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+    """One item alone, and the folder with the last; discarding what is not there does nothing."""
+    await evidence.put("demo", "check-1", "image-0", DATA)
+    await evidence.put("demo", "check-1", "image-1", DATA)
+    await evidence.discard("demo", "check-1", "image-0")
+    assert await evidence.get("demo", "check-1", "image-0") is None
+    assert await evidence.get("demo", "check-1", "image-1") == DATA
+    for _ in range(2):
+        await evidence.discard("demo", "check-1", "image-1")
+    assert not named(tmp_path, "check-1")
 
 
 async def test_put_again(evidence: DirectoryEvidence) -> None:

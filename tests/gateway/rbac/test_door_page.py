@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from ostiary_gateway import routing
 from ostiary_gateway.cli.rbac import app
 from ostiary_gateway.rbac.roles import load
-from ostiary_gateway.settings import AdmissionSettings
+from ostiary_gateway.settings import AdmissionSettings, BulkSettings, ReuseSettings
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/door.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(yaml|json|sh)\n(.*?)```", PAGE, re.DOTALL)
-ROLES, POLICY, COMMANDS, ADMISSION, ROUTE = (text for _, text in BLOCKS)
+ROLES, POLICY, COMMANDS, ADMISSION, REUSE, BULK, ROUTE = (text for _, text in BLOCKS)
 
 
 def test_the_rules_are_taken() -> None:
@@ -29,6 +29,12 @@ def test_the_admission_settings_are_taken() -> None:
     settings = AdmissionSettings.model_validate(yaml.safe_load(ADMISSION)["admission"])
     assert settings.quotas().of("shop-a").per_day == 1_000_000
     assert settings.quotas().of("somebody").per_second == 50
+
+
+def test_the_settings_for_reuse_and_bulk_work_are_taken() -> None:
+    """The page gives those that hold where nothing is said."""
+    assert ReuseSettings.model_validate(yaml.safe_load(REUSE)["reuse"]) == ReuseSettings()
+    assert BulkSettings.model_validate(yaml.safe_load(BULK)["bulk"]) == BulkSettings()
 
 
 def test_the_route_is_taken() -> None:

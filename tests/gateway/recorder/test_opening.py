@@ -116,9 +116,9 @@ async def test_durability_settings(home: Any, decision: Decision) -> None:
     """The database is in WAL mode, and each connection syncs every commit."""
     async with home.open() as recorder:
         await recorder.record(decision(1))
-        async with recorder._readers.connect() as connection:
+        with recorder._readers.connect() as connection:
             for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
-                assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar() == value
+                assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
 
 
 async def test_the_migrations_make_the_schema(home: Any, tmp_path: Path) -> None:

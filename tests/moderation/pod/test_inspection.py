@@ -274,6 +274,22 @@ async def test_a_failing_model_gives_no_answer(
     assert "secret" not in failure.value.message
 
 
+async def test_detectors_alone(inspector: Inspector, engine: RednessEngine) -> None:
+    """Where the model has failed, the rest of the pod still looks; what the model was asked stays open."""
+    engine.error = RuntimeError("broken")
+    code = qr_code("https://example.com/")
+    seen = (await inspector.inspect(check([code, b"no image"]), detectors_only=True)).observations
+    assert not engine.requests
+    assert [barcode.text for barcode in seen.barcodes] == ["https://example.com/"]
+    assert ([image.image_index for image in seen.images], seen.faults[0].image_index) == ([0], 1)
+    assert {each.name: each.completed for each in seen.detectors} == {"barcode": True, "faulty": False}
+    assert seen.bundle == DECLARATION.bundle
+    assert seen.calibration
+    assert not seen.scores
+    nothing = (await inspector.inspect(check([b"no image"]), detectors_only=True)).observations
+    assert {each.name for each in nothing.detectors} == {"barcode", "faulty"}
+
+
 async def test_the_deadline_reaches_the_model(inspector: Inspector, engine: RednessEngine) -> None:
     """The model is told until when the answer is waited for; without a deadline, that there is none."""
     for deadline in (time.monotonic() + 60, None):

@@ -1,0 +1,1 @@
+"""The API server: objects, versions, patches, schemas and the HTTP around them."""

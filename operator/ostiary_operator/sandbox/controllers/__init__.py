@@ -1,0 +1,1 @@
+"""The controllers that make objects come true: rollouts, placement, pods, garbage."""

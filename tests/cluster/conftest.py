@@ -1,0 +1,118 @@
+"""The servers that conformance tests run against: the sandbox, and a real control plane if there is one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.api_client import Api
+from cluster.control_plane import ControlPlane
+from cluster.sandbox_thread import SandboxThread
+from cluster.shapes import WIDGETS
+from ostiary_operator.sandbox.api.request import Caller
+from ostiary_operator.sandbox.cluster import Settings
+from ostiary_operator.sandbox.controllers.kubelet import Timings
+from ostiary_operator.sandbox.controllers.scheduler import new_node
+
+ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
+
+_SERVERS = ["sandbox", "control-plane"] if ASSETS else ["sandbox"]
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxThread]:
+    """A sandbox on the real clock with quick pods."""
+    nodes = tuple(new_node(f"node-{index}", gpus=index) for index in range(3))
+    settings = Settings(
+        tmp_path_factory.mktemp("sandbox"),
+        bookmark_every=0.5,
+        nodes=nodes,
+        timings=Timings(pull=0.05, load=0.05, stop=0.02),
+    )
+    running = SandboxThread(settings)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A real one."""
+    running = ControlPlane(Path(ASSETS), tmp_path_factory.mktemp("control-plane"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session", params=_SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[Api, dict[str, str]]]:
+    """The administrator's access to one of the servers, and the tokens of two users who may do nothing."""
+    if request.param == "sandbox":
+        running: SandboxThread = request.getfixturevalue("sandbox")
+        cluster = running.cluster
+        api = Api(
+            "127.0.0.1",
+            cluster.settings.port,
+            cluster.authority,
+            cluster.admin_token,
+            cluster.settings.folder / "kubeconfig",
+        )
+        users = {name: cluster.token(Caller(name, (), name)) for name in ("alice", "bob")}
+    else:
+        plane: ControlPlane = request.getfixturevalue("control_plane")
+        api, users = plane.api(), plane.users
+    yield api, users
+    api.close()
+
+
+@pytest.fixture
+def api(server: tuple[Api, dict[str, str]]) -> Api:
+    """The administrator's access."""
+    return server[0]
+
+
+@pytest.fixture
+def users(server: tuple[Api, dict[str, str]]) -> dict[str, str]:
+    """Tokens of users who may do nothing."""
+    return server[1]
+
+
+@pytest.fixture
+def namespace(api: Api) -> str:
+    """A namespace for this test alone."""
+    made = api.made("/api/v1/namespaces", {"metadata": {"generateName": "conformance-"}})
+    return str(made["metadata"]["name"])
+
+
+@pytest.fixture
+def maps(namespace: str) -> str:
+    """Where this test's ConfigMaps are."""
+    return f"/api/v1/namespaces/{namespace}/configmaps"
+
+
+@pytest.fixture
+def deployments(namespace: str) -> str:
+    """Where this test's Deployments are."""
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+
+
+@pytest.fixture(scope="session")
+def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
+    """A definition of widgets; the group."""
+    api = server[0]
+    api.made("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)
+    name = WIDGETS["metadata"]["name"]
+    api.until(
+        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
+        lambda answer: any(
+            one["type"] == "Established" and one["status"] == "True"
+            for one in answer.body.get("status", {}).get("conditions", [])
+        ),
+    )
+    api.until("/apis/conformance.ostiary.dev/v1/widgets", lambda answer: answer.code == 200)
+    return "conformance.ostiary.dev"
+
+
+@pytest.fixture
+def widgets(widgets_defined: str, namespace: str) -> str:
+    """Where this test's widgets are."""
+    return f"/apis/{widgets_defined}/v1/namespaces/{namespace}/widgets"
