@@ -13,7 +13,7 @@ NUDENET := $(VENV)/nudenet
 KUBECTL := $(VENV)/kubectl
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -85,6 +85,9 @@ bench-wordmarks: $(READY)  ## What thousands of brands take on the text of an im
 
 bench-lists: $(READY)  ## A million known images: reading them, looking one up, memory.
 	$(BIN)/python -m bench.lists
+
+soak: $(READY)  ## Load for long while all around changes; no call may fail: make soak MINUTES=20
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.soak --minutes '$(or $(MINUTES),20)'
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) build dist .ostiary .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,22 +2,28 @@
 
 from bench.promises import (
     bounded,
+    closed,
     denial,
     idempotent,
     nobody,
     overload,
     protected,
+    rotation,
     stopped,
     tampering,
+    traced,
 )
 
 BUILT = (
     nobody.PROMISE,
     protected.PROMISE,
+    closed.PROMISE,
+    rotation.PROMISE,
     overload.PROMISE,
     bounded.PROMISE,
     denial.PROMISE,
     tampering.PROMISE,
     idempotent.PROMISE,
+    traced.PROMISE,
     stopped.PROMISE,
 )

@@ -4,14 +4,18 @@ import asyncio
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import yaml
 from google.protobuf.descriptor import MethodDescriptor
+from grpc_reflection.v1alpha import reflection_pb2
 
 from bench.promises.contract import Outcome, Promise
+from ostiary.cli.stack.files import free_ports
 from ostiary.pki import Authority, create_ca
 from ostiary.v1 import admin_pb2, audit_pb2, inference_pb2, moderation_pb2
+from ostiary.wire import inspection
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.identity import SpiffeId
@@ -39,6 +43,7 @@ FOREIGN = (
     "/grpc.channelz.v1.Channelz/GetServers",
     "/ostiary.v1.ModerationService/NoSuchMethod",
 )
+_ASKED_AGAIN = 10
 # With a rule, and without: both are asked of every method.
 ROLES = ("pipeline", "auditor", "lead-auditor", "compliance-admin", "sre", "console", "stranger")
 
@@ -52,11 +57,21 @@ def our_methods() -> dict[str, MethodDescriptor]:
     }
 
 
+def inspection_methods() -> dict[str, MethodDescriptor]:
+    """Every method of the inspection listener: gRPC's health, reflection and channelz."""
+    return {
+        f"/{service.full_name}/{method.name}": method
+        for service in inspection.SERVICES
+        for method in service.methods
+    }
+
+
 def named_by_role(roles_file: Path) -> dict[str, set[str]]:
     """Role → methods that its rules name, read straight from the file: the oracle."""
     written = yaml.safe_load(roles_file.read_text(encoding="utf-8"))["roles"]
+    paths = [*our_methods(), *inspection_methods()]
     return {
-        role: {path for path in our_methods() for rule in rules if _names(rule, path)}
+        role: {path for path in paths for rule in rules if _names(rule, path)}
         for role, rules in written.items()
     }
 
@@ -64,7 +79,7 @@ def named_by_role(roles_file: Path) -> dict[str, set[str]]:
 def _names(rule: str, path: str) -> bool:
     service, method = rule.split("/")
     package_service, name = path.removeprefix("/").split("/")
-    return package_service == f"ostiary.v1.{service}" and method in ("*", name)
+    return package_service.rpartition(".")[2] == service and method in ("*", name)
 
 
 def prepare(folder: Path) -> Path:
@@ -79,6 +94,7 @@ def prepare(folder: Path) -> Path:
     settings = {
         "listen": "127.0.0.1:0",
         "health": "127.0.0.1:0",
+        "inspect": f"127.0.0.1:{free_ports(1)[0]}",
         "tls": {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem", "trust_domain": DOMAIN},
         "roles": "roles.yaml",
         "route": "route.yaml",
@@ -103,7 +119,19 @@ def credentials(folder: Path) -> CredentialSource:
 
 
 async def status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> grpc.StatusCode:
-    """What an empty call of the method ends with, or one that is refused for what it says."""
+    """What an empty call of the method ends with, or one that is refused for what it says.
+
+    A stream that is refused while its first message is on the way may end as INTERNAL on the caller's side,
+    whatever the server said (grpc#36066): such a one is asked again.
+    """
+    for _ in range(_ASKED_AGAIN):
+        status = await _status_of(channel, path, streams=streams)
+        if not streams or status is not grpc.StatusCode.INTERNAL:
+            break
+    return status
+
+
+async def _status_of(channel: grpc.aio.Channel, path: str, *, streams: bool) -> grpc.StatusCode:
     if streams:
         calling: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
         call = calling(iter([BODIES.get(path, b"")]), timeout=20)
@@ -126,6 +154,41 @@ def as_ruled(path: str, status: grpc.StatusCode, *, allowed: bool) -> bool:
     if path.startswith("/ostiary.v1.InferenceService/"):
         return status is grpc.StatusCode.UNIMPLEMENTED  # pods serve it, gateways do not
     return (status is grpc.StatusCode.PERMISSION_DENIED) is not allowed
+
+
+async def services_at(channel: grpc.aio.Channel) -> set[str]:
+    """What reflection says is there; it is asked as somebody who may."""
+    info: grpc.aio.StreamStreamMultiCallable[Any, Any] = channel.stream_stream(
+        f"/{inspection.REFLECTION.full_name}/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    async for response in info(asked, timeout=20):
+        return {service.name for service in response.list_services_response.service}
+    return set()
+
+
+async def wrongly_inspected(folder: Path, address: str) -> tuple[int, int]:
+    """As `wrongly_open`, at the inspection listener, and whether a service is there that nobody asked for."""
+    oracle = named_by_role(folder / "roles.yaml")
+    tried = wrong = 0
+    for role in ROLES:
+        async with open_channel(address, credentials(folder / role), server_name="localhost") as channel:
+            for path, method in inspection_methods().items():
+                streams = method.client_streaming or method.server_streaming
+                status = await status_of(channel, path, streams=streams)
+                tried += 1
+                wrong += (status is grpc.StatusCode.PERMISSION_DENIED) is (path in oracle.get(role, set()))
+            for path in our_methods():
+                tried += 1
+                wrong += await status_of(channel, path, streams=False) is not grpc.StatusCode.UNIMPLEMENTED
+            if role == "sre":
+                known = {path.split("/")[1] for path in (*our_methods(), *inspection_methods())}
+                there = await services_at(channel)
+                tried += 1
+                wrong += not there or not there <= known
+    return tried, wrong
 
 
 async def wrongly_open(folder: Path, server: Server) -> tuple[int, int]:
@@ -154,8 +217,11 @@ def run(seconds: float) -> Outcome:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             settings = load_settings(GatewaySettings, prepare(folder), "OSTIARY_PROVE")
-            async with asyncio.timeout(seconds), gateway(settings) as server:
-                return await wrongly_open(folder, server)
+            async with asyncio.timeout(max(seconds, 60.0)), gateway(settings) as server:
+                assert settings.inspect is not None
+                called = await wrongly_open(folder, server)
+                inspected = await wrongly_inspected(folder, settings.inspect)
+                return called[0] + inspected[0], called[1] + inspected[1]
 
     tried, wrong = asyncio.run(asked())
     return Outcome(tried, tried, wrong, 0, "pairs of role and method answered against the rules", wrong == 0)

@@ -22,7 +22,7 @@ from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse, CheckStreamHe
 from ostiary.v1.observation_pb2 import Observations, StageTiming
 from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary.wire.telemetry import trace_id
+from ostiary.wire.telemetry import name_check, trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore, canonical_name
 from ostiary_gateway.idempotency import Idempotency
@@ -131,7 +131,7 @@ class Checker:
         rng: random.Random,
         shadow: Shadow,
         reuse: ObservationReuse | None = None,
-        judged: Callable[[Verdict.ValueType, str], None] = lambda verdict, version: None,
+        judged: Callable[[Verdict.ValueType, str, float], None] = lambda verdict, version, seconds: None,
         limits: CheckLimits = CheckLimits(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -158,6 +158,7 @@ class Checker:
                 OVERLOADED where the pods have no room; STORE_UNAVAILABLE where the decision cannot be
                 recorded.
         """
+        name_check(check_id)
         digest = await sha256(raw)
 
         async def work() -> CheckResponse:
@@ -184,6 +185,7 @@ class Checker:
         Raises:
             OstiaryError: as `check`.
         """
+        name_check(check_id)
         digest = hashlib.sha256(header.SerializeToString(deterministic=True)).digest()
         faults = [
             ImageFault(
@@ -348,7 +350,7 @@ class Checker:
         worth_keeping = seen.place and seen.observations and not seen.reused and not judged.failed
         if self._reuse and worth_keeping and seen.place and seen.observations:
             self._reuse.keep(seen.place, tenant, check_id, seen.observations, judged.at)
-        self._judged(recorded.verdict, seen.route_version)
+        self._judged(recorded.verdict, seen.route_version, self._clock() - caller.since)
         return recorded
 
     def _copy(self, seen: Seen, judged: Judged) -> None:

@@ -6,6 +6,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.errors import Reason
+from ostiary.wire.telemetry.buckets import SECONDS
 from ostiary_gateway.admission import AdaptiveAdmission
 from ostiary_gateway.reuse import Reused
 from ostiary_gateway.reuse.cache import ObservationCache
@@ -28,6 +29,12 @@ class GatewayMetrics:
         self._checks = meter.create_counter(
             "moderation.checks", description="Checks that were judged, by verdict and route version"
         )
+        self._seconds = meter.create_histogram(
+            "moderation.check.duration",
+            unit="s",
+            description="From a check's arrival to its verdict on record, by verdict and route version",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
 
         self._reuses = meter.create_counter(
             "moderation.reuse.lookups", description="Checks that looked for identical work, by outcome"
@@ -41,10 +48,11 @@ class GatewayMetrics:
         """A copy has come back, or never went."""
         self._copies.add(1, {"version": version, "outcome": outcome.value})
 
-    def judged(self, verdict: Verdict.ValueType, version: str) -> None:
-        """A check was decided and recorded."""
-        name = Verdict.Name(verdict).removeprefix("VERDICT_")
-        self._checks.add(1, {"verdict": name, "version": version})
+    def judged(self, verdict: Verdict.ValueType, version: str, seconds: float) -> None:
+        """A check was decided and recorded, `seconds` after it had arrived."""
+        attributes = {"verdict": Verdict.Name(verdict).removeprefix("VERDICT_"), "version": version}
+        self._checks.add(1, attributes)
+        self._seconds.record(seconds, attributes)
 
     def reused(self, outcome: Reused) -> None:
         """A check has looked for identical work."""

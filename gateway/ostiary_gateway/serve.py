@@ -10,6 +10,7 @@ from opentelemetry import metrics
 
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
+from ostiary.wire.inspection import start as start_inspection
 from ostiary.wire.server import Server, ServerBuilder
 from ostiary_gateway.admin import AdminService
 from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
@@ -58,11 +59,12 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
     """
     async with AsyncExitStack() as stack:
         credentials = CredentialSource(settings.tls.files())
+        authorizer = FileAuthorizer(settings.roles)
         builder = ServerBuilder(
             address=settings.listen,
             health_address=settings.health,
             credentials=credentials,
-            authorizer=FileAuthorizer(settings.roles),
+            authorizer=authorizer,
         )
         route = await _route(stack, settings)
         lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
@@ -88,6 +90,9 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
+        if settings.inspect:
+            inspection = await start_inspection(settings.inspect, credentials, authorizer, server)
+            stack.push_async_callback(inspection.drain, 0)
         stack.callback(bulk.close)
         server.set_serving(True)
         yield server

@@ -119,6 +119,10 @@ class GatewaySettings(BaseModel):
     """Address for callers, `host:port`; port 0 takes a free one."""
     health: str | None = "127.0.0.1:8444"
     """Address for health probes, without TLS; null for none."""
+    admin: str | None = None
+    """Address of metrics (`/metrics`) and probes (`/livez`, `/readyz`) over HTTP; null for none."""
+    inspect: str | None = None
+    """Address of reflection, health and channelz over mutual TLS, for roles that name them; null for none."""
     tls: TlsSettings
     roles: Path
     """Who may call what; read again when it changes."""

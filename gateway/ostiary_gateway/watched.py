@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from ostiary.wire.files import stamp
+from ostiary.wire.reloads import Reloads
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class WatchedFile(Generic[T]):
         self._load = load
         self._interval = interval
         self._clock = clock
+        self._reloads = Reloads(path.name)
         self._looked_at = clock()
         self._stamp = stamp(path)
         self._value = self._read()
@@ -64,8 +66,10 @@ class WatchedFile(Generic[T]):
         try:
             self._value = self._read()
         except ValueError as error:
+            self._reloads.rejected()
             _log.error("kept the last good version", file=str(self._path), error=str(error))
         else:
+            self._reloads.applied()
             _log.info("read a new version", file=str(self._path))
 
     def _read(self) -> T:

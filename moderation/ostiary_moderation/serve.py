@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.resources import files
 
 import structlog
+from opentelemetry import metrics
 
 from ostiary.v1 import inference_pb2
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest
+from ostiary.wire import inspection
 from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
@@ -25,12 +27,14 @@ from ostiary_moderation.engines import load_engine
 from ostiary_moderation.gallery import Galleries
 from ostiary_moderation.gauges import Gauges
 from ostiary_moderation.inspection import Inspector
+from ostiary_moderation.metrics import SCOPE, PodMetrics
 from ostiary_moderation.service import InferenceService
 from ostiary_moderation.settings import PodSettings
 from ostiary_moderation.turns import TurnLimits, Turns
 
 _log = structlog.get_logger(__name__)
 _SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"]
+_METHODS = tuple(f"/{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods)
 # Eight images of 25 MB and the listing; on the way back as many canonical files.
 _MAX_MESSAGE_BYTES = 220_000_000
 _WARM_UP_CHECKS = 3
@@ -55,19 +59,22 @@ async def pod(settings: PodSettings) -> AsyncIterator[Server]:
             address=settings.listen,
             health_address=settings.health,
             credentials=credentials,
-            authorizer=_only(settings.clients),
+            authorizer=_only("gateway", settings.clients, _METHODS),
             limits=ServerLimits(max_receive_bytes=_MAX_MESSAGE_BYTES, max_send_bytes=_MAX_MESSAGE_BYTES),
         )
         builder.add_service(_SERVICE, service.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
+        if settings.inspect:
+            operators = _only("sre", settings.inspect.clients, inspection.METHODS)
+            inspecting = await inspection.start(settings.inspect.listen, credentials, operators, server)
+            stack.push_async_callback(inspecting.drain, 0)
         server.set_serving(True)
         yield server
 
 
-def _only(clients: tuple[str, ...]) -> AllowedIds:
-    methods = [f"/{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods]
-    return AllowedIds("gateway", [SpiffeId.parse(client) for client in clients], methods)
+def _only(role: str, clients: tuple[str, ...], methods: tuple[str, ...]) -> AllowedIds:
+    return AllowedIds(role, [SpiffeId.parse(client) for client in clients], methods)
 
 
 async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> InferenceService:
@@ -87,7 +94,11 @@ async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> In
     await _warm_up(inspector, bundle)
     _log.info("bundle loaded", bundle=bundle.manifest.name, digest=bundle.digest.hex())
     limits = TurnLimits(settings.max_in_flight, settings.max_queued, settings.image_memory_mib << 20)
-    return InferenceService(inspector, engine, declaration, runners, Gauges(), Turns(limits), galleries)
+    turns, counts = Turns(limits), PodMetrics(metrics.get_meter(SCOPE))
+    counts.watch(turns, engine)
+    return InferenceService(
+        inspector, engine, declaration, runners, Gauges(), turns, galleries, looked=counts.looked
+    )
 
 
 async def _warm_up(inspector: Inspector, bundle: Bundle) -> None:

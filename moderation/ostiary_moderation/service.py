@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -15,8 +15,10 @@ from ostiary.v1.inference_pb2 import (
     StatusResponse,
 )
 from ostiary.v1.moderation_pb2 import CheckRequest
+from ostiary.v1.observation_pb2 import StageTiming
 from ostiary.wire.call import Body, Call, Handler, Unread, unread
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field
+from ostiary.wire.telemetry import name_check
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.detectors.runner import DetectorRunner
 from ostiary_moderation.engine import Engine
@@ -40,6 +42,7 @@ class InferenceService:
         gauges: Gauges,
         turns: Turns,
         galleries: Galleries | None = None,
+        looked: Callable[[Iterable[StageTiming]], None] = lambda timings: None,
     ) -> None:
         self._inspector = inspector
         self._engine = engine
@@ -48,6 +51,7 @@ class InferenceService:
         self._gauges = gauges
         self._turns = turns
         self._galleries = galleries or Galleries()
+        self._looked = looked
         self._putting = asyncio.Lock()
 
     def handlers(self) -> Mapping[str, Handler | Unread[Handler]]:
@@ -75,6 +79,7 @@ class InferenceService:
             del check
             response = await looking
         response.timings.add(stage="queue").duration.FromNanoseconds(round(waited * 1e9))
+        self._looked(response.timings)
         return response
 
     async def status(self, request: StatusRequest, call: Call) -> StatusResponse:
@@ -127,6 +132,7 @@ def _parse(body: bytes) -> tuple[CheckRequest, bool]:
         request = InferRequest.FromString(body)
     except DecodeError as error:
         raise invalid_field("request", "not a well-formed ostiary.v1.InferRequest: send one") from error
+    name_check(request.check_id)
     try:
         check = CheckRequest.FromString(request.check_request)
     except DecodeError as error:

@@ -13,8 +13,31 @@ _MODEL = ConfigDict(extra="forbid", frozen=True)
 _ENVIRONMENT = "OSTIARY_POD_"
 
 
+def checked_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The same; ValueError where one is no SPIFFE ID."""
+    for each in ids:
+        SpiffeId.parse(each)
+    return ids
+
+
 def _decoders() -> int:
     return min(4, len(os.sched_getaffinity(0)))
+
+
+class InspectSettings(BaseModel):
+    """A listener for operators."""
+
+    model_config = _MODEL
+
+    listen: str
+    """Address, `host:port`; port 0 takes a free one."""
+    clients: Annotated[tuple[str, ...], Field(min_length=1)]
+    """SPIFFE IDs that may look, exactly."""
+
+    @field_validator("clients")
+    @classmethod
+    def _are_spiffe_ids(cls, clients: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_ids(clients)
 
 
 class PodSettings(BaseModel):
@@ -26,6 +49,10 @@ class PodSettings(BaseModel):
     """Address for gateways, `host:port`; port 0 takes a free one."""
     health: str | None = "127.0.0.1:8544"
     """Address for health probes, without TLS; null for none."""
+    admin: str | None = None
+    """Address of metrics (`/metrics`) and probes (`/livez`, `/readyz`) over HTTP; null for none."""
+    inspect: InspectSettings | None = None
+    """Reflection, health and channelz over mutual TLS; null for none."""
     tls: TlsSettings
     clients: Annotated[tuple[str, ...], Field(min_length=1)]
     """SPIFFE IDs that may call, exactly: those of the gateways."""
@@ -53,9 +80,7 @@ class PodSettings(BaseModel):
     @field_validator("clients")
     @classmethod
     def _are_spiffe_ids(cls, clients: tuple[str, ...]) -> tuple[str, ...]:
-        for client in clients:
-            SpiffeId.parse(client)
-        return clients
+        return checked_ids(clients)
 
 
 def load_pod_settings(path: Path) -> PodSettings:

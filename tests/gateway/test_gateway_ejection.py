@@ -92,9 +92,9 @@ def test_somebody_is_always_there_to_ask(events: list[tuple[str, bool, float]]) 
 
 
 def test_second_attempts_are_a_fifth_of_what_is_live() -> None:
-    """With a hundred calls in progress twenty may be tried again; with few, three."""
+    """With a hundred calls in progress twenty may be tried again; with few, ten."""
     few, many = RetryBudget(), RetryBudget()
-    assert _granted(few, live=1) == 3
+    assert _granted(few, live=1) == 10
     assert _granted(many, live=100) == 20
 
 

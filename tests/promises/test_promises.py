@@ -9,6 +9,7 @@ from bench.promises.contract import Promise
 TIMED = (overload.PROMISE,)
 
 
+@pytest.mark.timeout(300)  # some start a dozen processes
 @pytest.mark.parametrize(
     "promise", [one for one in BUILT if one not in TIMED], ids=lambda promise: f"{promise.number}"
 )

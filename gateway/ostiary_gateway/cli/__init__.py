@@ -76,6 +76,12 @@ def serve(
         raise typer.Exit(2) from error
 
     async def main(stop: Stop) -> None:
-        await serve_until("ostiary-gateway", gateway(settings), stop, otlp_endpoint=settings.otlp_endpoint)
+        await serve_until(
+            "ostiary-gateway",
+            gateway(settings),
+            stop,
+            otlp_endpoint=settings.otlp_endpoint,
+            admin=settings.admin,
+        )
 
     raise typer.Exit(run("ostiary-gateway", main, log_format=settings.log_format))

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 
 class RetryBudget:
-    """Second attempts may be a share of all calls in progress (20%, as in Envoy), and a few in any case."""
+    """Second attempts may be a share of all calls in progress (20%, as in Envoy), and ten in any case: about
+    what a pod that dies leaves behind where there are few calls."""
 
-    def __init__(self, share: float = 0.2, least: int = 3) -> None:
+    def __init__(self, share: float = 0.2, least: int = 10) -> None:
         self._share = share
         self._least = least
         self._live = 0

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from google.protobuf.descriptor import ServiceDescriptor
+from grpc_channelz.v1 import channelz_pb2
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from ostiary.v1 import admin_pb2, audit_pb2, inference_pb2, moderation_pb2
 
@@ -13,9 +17,15 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     for module in (moderation_pb2, audit_pb2, admin_pb2, inference_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
+# What the inspection listener serves.
+INSPECTION: tuple[ServiceDescriptor, ...] = (
+    cast(ServiceDescriptor, health_pb2.DESCRIPTOR.services_by_name["Health"]),
+    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+    channelz_pb2.DESCRIPTOR.services_by_name["Channelz"],
+)
 PATHS = {
     f"{service.name}/{method.name}": f"/{service.full_name}/{method.name}"
-    for service in SERVICES
+    for service in (*SERVICES, *INSPECTION)
     for method in service.methods
 }
 

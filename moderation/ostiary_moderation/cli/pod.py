@@ -60,7 +60,13 @@ def serve(
         raise typer.Exit(2) from error
 
     async def main(stop: Stop) -> None:
-        await serve_until("ostiary-pod", pod(settings), stop, otlp_endpoint=settings.otlp_endpoint)
+        await serve_until(
+            "ostiary-pod",
+            pod(settings),
+            stop,
+            otlp_endpoint=settings.otlp_endpoint,
+            admin=settings.admin,
+        )
 
     raise typer.Exit(run("ostiary-pod", main, log_format=settings.log_format))
 

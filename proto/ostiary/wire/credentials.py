@@ -18,6 +18,7 @@ from ostiary.wire.deny_list import parse_deny_list
 from ostiary.wire.files import FileStamp, read_file, stamp
 from ostiary.wire.identity import Peer
 from ostiary.wire.peers import PeerVerifier
+from ostiary.wire.reloads import Reloads
 
 _CHECK_EVERY = timedelta(seconds=1)
 # Orchestrators look every few seconds, and calls under way still need the certificate.
@@ -66,6 +67,7 @@ class CredentialSource:
     def __init__(self, files: CredentialFiles, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.files = files
         self._clock = clock
+        self._reloads = Reloads("certificates")
         self._lock = threading.Lock()
         self._state: _State | None = None
         self._stamps: _Stamps = ()
@@ -214,10 +216,12 @@ class CredentialSource:
         last, self._state = self._state, state
         self._stamps, self._rejected = stamps, ()
         if last is not None:
+            self._reloads.applied()
             _log.info("credentials.reloaded", generation=state.generation, denied=len(state.denied))
 
     def _reject(self, error: ValueError, stamps: _Stamps) -> None:
         if stamps != self._rejected:
+            self._reloads.rejected()
             _log.error("credentials.rejected", error=str(error), files=str(self.files.cert.parent))
         self._rejected = stamps
 

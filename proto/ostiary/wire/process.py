@@ -6,16 +6,17 @@ forked, for the runtime does not survive a fork.
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Literal
 
 import structlog
 
+from ostiary.wire.admin import AdminServer
 from ostiary.wire.logs import configure_logs
 from ostiary.wire.server import Server
 from ostiary.wire.settings import load_settings
-from ostiary.wire.telemetry import setup
+from ostiary.wire.telemetry import Telemetry, setup
 
 __all__ = ["Stop", "load_settings", "run", "serve"]
 
@@ -54,19 +55,37 @@ def run(
 
 
 async def serve(
-    service_name: str, opened: AbstractAsyncContextManager[Server], stop: Stop, *, otlp_endpoint: str | None
+    service_name: str,
+    opened: AbstractAsyncContextManager[Server],
+    stop: Stop,
+    *,
+    otlp_endpoint: str | None,
+    admin: str | None = None,
 ) -> None:
     """Serves until `stop` is set: telemetry on, the server `opened` and, in the end, drained and closed.
 
-    Raises what opening raises.
+    `admin` is the address of metrics and probes over HTTP, there from before the server is opened; None for
+    none. Raises what opening raises.
     """
-    telemetry = setup(service_name, otlp_endpoint)
+    telemetry = setup(service_name, otlp_endpoint, scraped=admin is not None)
     try:
-        async with opened as server:
-            _log.info("ready", address=server.address, health=server.health_address)
-            await stop.wait()
+        with _admin(admin, telemetry) as probes:
+            async with opened as server:
+                probes.follow(lambda: server.serving)
+                _log.info("ready", address=server.address, health=server.health_address, admin=probes.address)
+                await stop.wait()
     finally:
         telemetry.shutdown()
+
+
+@contextmanager
+def _admin(address: str | None, telemetry: Telemetry) -> Iterator[AdminServer]:
+    admin = AdminServer(address, telemetry.registry, asyncio.get_running_loop())
+    admin.start()
+    try:
+        yield admin
+    finally:
+        admin.stop()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -91,7 +91,7 @@ class ServerBuilder:
         try:
             if health:
                 await health.start()
-            running = Server(*self._bind(), health, self._credentials)
+            running = Server(*self._bind(), health, self._credentials, tuple(self._services))
             await running.start()
         except BaseException:
             if health:
@@ -122,9 +122,12 @@ class Server:
         address: str,
         health: HealthServer | None,
         credentials: CredentialSource,
+        services: tuple[str, ...],
     ) -> None:
         self.address = address
         """`host:port`, with the real port where 0 was asked."""
+        self.services = services
+        """Full names of what is served."""
         self.health_address = health.address if health else None
         self._server = server
         self._health = health
@@ -143,8 +146,14 @@ class Server:
         self._wanted = serving
         self._changed.set()
 
+    @property
+    def serving(self) -> bool:
+        """Whether probes are told that it serves."""
+        return self._wanted and self._credentials.alive()
+
     async def drain(self, grace: float) -> None:
         """Says NOT_SERVING, takes no new calls, gives running ones `grace` seconds, then stops."""
+        self._wanted = False
         if self._watcher is not None:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
@@ -165,7 +174,7 @@ class Server:
         while True:
             self._credentials.refresh()
             if self._health:
-                await self._health.set_serving(self._wanted and self._credentials.alive())
+                await self._health.set_serving(self.serving)
             self._changed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _WATCH_EVERY)

@@ -63,10 +63,11 @@ def write(path: Path, values: Mapping[str, Any]) -> None:
 
 def write_gateway(layout: Layout, port: int) -> str:
     """Writes gateway.yaml and returns the gateway's address. `port` 0: the one it has, or a free one."""
-    chosen, health = free_ports(2)
+    chosen, health, admin = free_ports(3)
     values = {
         "listen": f"{HOST}:{chosen}",
         "health": f"{HOST}:{health}",
+        "admin": f"{HOST}:{admin}",
         "tls": _tls("../pki/deny.txt"),
         "roles": "roles.yaml",
         "route": "route.yaml",
@@ -86,11 +87,12 @@ def write_gateway(layout: Layout, port: int) -> str:
 
 def write_pod(layout: Layout, number: int, bundle: str, pods: int) -> str:
     """Writes one pod.yaml and returns the pod's address. Cores are shared out among the pods."""
-    chosen, health = free_ports(2)
+    chosen, health, admin = free_ports(3)
     path = layout.pod_yaml(number)
     values = {
         "listen": f"{HOST}:{chosen}",
         "health": f"{HOST}:{health}",
+        "admin": f"{HOST}:{admin}",
         "tls": _tls("../../pki/deny.txt"),
         "clients": [f"spiffe://{TRUST_DOMAIN}/role/gateway"],
         "decode_workers": 1,

@@ -4,10 +4,9 @@ import grpc
 from opentelemetry.metrics import Histogram, Meter
 from opentelemetry.trace import Span, Status, StatusCode
 
-SCOPE = "ostiary.wire"
+from ostiary.wire.telemetry.buckets import SECONDS
 
-# Seconds. A check takes tens of milliseconds to tens of seconds; a denial well under one.
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+SCOPE = "ostiary.wire"
 
 # Of the codes that a server answers, those that are its own fault.
 SERVER_FAULTS = frozenset(
@@ -50,5 +49,5 @@ def duration_histogram(meter: Meter, side: str) -> Histogram:
         f"rpc.{side}.call.duration",
         unit="s",
         description=f"Duration of gRPC calls, as the {side} sees it",
-        explicit_bucket_boundaries_advisory=_BUCKETS,
+        explicit_bucket_boundaries_advisory=SECONDS,
     )

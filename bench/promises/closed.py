@@ -1,0 +1,250 @@
+"""Promise 3, the door's part: it fails closed when policy, decoder, every pod or the disk breaks."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+
+import psutil
+import yaml
+
+from bench.promises.contract import Outcome, Promise
+from bench.promises.estate import GATEWAY_ID, REPOSITORY, Estate, Service
+from ostiary.client.result import Verdict
+from ostiary.wire.errors import OstiaryError, Reason
+
+FULL_COUNT = 10_000
+_CALLERS = 16
+_DECODER_CALLERS = 64  # each waits until its look is given up
+_NO_ROOM_SECONDS = 0.05
+_TAKEN_UP_SECONDS = 1.2  # files are looked at once a second
+_LOOK_SECONDS = 0.5
+_DECODER_LOOK_SECONDS = 3.0
+_KILL_EVERY_SECONDS = 0.02  # a decoder takes ten times as long to start
+_ALLOWED = str(Verdict.ALLOW)
+# Pods that answer, badly or never, and after them none at all.
+BROKEN_PODS = (
+    "internal",
+    "unavailable",
+    "empty",
+    "wrong_hash",
+    "no_images",
+    "incomplete",
+    "nonsense",
+    "hang",
+)
+
+
+def _image() -> bytes:
+    return os.urandom(500)
+
+
+def _photograph() -> bytes:
+    """A clean one, each time another file: what was seen of one shall not stand in for the next."""
+    data = files("ostiary.demo").joinpath("images/cat.jpg").read_bytes()
+    return data + os.urandom(8)
+
+
+async def answers(
+    estate: Estate, count: int, ends: float, image: Callable[[], bytes], callers: int = _CALLERS
+) -> Counter[str]:
+    """What so many checks are answered with: verdicts, or reasons of errors.
+
+    A check for which there was no room shows nothing: it is asked again, and not counted before.
+    """
+    told: Counter[str] = Counter()
+    todo = iter(range(count))
+    async with estate.client() as client:
+
+        async def answer() -> str:
+            while True:
+                try:
+                    return str((await client.check(image(), title="Cup")).verdict)
+                except OstiaryError as error:
+                    if error.reason is not Reason.OVERLOADED or time.monotonic() > ends:
+                        return str(error.reason)
+                await asyncio.sleep(_NO_ROOM_SECONDS)
+
+        async def work() -> None:
+            for _ in todo:
+                if time.monotonic() > ends:
+                    return
+                told[await answer()] += 1
+
+        await asyncio.gather(*(work() for _ in range(min(callers, count))))
+    del told[str(Reason.OVERLOADED)]
+    return told
+
+
+async def sound(estate: Estate, image: Callable[[], bytes] = _image, seconds: float = 30.0) -> None:
+    """Returns once a clean image is allowed, as it is while nothing is broken.
+
+    Raises:
+        TimeoutError: it never is: what is broken afterwards would show nothing.
+    """
+    ends = time.monotonic() + seconds
+    while not (await answers(estate, 1, ends, image))[_ALLOWED]:
+        if time.monotonic() > ends:
+            raise TimeoutError("no clean image is allowed: what is broken next would show nothing")
+        await asyncio.sleep(0.2)
+
+
+def malformed(good: str) -> dict[str, str | None]:
+    """Policies that are none, by what is wrong with them; None: the file is missing."""
+    return {
+        "nothing": "",
+        "half": good[: len(good) // 2] + "\n  [",
+        "not YAML": "policies: [",
+        "a number": "7",
+        "unknown keys": good + "\nallowAll: true\n",
+        "no text": "\u0000\u0001",
+        "no file": None,
+    }
+
+
+def refuses_to_start(estate: Estate) -> bool:
+    """Whether a gateway with the files as they are ends as one that is told nonsense."""
+    command = estate.gateway.command
+    ended = subprocess.run(command, capture_output=True, cwd=REPOSITORY, timeout=60, check=False)
+    return ended.returncode == 2
+
+
+async def policy(estate: Estate, count: int, ends: float) -> Counter[str]:
+    """Flagged images, while the policy is replaced by ones that are none: the last good one must hold."""
+    file = estate.home / "policy.yaml"
+    good = file.read_text(encoding="utf-8")
+    kinds = malformed(good)
+    told: Counter[str] = Counter()
+    estate.mode("flag")
+    for text in kinds.values():
+        if text is None:
+            file.unlink()
+        else:
+            estate.write("policy.yaml", text)
+        await asyncio.sleep(_TAKEN_UP_SECONDS)
+        told += await answers(estate, -(-count // len(kinds)), ends, _image)
+    if not await asyncio.to_thread(refuses_to_start, estate):
+        told[_ALLOWED] += 1  # a gateway without a policy serves
+    estate.write("policy.yaml", good)
+    estate.mode("good")
+    return told
+
+
+async def pods(estate: Estate, count: int, ends: float) -> Counter[str]:
+    """Pods that err, talk nonsense or hang, and pods that are dead."""
+    told: Counter[str] = Counter()
+    each = -(-count // (len(BROKEN_PODS) + 1))
+    for word in BROKEN_PODS:
+        estate.mode(word)
+        told += await answers(estate, each, ends, _image)
+    for service in estate.services.values():
+        service.kill()
+    told += await answers(estate, each, ends, _image)
+    estate.mode("good")
+    for service in estate.services.values():
+        service.start()
+        await service.ready()
+    return told
+
+
+async def disk(estate: Estate, count: int, ends: float) -> Counter[str]:
+    """A disk that takes no byte more, as the gateway has it: each write fails in the kernel."""
+    process = psutil.Process(estate.gateway.pid)
+    _, hard = process.rlimit(resource.RLIMIT_FSIZE)
+    process.rlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        return await answers(estate, count, ends, _image)
+    finally:
+        process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@asynccontextmanager
+async def running(estate: Estate) -> AsyncIterator[Estate]:
+    """The estate, started, and stopped in the end."""
+    try:
+        await estate.start()
+        yield estate
+    finally:
+        await asyncio.to_thread(estate.stop)
+
+
+async def decoder(folder: Path, count: int, seconds: float) -> Counter[str]:
+    """A real pod whose decoders are killed faster than they start."""
+    estate = Estate(folder, pods=1, settings={"look_seconds": _DECODER_LOOK_SECONDS})
+    estate.services["pod-0"] = _real_pod(estate)
+    async with running(estate):
+        await sound(estate, _photograph, 90.0)
+        stop = asyncio.Event()
+        killing = asyncio.create_task(_kill_children(estate.services["pod-0"].pid, stop))
+        try:
+            ends = time.monotonic() + seconds
+            return await answers(estate, count, ends, _photograph, _DECODER_CALLERS)
+        finally:
+            stop.set()
+            await killing
+
+
+def _real_pod(estate: Estate) -> Service:
+    stub = estate.services["pod-0"]
+    tls = estate.mounts["pod-0"].files
+    settings = {
+        "listen": estate.addresses[0],
+        "health": None,
+        "admin": stub.admin,
+        "tls": {"ca": str(tls.ca), "cert": str(tls.cert), "key": str(tls.key)},
+        "clients": [GATEWAY_ID],
+        "decode_workers": 1,
+        "drain_seconds": 1.0,
+    }
+    path = estate.folder / "pod.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "ostiary.cli", "pod", "serve", "--config", str(path)]
+    return Service("pod-0", command, stub.admin, estate.folder / "pod.log")
+
+
+async def _kill_children(pid: int, stop: asyncio.Event) -> None:
+    parent = psutil.Process(pid)
+    while not stop.is_set():
+        for child in parent.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _KILL_EVERY_SECONDS)
+
+
+async def break_all(folder: Path, count: int, seconds: float) -> dict[str, Counter[str]]:
+    """What was answered while each of them was broken, `count` times each or as often as time allows."""
+    found: dict[str, Counter[str]] = {}
+    estate = Estate(folder / "stub", settings={"look_seconds": _LOOK_SECONDS})
+    # However little time there is: files are taken up within a second, seven times over.
+    share = max(seconds / 6, 30.0)
+    async with running(estate):
+        for name, part in (("policy", policy), ("pods", pods), ("disk", disk)):
+            await sound(estate)
+            found[name] = await part(estate, count, time.monotonic() + share)
+        await sound(estate)
+    found["decoder"] = await decoder(folder / "real", count, 3 * share)
+    return found
+
+
+def run(seconds: float) -> Outcome:
+    """Break one after the other, and count what was allowed."""
+    count = min(FULL_COUNT, max(20, round(seconds * 9) - 40))
+    with tempfile.TemporaryDirectory() as name:
+        found = asyncio.run(break_all(Path(name), count, seconds * 0.9))
+    allowed = sum(told[_ALLOWED] for told in found.values())
+    tried = {name: sum(told.values()) for name, told in found.items()}
+    what = "ALLOW while broken; requests: " + ", ".join(f"{name} {count}" for name, count in tried.items())
+    least = min(tried.values())
+    return Outcome(least, FULL_COUNT, allowed, 0, what, allowed == 0 and least > 0)
+
+
+PROMISE = Promise(3, "Fails closed", run)
