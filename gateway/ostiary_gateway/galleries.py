@@ -8,6 +8,7 @@ refuses, and why a push failed, is kept for ListGalleries.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -99,10 +100,10 @@ class Galleries:
             while True:
                 self._woken.clear()
                 self.begin_round()
-                try:
-                    await asyncio.wait_for(self._woken.wait(), self._times.interval)
-                except TimeoutError:
-                    continue
+                # Not wait_for, which until Python 3.12 forgets a cancellation that comes as it is woken.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._times.interval):
+                        await self._woken.wait()
         finally:
             for task in self._busy.values():
                 task.cancel()

@@ -6,6 +6,7 @@ to it that it is decided once. What keeps failing becomes a HOLD for people, and
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -87,10 +88,10 @@ class BulkWorker:
             while True:
                 self._woken.clear()
                 await self._take_in_hand()
-                try:
-                    await asyncio.wait_for(self._woken.wait(), self._times.interval)
-                except TimeoutError:
-                    continue
+                # Not wait_for, which until Python 3.12 forgets a cancellation that comes as it is woken.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._times.interval):
+                        await self._woken.wait()
         finally:
             await self._let_go()
 

@@ -176,8 +176,10 @@ class Server:
             if self._health:
                 await self._health.set_serving(self.serving)
             self._changed.clear()
+            # Not wait_for, which until Python 3.12 forgets a cancellation that comes as it is woken.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _WATCH_EVERY)
+                async with asyncio.timeout(_WATCH_EVERY):
+                    await self._changed.wait()
 
 
 class _Router(grpc.GenericRpcHandler):
