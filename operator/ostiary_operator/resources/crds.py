@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.resources.analysis import AnalysisRunSpec, AnalysisRunStatus, AnalysisTemplateSpec
+from ostiary_operator.resources.gpu_autoscaler import AutoscalerStatus
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec, ModelOverrideStatus
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
@@ -17,6 +19,16 @@ GROUP, VERSION = "ostiary.dev", "v1alpha1"
 
 # What a schema cannot say by itself. Python's own validators say the same for whatever passes no API server.
 RULES: Rules = {
+    "AutoscalerSpec": (
+        (
+            "!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",
+            "minReplicas: at most maxReplicas",
+        ),
+        (
+            "!has(self.minReplicas) || self.minReplicas > 0 || (has(self.bulkOnly) && self.bulkOnly)",
+            "minReplicas: 0 needs bulkOnly: true",
+        ),
+    ),
     "ModelVersionSpec": (("self == oldSelf", "a ModelVersion never changes; make another"),),
     "AnalysisRunSpec": (("self == oldSelf", "a run's spec never changes; make another"),),
     "ModelOverrideSpec": (
@@ -69,6 +81,22 @@ class Kind:
 
 
 KINDS = (
+    Kind(
+        "GPUAutoscaler",
+        "gpuautoscalers",
+        AutoscalerSpec,
+        AutoscalerStatus,
+        ("gas",),
+        (
+            Column("Target", ".spec.scaleTargetRef.name"),
+            Column("Min", ".spec.minReplicas", "integer"),
+            Column("Max", ".spec.maxReplicas", "integer"),
+            Column("Replicas", ".status.currentReplicas", "integer"),
+            Column("Desired", ".status.desiredReplicas", "integer"),
+            Column("Mode", ".spec.mode"),
+            Column("Metrics", ".status.conditions[?(@.type=='MetricsHealthy')].status"),
+        ),
+    ),
     Kind(
         "ModelVersion",
         "modelversions",

@@ -32,7 +32,8 @@ def _made(schema: Mapping[str, Any], definitions: Mapping[str, Any], rules: Rule
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         found = _made(definitions[name], definitions, rules)
-        return found | {key: schema[key] for key in ("default", "description") if key in schema}
+        own = ("default", "description")
+        return found | {key: _without_nulls(schema[key]) for key in own if key in schema}
     if variants := schema.get("anyOf") or schema.get("oneOf"):
         return _of_variants(
             schema, [one for one in variants if one.get("type") != "null"], definitions, rules
@@ -52,7 +53,18 @@ def _made(schema: Mapping[str, Any], definitions: Mapping[str, Any], rules: Rule
         found.setdefault("maxItems", LONGEST_LIST)
     if found.get("type") == "object":
         found |= _of_object(schema, definitions, rules)
-    return {key: value for key, value in found.items() if not (key == "default" and value is None)}
+    if found.get("default", ...) is None or found.get("format") == "date-time":
+        # Null says nothing that leaving the field out does not, and a time in Python is no text.
+        found.pop("default", None)
+    if "default" in found:
+        found["default"] = _without_nulls(found["default"])
+    return found
+
+
+def _without_nulls(default: Any) -> Any:
+    if isinstance(default, dict):
+        return {key: _without_nulls(value) for key, value in default.items() if value is not None}
+    return [_without_nulls(value) for value in default] if isinstance(default, list) else default
 
 
 def _of_object(schema: Mapping[str, Any], definitions: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
@@ -61,6 +73,8 @@ def _of_object(schema: Mapping[str, Any], definitions: Mapping[str, Any], rules:
         found["properties"] = {name: _made(one, definitions, rules) for name, one in properties.items()}
     elif isinstance(values := schema.get("additionalProperties"), Mapping):
         found["additionalProperties"] = _made(values, definitions, rules)
+    else:
+        found["x-kubernetes-preserve-unknown-fields"] = True
     if said := rules.get(schema.get("title", "")):
         found["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in said]
     return found
@@ -82,18 +96,20 @@ def _of_variants(
         fields: dict[str, Any] = {}
         for one in made:
             for name, field in one["properties"].items():
-                fields[name] = _either(fields[name], field) if name in fields else field
+                # The API server would write one kind's default into objects of the others.
+                own = {key: value for key, value in field.items() if key != "default"}
+                fields[name] = _either(fields[name], own) if name in fields else own
         required = set.intersection(*(set(one.get("required", ())) for one in made))
         found = {"type": "object", "properties": fields, "required": sorted(required)}
     if "description" in schema:
         found["description"] = schema["description"]
     if schema.get("default") is not None:
-        found["default"] = schema["default"]
+        found["default"] = _without_nulls(schema["default"])
     return found
 
 
 def _either(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """What fits both: values of both, and no bound or default that only one has."""
+    """What fits both: values of both, and no bound that only one has."""
     both = {key: value for key, value in one.items() if other.get(key) == value}
     if "enum" in one and "enum" in other:
         both["enum"] = sorted({*one["enum"], *other["enum"]})

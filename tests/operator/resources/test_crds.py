@@ -111,3 +111,13 @@ def test_a_condition_keeps_its_time_while_its_status_does() -> None:
     same = updated(first, [Condition(type="Healthy", status="True", reason="Other", message="m")], 20.0)
     other = updated(same, [Condition(type="Healthy", status="False", reason="Other")], 30.0)
     assert [one.last_transition_time for one in (*first, *same, *other)] == [10.0, 10.0, 30.0]
+
+
+def test_kinds_of_metrics_do_not_default_into_one_another() -> None:
+    """The API server writes defaults into every object: a Demand metric gets none of a GPU metric's."""
+    (kind,) = (one for one in KINDS if one.name == "GPUAutoscaler")
+    (version,) = definition(kind)["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    metric = spec["properties"]["metrics"]["items"]
+    assert metric["properties"]["type"]["enum"] == ["Demand", "GPU", "Status"]
+    assert not any("default" in one for one in metric["properties"].values())
