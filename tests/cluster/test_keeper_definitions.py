@@ -1,5 +1,6 @@
 """The operator's custom resources, as an API server takes them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,14 @@ def test_a_version_never_changes(api: Api, namespace: str, definitions: dict[str
     answer = api.patch(f"{where}/it", {"spec": {"image": "pod:3"}})
     assert answer.code == 422
     assert "a ModelVersion never changes" in answer.body["message"]
+
+
+def test_the_pages_examples_are_taken(api: Api, namespace: str, definitions: dict[str, str]) -> None:
+    """Each resource that docs/rollouts.md shows is one."""
+    page = (Path(__file__).parents[2] / "docs/rollouts.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        example = yaml.safe_load(block)
+        answer = api.post(path(namespace, definitions[example["kind"]]), example)
+        assert answer.code == 201, answer.data
