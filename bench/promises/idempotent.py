@@ -12,8 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -140,33 +140,41 @@ async def gateways(folder: Path, pod: str) -> AsyncIterator[list[str]]:
     settings["admission"]["others"] = {"burst": 1_000_000}
     ports = free_ports(2 * GATEWAYS)
     async with AsyncExitStack() as stack:
-        addresses, healths = [], []
+        addresses, started = [], []
         for number in range(GATEWAYS):
             settings["listen"], settings["health"] = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
             file = folder / f"gateway-{number}.yaml"
             file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-            stack.enter_context(_process(file, folder / f"gateway-{number}.log"))
+            process = stack.enter_context(_process(file, folder / f"gateway-{number}.log"))
             addresses.append(settings["listen"])
-            healths.append(settings["health"])
-        for health in healths:
-            await serving(health, _START_SECONDS)
+            started.append((process, settings["health"]))
+        for process, health in started:
+            await _served(process, health)
         yield addresses
 
 
-class _process:  # noqa: N801 # a context manager, used as a function is
+@contextmanager
+def _process(file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A gateway in a process of its own, told to stop on leaving."""
+    command = [sys.executable, "-c", _START, "gateway", "serve", "--config", str(file)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
 
-    def __init__(self, file: Path, log: Path) -> None:
-        self._command = [sys.executable, "-c", _START, "gateway", "serve", "--config", str(file)]
-        self._log = log
 
-    def __enter__(self) -> None:
-        with self._log.open("ab") as log:
-            self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
-
-    def __exit__(self, *_: object) -> None:
-        self._running.terminate()
-        self._running.wait(60)
+async def _served(process: subprocess.Popen[bytes], health: str) -> None:
+    """Wait until a gateway serves. Raises RuntimeError where it ends instead."""
+    waiting = asyncio.create_task(serving(health, _START_SECONDS))
+    while not waiting.done():
+        if process.poll() is not None:
+            waiting.cancel()
+            raise RuntimeError(f"a gateway ended with {process.returncode} while starting; see its log")
+        await asyncio.wait([waiting], timeout=0.2)
+    await waiting
 
 
 def body(key: str, title: str = "Cup") -> bytes:
