@@ -136,7 +136,7 @@ async def gateways(folder: Path, pod: str) -> AsyncIterator[list[str]]:
     (folder / "route.yaml").write_text(yaml.safe_dump(route), encoding="utf-8")
     settings: dict[str, Any] = yaml.safe_load((folder / "gateway.yaml").read_text(encoding="utf-8"))
     # Callers wait for their turn rather than come back: it is not admission that is shown here.
-    settings |= {"admission": {"max_checks": 512, "max_wait": 10.0}, "reuse": None}
+    settings |= {"admission": {"max_checks": 512, "max_wait": 10.0}, "reuse": None, "inspect": None}
     settings["admission"]["others"] = {"burst": 1_000_000}
     ports = free_ports(2 * GATEWAYS)
     async with AsyncExitStack() as stack:
