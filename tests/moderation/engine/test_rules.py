@@ -16,7 +16,7 @@ from ostiary_moderation.engines.qwen3_vl.engine import Qwen3VLEngine
 from ostiary_moderation.views import ImageViews, make_views
 
 Loads = Callable[..., Awaitable[Qwen3VLEngine]]
-CLOSER = {"min_pixels": 90_000, "max_pixels": 120_000}
+CLOSER = {"min_pixels": 200_000, "max_pixels": 260_000}
 
 
 @pytest.fixture
