@@ -31,6 +31,7 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
 from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.reuse.lookers import Lookers
+from ostiary_gateway.review.service import AuditService
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
@@ -44,6 +45,7 @@ from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
+from ostiary_gateway.store.sqlite_cases import open_cases
 from ostiary_gateway.store.sqlite_queue import open_queue
 
 # Pods that are there have their galleries by then; those that are not get them when they come.
@@ -81,12 +83,14 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         stack.push_async_callback(beside.close)
         service, bulk = await _moderation_services(stack, settings, credentials, route, policy, beside)
         galleries = await _galleries(stack, beside, route, brands) if brands else None
+        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
+        audit = AuditService(cases, cases)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
             {**service.handlers(), **bulk.handlers()},
         )
-        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], {})
+        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit.handlers())
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)

@@ -11,7 +11,7 @@ import yaml
 from gateway import sights
 from gateway.scripted_pod import Script, canonical_bytes, truthful
 from gateway.site import Running, Site, until
-from ostiary.v1.audit_pb2 import SearchCasesRequest
+from ostiary.v1.audit_pb2 import AddCommentRequest
 from ostiary.v1.audit_pb2_grpc import AuditServiceStub
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
@@ -201,8 +201,8 @@ def _crash(check: CheckRequest) -> InferResponse:
 async def test_methods_to_come_say_so(running: Running) -> None:
     """Callers with the role are told UNIMPLEMENTED, others that they may not."""
     cases = AuditServiceStub(running.channel("auditor"))
-    search = await refusal(cases.SearchCases(SearchCasesRequest(), timeout=10))
-    assert search.reason is Reason.UNIMPLEMENTED
+    comment = await refusal(cases.AddComment(AddCommentRequest(), timeout=10))
+    assert comment.reason is Reason.UNIMPLEMENTED
     get = await refusal(running.as_("auditor").GetCheck(GetCheckRequest(), timeout=10))
     assert get.reason is Reason.PERMISSION_DENIED
 

@@ -10,9 +10,10 @@ from ostiary.tlog.note import SignerKey
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary_gateway.recorder import DuplicateKey, Recorded
 from ostiary_gateway.store import queries
+from ostiary_gateway.store.case_rows import case_row, term_rows
 from ostiary_gateway.store.queries import Key
 from ostiary_gateway.store.rows import Prepared, with_receipt
-from ostiary_gateway.store.schema import checkpoints, decisions, entries, nodes
+from ostiary_gateway.store.schema import case_terms, cases, checkpoints, decisions, entries, nodes
 
 Outcome = CheckResponse | DuplicateKey
 
@@ -51,6 +52,7 @@ def _insert(connection: Connection, tree: GrowingTree, key: SignerKey, fresh: Se
     note = sign_checkpoint(Checkpoint(key.name, tree.size, tree.root()), key)
     connection.execute(insert(entries), [p.entry_row(index) for index, p in numbered])
     connection.execute(insert(decisions), [p.decision_row(index) for index, p in numbered])
+    _insert_cases(connection, numbered)
     if finished:
         connection.execute(
             insert(nodes),
@@ -58,6 +60,15 @@ def _insert(connection: Connection, tree: GrowingTree, key: SignerKey, fresh: Se
         )
     connection.execute(insert(checkpoints), {"size": tree.size, "note": note})
     return note
+
+
+def _insert_cases(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
+    """Insert what the decisions are found by."""
+    found = [(index, prepared.new.tenant, prepared.traits()) for index, prepared in numbered]
+    connection.execute(insert(cases), [case_row(*each) for each in found])
+    terms = [row for index, _, traits in found for row in term_rows(index, traits)]
+    if terms:
+        connection.execute(insert(case_terms), terms)
 
 
 def _outcomes(

@@ -12,6 +12,7 @@ from ostiary.tlog.merkle import leaf_hash
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.recorder import NewDecision
+from ostiary_gateway.review.summary import Traits, traits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +46,11 @@ class Prepared:
             "created_us": self.created_us,
             "log_index": log_index,
         }
+
+    def traits(self) -> Traits:
+        """What the decision will be found by."""
+        new = self.new
+        return traits(new.listing, new.response, new.observations, self.created_us)
 
     def entry_row(self, log_index: int) -> dict[str, Any]:
         """The log entry's row."""

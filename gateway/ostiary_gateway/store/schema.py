@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -71,6 +72,35 @@ decisions = Table(
         unique=True,
         sqlite_where=text("idempotency_key <> ''"),
     ),
+)
+
+# What decisions are searched by. Made from the record, which alone is what an audit proves.
+cases = Table(
+    "cases",
+    metadata,
+    Column("log_index", Integer, ForeignKey("decisions.log_index"), primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("decided_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
+    Column("verdict", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("seller", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("bundle_digest", LargeBinary, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("cases_by_time", "tenant", "decided_us"),
+    Index("cases_by_verdict", "tenant", "verdict", "decided_us"),
+    Index("cases_by_seller", "tenant", "seller", "decided_us"),
+)
+
+# Their labels and brands, by kind.
+case_terms = Table(
+    "case_terms",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("log_index", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 # Checks that were submitted in bulk: until they are answered, or for good where another check answers them.

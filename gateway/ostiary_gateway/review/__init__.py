@@ -1,0 +1,1 @@
+"""The review desk's side of the record: what is found, shown and proved."""

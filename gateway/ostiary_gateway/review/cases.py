@@ -1,0 +1,105 @@
+"""The contract of cases: decisions on record, as people look for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.v1.record_pb2 import DecisionRecord
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page of cases ended: when its last case was decided, and the index of its entry."""
+
+    decided_us: int
+    log_index: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which of a tenant's cases are meant; all conditions hold, and an empty one holds for all.
+
+    Attributes:
+        tenant: whose.
+        verdicts, sellers, policies, bundle_digests: one of which it has.
+        labels, brands: one of which is among its own.
+        states: one of which it is in.
+        words: all of which stand in its texts; folded.
+        since_us, until_us: microseconds since 1970, from which on and before which it was decided.
+        min_score: the least that its highest score is.
+        behind: the place that the page starts behind; None: the newest first.
+        most: how many at once.
+    """
+
+    tenant: str
+    verdicts: Sequence[int] = ()
+    sellers: Sequence[str] = ()
+    policies: Sequence[str] = ()
+    bundle_digests: Sequence[bytes] = ()
+    labels: Sequence[str] = ()
+    brands: Sequence[str] = ()
+    states: Sequence[int] = ()
+    words: Sequence[str] = ()
+    since_us: int | None = None
+    until_us: int | None = None
+    min_score: float = 0.0
+    behind: Place | None = None
+    most: int = 50
+
+
+@dataclass(frozen=True)
+class Page:
+    """Cases, the newest first, and where to go on; None: no more."""
+
+    records: Sequence[DecisionRecord]
+    end: Place | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A decision as it was recorded, and its answer with the whole receipt."""
+
+    record: DecisionRecord
+    response: CheckResponse
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Hashes that lead to a checkpoint, its note, and the hash of the leaf where one is proved."""
+
+    path: Sequence[bytes]
+    checkpoint: str
+    leaf_hash: bytes = b""
+
+
+class Cases(Protocol):
+    """Finds cases. Each method raises OstiaryError (STORE_UNAVAILABLE)."""
+
+    async def search(self, search: Search) -> Page:
+        """A page of a tenant's cases."""
+        ...
+
+    async def get(self, tenant: str, check_id: str) -> Case | None:
+        """A tenant's case; None where the tenant has no such check."""
+        ...
+
+
+class Log(Protocol):
+    """Proves what the log holds. Each method raises OstiaryError (STORE_UNAVAILABLE).
+
+    A size of 0 is that of the newest checkpoint. NOT_FOUND is raised where the log has no such entry, or
+    never signed for such a size.
+    """
+
+    async def checkpoint(self) -> str:
+        """The note of the newest checkpoint. Raises OstiaryError (NOT_FOUND) while the log is empty."""
+        ...
+
+    async def prove_inclusion(self, log_index: int, size: int) -> Proof:
+        """That an entry is in the log of `size` entries."""
+        ...
+
+    async def prove_consistency(self, old_size: int, size: int) -> Proof:
+        """That the log of `size` entries extends the one of `old_size`."""
+        ...

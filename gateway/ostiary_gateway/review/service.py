@@ -1,0 +1,120 @@
+"""The handlers of AuditService: what auditors find, see and prove.
+
+Its other methods, those that decide and release, are not there yet, and answer UNIMPLEMENTED.
+"""
+
+from collections.abc import Mapping
+
+from ostiary.v1.audit_pb2 import (
+    CaseEvent,
+    GetCaseRequest,
+    GetCaseResponse,
+    GetCheckpointRequest,
+    GetCheckpointResponse,
+    GetConsistencyProofRequest,
+    GetConsistencyProofResponse,
+    GetInclusionProofRequest,
+    GetInclusionProofResponse,
+    SearchCasesRequest,
+    SearchCasesResponse,
+)
+from ostiary.v1.decision_pb2 import Verdict
+from ostiary.wire.call import Call, Handler
+from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
+from ostiary_gateway.review.asked import asked, token
+from ostiary_gateway.review.cases import Case, Cases, Log
+from ostiary_gateway.review.summary import summary
+
+
+class AuditService:
+    """What compliance teams call. Cases are those of the caller's tenant; the log is everybody's."""
+
+    def __init__(self, cases: Cases, log: Log) -> None:
+        self._cases = cases
+        self._log = log
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handlers by method name, as a server builder takes them."""
+        return {
+            "SearchCases": self.search_cases,
+            "GetCase": self.get_case,
+            "GetCheckpoint": self.get_checkpoint,
+            "GetInclusionProof": self.get_inclusion_proof,
+            "GetConsistencyProof": self.get_consistency_proof,
+        }
+
+    async def search_cases(self, request: SearchCasesRequest, call: Call) -> SearchCasesResponse:
+        """SearchCases."""
+        page = await self._cases.search(asked(request, _tenant(call)))
+        return SearchCasesResponse(
+            cases=[summary(record) for record in page.records], next_page_token=token(page.end)
+        )
+
+    async def get_case(self, request: GetCaseRequest, call: Call) -> GetCaseResponse:
+        """GetCase."""
+        tenant = _tenant(call)
+        if not request.check_id:
+            raise missing_field("check_id", "name the check")
+        case = await self._cases.get(tenant, request.check_id)
+        if case is None:
+            raise OstiaryError(Reason.NOT_FOUND, "There is no such case: check the check_id")
+        record = case.record
+        return GetCaseResponse(
+            summary=summary(record),
+            response=case.response,
+            observations=record.observations if record.HasField("observations") else None,
+            listing=record.listing,
+            events=[_decided(case)],
+        )
+
+    async def get_checkpoint(self, request: GetCheckpointRequest, call: Call) -> GetCheckpointResponse:
+        """GetCheckpoint."""
+        return GetCheckpointResponse(checkpoint=await self._log.checkpoint())
+
+    async def get_inclusion_proof(
+        self, request: GetInclusionProofRequest, call: Call
+    ) -> GetInclusionProofResponse:
+        """GetInclusionProof."""
+        _check_not_negative("log_index", request.log_index)
+        _check_not_negative("tree_size", request.tree_size)
+        proof = await self._log.prove_inclusion(request.log_index, request.tree_size)
+        return GetInclusionProofResponse(
+            leaf_hash=proof.leaf_hash, path=proof.path, checkpoint=proof.checkpoint
+        )
+
+    async def get_consistency_proof(
+        self, request: GetConsistencyProofRequest, call: Call
+    ) -> GetConsistencyProofResponse:
+        """GetConsistencyProof."""
+        if request.from_size < 1:
+            raise invalid_field("from_size", "send the size of the earlier tree, 1 or more")
+        _check_not_negative("to_size", request.to_size)
+        if 0 < request.to_size < request.from_size:
+            raise invalid_field("to_size", "a log is extended by a longer one: send from_size or more")
+        proof = await self._log.prove_consistency(request.from_size, request.to_size)
+        return GetConsistencyProofResponse(path=proof.path, checkpoint=proof.checkpoint)
+
+
+def _decided(case: Case) -> CaseEvent:
+    """The first event of every case."""
+    record, receipt = case.record, case.response.receipt
+    return CaseEvent(
+        at=record.recorded_at,
+        actor=record.caller,
+        kind="decided",
+        detail=f"{Verdict.Name(record.response.verdict).removeprefix('VERDICT_')} by {receipt.policy}",
+        log_index=receipt.log_index,
+    )
+
+
+def _tenant(call: Call) -> str:
+    tenant = call.principal.tenant
+    if not tenant:
+        words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"
+        raise OstiaryError(Reason.PERMISSION_DENIED, words)
+    return tenant
+
+
+def _check_not_negative(field: str, value: int) -> None:
+    if value < 0:
+        raise invalid_field(field, "send 0 or more")

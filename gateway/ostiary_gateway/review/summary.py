@@ -1,0 +1,102 @@
+"""What a case is found by, and one line of it, out of its record. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ostiary.v1.audit_pb2 import CASE_STATE_DECIDED, CASE_STATE_OPEN, CaseState, CaseSummary
+from ostiary.v1.decision_pb2 import VERDICT_HOLD, VERDICT_REVIEW, Finding, Verdict
+from ostiary.v1.listing_pb2 import Listing
+from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.v1.observation_pb2 import Observations
+from ostiary.v1.record_pb2 import DecisionRecord
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a case is found by: labels are `policy/label`, the gravest first; brands are ids in registries."""
+
+    seller: str
+    verdict: Verdict.ValueType
+    policy: str
+    bundle_digest: bytes
+    score: float
+    decided_us: int
+    labels: tuple[str, ...]
+    brands: tuple[str, ...]
+    text: str
+
+
+def traits(
+    listing: Listing, response: CheckResponse, observations: Observations | None, recorded_us: int
+) -> Traits:
+    """The traits of a decision; `recorded_us` stands in where it does not say when it was made."""
+    receipt = response.receipt
+    decided = receipt.HasField("decided_at")
+    return Traits(
+        seller=listing.seller,
+        verdict=response.verdict,
+        policy=receipt.policy,
+        bundle_digest=receipt.bundle.digest,
+        score=highest_score(response),
+        decided_us=receipt.decided_at.ToMicroseconds() if decided else recorded_us,
+        labels=tuple(labels(response)),
+        brands=tuple(_brands(response.findings)),
+        text=_text(listing, observations or Observations()),
+    )
+
+
+def traits_of(record: DecisionRecord) -> Traits:
+    """The traits of a decision on record."""
+    observations = record.observations if record.HasField("observations") else None
+    return traits(record.listing, record.response, observations, record.recorded_at.ToMicroseconds())
+
+
+def labels(response: CheckResponse) -> list[str]:
+    """`policy/label` of every finding, once each: those that ask for most first, then by score."""
+    gravest = sorted(response.findings, key=lambda finding: (-finding.action, -finding.score))
+    return list(dict.fromkeys(f"{finding.policy}/{finding.label}" for finding in gravest))
+
+
+def highest_score(response: CheckResponse) -> float:
+    """Of its findings; 0 without one."""
+    return max((finding.score for finding in response.findings), default=0.0)
+
+
+def first_state(verdict: Verdict.ValueType) -> CaseState.ValueType:
+    """Where a case stands before anybody has touched it: what a person should look at waits for one."""
+    return CASE_STATE_OPEN if verdict in (VERDICT_REVIEW, VERDICT_HOLD) else CASE_STATE_DECIDED
+
+
+def summary(record: DecisionRecord) -> CaseSummary:
+    """One line of a case that nobody has touched."""
+    found = traits_of(record)
+    line = CaseSummary(
+        check_id=record.check_id,
+        verdict=found.verdict,
+        labels=found.labels,
+        seller=found.seller,
+        state=first_state(found.verdict),
+        score=found.score,
+    )
+    line.decided_at.FromMicroseconds(found.decided_us)
+    return line
+
+
+def folded(text: str) -> str:
+    """Text as it is compared: compatibility forms and cases are the same."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _brands(findings: Iterable[Finding]) -> dict[str, None]:
+    return dict.fromkeys(finding.evidence.brand.brand for finding in findings if finding.evidence.brand.brand)
+
+
+def _text(listing: Listing, seen: Observations) -> str:
+    """What the listing says and what was read in its images, a line each."""
+    said = (listing.title, listing.description, listing.claimed_brand)
+    read = (*(span.text for span in seen.ocr), *(code.text for code in seen.barcodes))
+    # SQLite compares texts up to the first NUL.
+    return folded("\n".join(part for part in (*said, *read) if part).replace("\0", " "))

@@ -1,0 +1,131 @@
+"""Cases and proofs, asked of the tables; each runs inside the caller's transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from ostiary.tlog.proofs import TiledTree
+from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary.wire.errors import OstiaryError, Reason
+from ostiary_gateway.review.cases import Case, Page, Place, Proof, Search
+from ostiary_gateway.store import queries
+from ostiary_gateway.store.case_rows import BRAND, LABEL
+from ostiary_gateway.store.schema import case_terms, cases, decisions
+
+_C = cases.c
+_T = case_terms.c
+
+
+def search_cases(connection: Connection, search: Search) -> Page:
+    """A page of a tenant's cases, the newest first."""
+    query = (
+        select(_C.log_index, _C.decided_us, decisions.c.record)
+        .join_from(cases, decisions)
+        .where(*_conditions(search))
+        .order_by(_C.decided_us.desc(), _C.log_index.desc())
+        .limit(search.most + 1)  # the one more tells whether there is another page
+    )
+    rows = connection.execute(query).all()
+    shown = rows[: search.most]
+    end = Place(shown[-1].decided_us, shown[-1].log_index) if len(rows) > len(shown) else None
+    return Page([_decoded(row.log_index, row.record) for row in shown], end)
+
+
+def case_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Case | None:
+    """A tenant's case."""
+    query = select(decisions.c.log_index, decisions.c.record).where(
+        decisions.c.check_id == check_id, decisions.c.tenant == tenant
+    )
+    row = connection.execute(query).one_or_none()
+    recorded = queries.recorded_by_check(connection, tenant, check_id, origin) if row else None
+    if row is None or recorded is None:
+        return None
+    return Case(_decoded(row.log_index, row.record), recorded.response)
+
+
+def newest_note(connection: Connection) -> tuple[int, str]:
+    """Size and note of the newest checkpoint. Raises OstiaryError (NOT_FOUND) while the log is empty."""
+    newest = queries.newest_checkpoint(connection)
+    if newest is None:
+        raise OstiaryError(Reason.NOT_FOUND, "The log is empty: nothing has been decided yet")
+    return newest
+
+
+def inclusion(connection: Connection, log_index: int, size: int) -> Proof:
+    """That an entry is in the log of `size` entries; 0: of as many as the newest checkpoint's."""
+    size, note = _signed(connection, size)
+    if log_index >= size:
+        raise OstiaryError(
+            Reason.NOT_FOUND, f"A log of {size} entries has none at {log_index}: they count from 0"
+        )
+    tree = _tree(connection, size)
+    return Proof(tree.inclusion(log_index), note, tree.leaf(log_index))
+
+
+def consistency(connection: Connection, old_size: int, size: int) -> Proof:
+    """That the log of `size` entries extends the one of `old_size`; 0 as above."""
+    size, note = _signed(connection, size)
+    if old_size > size:
+        raise OstiaryError(Reason.NOT_FOUND, f"The log has {size} entries and never had {old_size}")
+    return Proof(_tree(connection, size).consistency(old_size), note)
+
+
+def _signed(connection: Connection, size: int) -> tuple[int, str]:
+    if size == 0:
+        return newest_note(connection)
+    note = queries.checkpoint_of(connection, size)
+    if note is None:
+        words = f"No checkpoint was signed over {size} entries: name one that you hold, or 0 for the newest"
+        raise OstiaryError(Reason.NOT_FOUND, words)
+    return size, note
+
+
+def _tree(connection: Connection, size: int) -> TiledTree:
+    return TiledTree(size, lambda level, start, stop: queries.tile_hashes(connection, level, start, stop))
+
+
+def _conditions(search: Search) -> list[ColumnElement[bool]]:
+    chosen: tuple[tuple[ColumnElement[Any], Sequence[Any]], ...] = (
+        (_C.verdict, search.verdicts),
+        (_C.seller, search.sellers),
+        (_C.policy, search.policies),
+        (_C.bundle_digest, search.bundle_digests),
+        (_C.state, search.states),
+    )
+    conditions: list[ColumnElement[bool]] = [_C.tenant == search.tenant]
+    conditions += [column.in_(values) for column, values in chosen if values]
+    conditions += [
+        _has(kind, values) for kind, values in ((LABEL, search.labels), (BRAND, search.brands)) if values
+    ]
+    conditions += [_C.text.contains(word, autoescape=True) for word in search.words]
+    if search.since_us is not None:
+        conditions.append(_C.decided_us >= search.since_us)
+    if search.until_us is not None:
+        conditions.append(_C.decided_us < search.until_us)
+    if search.min_score > 0:
+        conditions.append(_C.score >= search.min_score)
+    if search.behind is not None:
+        conditions.append(_behind(search.behind))
+    return conditions
+
+
+def _has(kind: str, values: Sequence[str]) -> ColumnElement[bool]:
+    return _C.log_index.in_(select(_T.log_index).where(_T.kind == kind, _T.value.in_(values)))
+
+
+def _behind(place: Place) -> ColumnElement[bool]:
+    # The first half is what an index can be entered with.
+    return and_(
+        _C.decided_us <= place.decided_us,
+        or_(_C.decided_us < place.decided_us, _C.log_index < place.log_index),
+    )
+
+
+def _decoded(log_index: int, data: bytes) -> DecisionRecord:
+    try:
+        return DecisionRecord.FromString(data)
+    except DecodeError as error:
+        words = f"the record of entry {log_index} is damaged; see `ostiary audit verify`"
+        raise OstiaryError(Reason.STORE_UNAVAILABLE, words) from error

@@ -1,0 +1,71 @@
+"""Cases and proofs over the record's SQLite database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ostiary_gateway.review.cases import Case, Page, Proof, Search
+from ostiary_gateway.store import case_queries
+from ostiary_gateway.store.database import open_engine, unavailable
+
+T = TypeVar("T")
+_READERS = 2  # a search may read much; checks have readers of their own
+
+
+class SqliteCases:
+    """`Cases` and `Log`: each question in a transaction of its own, so that a proof is of one log."""
+
+    def __init__(self, engine: Engine, threads: Executor, origin: str) -> None:
+        """`engine` starts transactions with BEGIN, on `threads`; `origin` is the log's."""
+        self._engine = engine
+        self._threads = threads
+        self._origin = origin
+
+    async def search(self, search: Search) -> Page:
+        """See `Cases.search`."""
+        return await self._read(lambda asked: case_queries.search_cases(asked, search))
+
+    async def get(self, tenant: str, check_id: str) -> Case | None:
+        """See `Cases.get`."""
+        return await self._read(
+            lambda asked: case_queries.case_by_check(asked, tenant, check_id, self._origin)
+        )
+
+    async def checkpoint(self) -> str:
+        """See `Log.checkpoint`."""
+        return (await self._read(case_queries.newest_note))[1]
+
+    async def prove_inclusion(self, log_index: int, size: int) -> Proof:
+        """See `Log.prove_inclusion`."""
+        return await self._read(lambda asked: case_queries.inclusion(asked, log_index, size))
+
+    async def prove_consistency(self, old_size: int, size: int) -> Proof:
+        """See `Log.prove_consistency`."""
+        return await self._read(lambda asked: case_queries.consistency(asked, old_size, size))
+
+    async def _read(self, ask: Callable[[Connection], T]) -> T:
+        def read() -> T:
+            with self._engine.connect() as connection:
+                return ask(connection)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
+
+
+@asynccontextmanager
+async def open_cases(store: Path, origin: str) -> AsyncIterator[SqliteCases]:
+    """The cases of a store that `open_recorder` has opened."""
+    engine = open_engine(store, begin="BEGIN", pool_size=_READERS)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:
+        try:
+            yield SqliteCases(engine, threads, origin)
+        finally:
+            engine.dispose()
