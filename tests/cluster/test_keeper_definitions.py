@@ -60,6 +60,38 @@ GOOD: dict[str, tuple[str, Json]] = {
         "GPUAutoscaler",
         {"scaleTargetRef": {"name": "qwen-2"}, "maxReplicas": 8, "capacity": CAPACITY},
     ),
+    "a route": (
+        "TrafficRoute",
+        {
+            "name": "it", "versions": [{"name": "v1", "weight": 9000}, {"name": "v2", "weight": 1000}],
+            "pins": [{"tenant": "acme", "version": "v2"}], "mirrors": [{"version": "v2", "share": 500}],
+            "epoch": "7", "failureVerdict": "VERDICT_REVIEW",
+        },
+    ),
+    "a policy": (
+        "ModerationPolicy",
+        {
+            "version": "1",
+            "policies": [{"policy": "prohibited_ads", "labels": [{
+                "label": "qr_code",
+                "steps": [{"action": "ACTION_BLOCK", "threshold": 0.9, "sources": ["barcode"]}],
+            }]}],
+            "vocabulary": {"categories": [{"name": "swimwear", "words": ["bikini"]}]},
+            "failure": {"fallback": "FALLBACK_CHEAP_TIER"},
+        },
+    ),
+    "a registry": (
+        "BrandRegistry",
+        {
+            "version": "3",
+            "brands": [{
+                "id": "acme", "displayName": "Acme", "territories": ["DE"],
+                "marks": [{"referenceId": "acme-1", "image": "iVBORw0KGgo="}],
+                "words": [{"referenceId": "acme-w", "text": "ACME", "variants": ["A.C.M.E."]}],
+                "authorisations": [{"seller": "s1", "validUntil": "2030-01-01T00:00:00Z"}],
+            }],
+        },
+    ),
 }  # fmt: skip
 BAD: dict[str, tuple[str, Json, str]] = {
     "a version without digest": ("a version", {"artifact": {"uri": "s3://x"}}, "spec.artifact.digest"),
@@ -93,6 +125,51 @@ BAD: dict[str, tuple[str, Json, str]] = {
     "no end": ("a rollback", {"expiresAt": None}, "expiresAt"),
     "fewer than the least": ("an autoscaler", {"minReplicas": 9}, "at most maxReplicas"),
     "to zero for everybody": ("an autoscaler", {"minReplicas": 0}, "0 needs bulkOnly"),
+    "weights that do not sum": ("a route", {"versions": [{"name": "v1", "weight": 9999}]}, "sum to 10000"),
+    "a version of no weight there can be": (
+        "a route", {"versions": [{"name": "v1", "weight": 10_001}]}, "spec.versions[0].weight",
+    ),
+    "a version twice": (
+        "a route", {"versions": [{"name": "v1", "weight": 10_000}, {"name": "v1"}]}, "twice",
+    ),
+    "a pin to a version that is not there": ("a route", {"pins": [{"version": "v3"}]}, "pins: a version"),
+    "a copy to a version that is not there": (
+        "a route", {"mirrors": [{"version": "v3", "share": 1}]}, "mirrors: a version",
+    ),
+    "a failure that publishes": ("a route", {"failureVerdict": "VERDICT_ALLOW"}, "must not publish"),
+    "a verdict there is not": ("a route", {"failureVerdict": "HOLD"}, "spec.failureVerdict"),
+    "an epoch in words": ("a route", {"epoch": "seven"}, "spec.epoch"),
+    "a route of another name": ("a route", {"name": "other"}, "metadata.name"),
+    "a policy that judges nothing": ("a policy", {"policies": []}, "spec.policies"),
+    "a policy without version": ("a policy", {"version": ""}, "spec.version"),
+    "a step for no reason": (
+        "a policy",
+        {"policies": [{"policy": "p", "labels": [{"label": "l", "steps": [{"action": "ACTION_NOTE"}]}]}]},
+        "threshold or targetPrecision",
+    ),
+    "a step for two reasons": (
+        "a policy",
+        {"policies": [{"policy": "p", "labels": [{"label": "l", "steps": [
+            {"action": "ACTION_NOTE", "threshold": 0.5, "targetPrecision": 0.9},
+        ]}]}]},
+        "not both",
+    ),
+    "a score above one": (
+        "a policy",
+        {"policies": [{"policy": "p", "labels": [{"label": "l", "steps": [
+            {"action": "ACTION_NOTE", "threshold": 1.5},
+        ]}]}]},
+        "steps[0].threshold",
+    ),
+    "a registry without brands": ("a registry", {"brands": []}, "spec.brands"),
+    "a mark that is no base64": (
+        "a registry", {"brands": [{"id": "a", "marks": [{"referenceId": "r", "image": "?"}]}]}, "image",
+    ),
+    "an end that is no time": (
+        "a registry",
+        {"brands": [{"id": "a", "authorisations": [{"seller": "s", "validUntil": "tomorrow"}]}]},
+        "validUntil",
+    ),
 }  # fmt: skip
 
 
@@ -157,6 +234,39 @@ def test_a_version_never_changes(api: Api, namespace: str, definitions: dict[str
     answer = api.patch(f"{where}/it", {"spec": {"image": "pod:3"}})
     assert answer.code == 422
     assert "a ModelVersion never changes" in answer.body["message"]
+
+
+def test_a_changed_route_has_a_greater_epoch(api: Api, namespace: str, definitions: dict[str, str]) -> None:
+    """In numbers or, as the mapping has them, in text; the same route may be sent again and again."""
+    kind, spec = GOOD["a route"]
+    where = path(namespace, definitions[kind])
+    assert api.post(where, made(kind, spec)).code == 201
+    assert api.patch(f"{where}/it", {"spec": spec}).code == 200
+    for epoch in ("7", 6, 7):
+        answer = api.patch(f"{where}/it", {"spec": {"pins": [], "epoch": epoch}})
+        assert answer.code == 422
+        assert "epoch: give the changed route a greater one" in answer.body["message"]
+    assert api.patch(f"{where}/it", {"spec": {"pins": [], "epoch": "10"}}).code == 200
+    assert api.patch(f"{where}/it", {"spec": {"mirrors": [], "epoch": 11}}).code == 200
+
+
+def test_kubectl_would_show_where_checks_go(api: Api, namespace: str, definitions: dict[str, str]) -> None:
+    """The route's epoch, its versions beside their weights, and what gateways made of it."""
+    kind, spec = GOOD["a route"]
+    where = path(namespace, definitions[kind])
+    assert api.post(where, made(kind, spec)).code == 201
+    said = {
+        "type": "Accepted",
+        "status": "True",
+        "reason": "Valid",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    assert api.patch(f"{where}/it/status", {"status": {"conditions": [said]}}).code == 200
+    table = api.get(where, {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}).body
+    assert [one["name"] for one in table["columnDefinitions"]] == [
+        "Name", "Epoch", "Versions", "Weights", "Accepted", "Age",
+    ]  # fmt: skip
+    assert table["rows"][0]["cells"][:5] == ["it", "7", "v1 v2", "9000 1000", "True"]
 
 
 def test_the_pages_examples_are_taken(api: Api, namespace: str, definitions: dict[str, str]) -> None:
