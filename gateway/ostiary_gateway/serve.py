@@ -172,12 +172,12 @@ async def _sources(
             settings.policy, shipped(), time.monotonic, lists, brands.brands if brands else no_brands
         )
     else:
-        policy = _there(found and found.policy)
+        policy = _there(found.policy if found else None)
     written: RouteSource
     if settings.route is not None:
         written = FileRouteSource(settings.route, time.monotonic)
     else:
-        written = _there(found and found.route)
+        written = _there(found.route if found else None)
     route = DnsRouteSource(written)
     await route.refresh()
     following = asyncio.create_task(route.follow())

@@ -110,8 +110,8 @@ def _in_force(settings: "GatewaySettings") -> "PolicyInForce":
 
     if settings.policy is None:
         raise ValueError(
-            "the gateway's policy is an object of a Kubernetes cluster: put it and the registries into files, "
-            "and name them as `policy` and `brands` in a copy of gateway.yaml without `kubernetes`"
+            "the gateway's policy is an object of a Kubernetes cluster: put it and the registries into "
+            "files, and name them as `policy` and `brands` in a copy of gateway.yaml without `kubernetes`"
         )
     lists = FolderListSource(settings.lists).lists if settings.lists else no_lists
     brands = FolderBrandSource(settings.brands).brands if settings.brands else no_brands

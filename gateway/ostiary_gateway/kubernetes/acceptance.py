@@ -77,7 +77,7 @@ class Acceptance:
 def _condition(written: Json, problem: str) -> Json | None:
     """The condition to write; None where the object has it."""
     conditions = (written.get("status") or {}).get("conditions") or ()
-    there = next((one for one in conditions if one.get("type") == "Accepted"), {})
+    there: Json = next((one for one in conditions if one.get("type") == "Accepted"), {})
     generation = int(written["metadata"].get("generation", 0))
     said = {
         "type": "Accepted",

@@ -197,13 +197,13 @@ async def connected(
     configuration = client.Configuration()
     try:
         if kubeconfig is None:
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             found = await asyncio.to_thread(_own_namespace)
         else:
             loader = await config.load_kube_config(
                 str(kubeconfig), context, client_configuration=configuration, persist_config=False
             )
-            found = str(loader.current_context["context"].get("namespace") or "default")
+            found = str(((loader.current_context or {}).get("context") or {}).get("namespace") or "default")
     except (config.ConfigException, OSError) as error:
         what = "set kubernetes.kubeconfig, or run in a pod with a service account"
         raise ValueError(f"kubernetes: {error}: {what}") from error

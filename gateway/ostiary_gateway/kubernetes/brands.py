@@ -68,12 +68,15 @@ class KubernetesBrandSource:
             await self._take_up(self._latest)
 
     async def _take_up(self, objects: Mapping[str, Json]) -> None:
-        read = {}
+        read: dict[tuple[str, int], Registry | str] = {}
         for written in objects.values():
             key = _edition(written)
-            read[key] = self._read.get(key) or await asyncio.to_thread(_registry, written)
+            known = self._read.get(key)
+            read[key] = known if known is not None else await asyncio.to_thread(_registry, written)
         self._read = read
-        before, registries, problems = self._standing.registries, {}, {}
+        before = self._standing.registries
+        registries: dict[str, Registry] = {}
+        problems: dict[str, str] = {}
         for name, written in sorted(objects.items()):
             found = read[_edition(written)]
             if isinstance(found, Registry):

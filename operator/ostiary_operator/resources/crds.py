@@ -16,7 +16,7 @@ from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.resources.analysis import AnalysisRunSpec, AnalysisRunStatus, AnalysisTemplateSpec
 from ostiary_operator.resources.gpu_autoscaler import AutoscalerStatus
 from ostiary_operator.resources.message_kinds import FACETS, MESSAGE_RULES, NAMED_AS_THE_OBJECT, TakenUp
-from ostiary_operator.resources.messages import Comments, of_message
+from ostiary_operator.resources.messages import Comments, descriptor_of, of_message
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec, ModelOverrideStatus
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
@@ -178,8 +178,7 @@ KINDS = (
         ("tr",),
         (
             Column("Epoch", ".spec.epoch"),
-            Column("Versions", ".spec.versions[*].name"),
-            Column("Weights", ".spec.versions[*].weight"),
+            Column("Failure-Verdict", ".spec.failureVerdict", priority=1),
             _ACCEPTED,
         ),
     ),
@@ -189,7 +188,7 @@ KINDS = (
         ModerationPolicy,
         TakenUp,
         ("mp",),
-        (Column("Version", ".spec.version"), Column("Rule-Packs", ".spec.rulePacks[*]"), _ACCEPTED),
+        (Column("Version", ".spec.version"), _ACCEPTED),
     ),
     Kind(
         "BrandRegistry",
@@ -250,7 +249,7 @@ def definition(kind: Kind, comments: Comments = MappingProxyType({})) -> dict[st
 def _spec(kind: Kind, comments: Comments) -> dict[str, Any]:
     if issubclass(kind.spec, BaseModel):
         return structural(kind.spec, RULES)
-    return of_message(kind.spec.DESCRIPTOR, MESSAGE_RULES, FACETS, comments)
+    return of_message(descriptor_of(kind.spec), MESSAGE_RULES, FACETS, comments)
 
 
 def _column(column: Column) -> dict[str, Any]:

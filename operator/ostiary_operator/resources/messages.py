@@ -7,9 +7,10 @@ What only the gateway's readers know is added by `FACETS` and by CEL rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
+from google.protobuf.message import Message
 
 from ostiary_operator.resources.structural import LONGEST_TEXT, Rules
 
@@ -71,7 +72,8 @@ def of_message(
 def _of_field(
     field: FieldDescriptor, rules: Rules, facets: Facets, comments: Comments, within: tuple[str, ...]
 ) -> dict[str, Any]:
-    own = dict(facets.get(f"{field.containing_type.name}.{field.name}", {}))
+    owner = field.full_name.split(".")[-2]
+    own = dict(facets.get(f"{owner}.{field.name}", {}))
     said = comments.get(field.full_name)
     described: dict[str, Any] = {"description": said} if said else {}
     kind = field.message_type
@@ -110,8 +112,13 @@ def _of_value(
     if kind == FieldDescriptor.TYPE_BOOL:
         return {"type": "boolean"}
     if kind == FieldDescriptor.TYPE_BYTES:
-        return {"type": "string", "format": "byte"}
+        return {"type": "string", "format": "byte", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}
     return {"type": "string", "maxLength": LONGEST_TEXT}
+
+
+def descriptor_of(kind: type[Message]) -> Descriptor:
+    """What the messages of a type hold."""
+    return cast(Descriptor, kind.DESCRIPTOR)
 
 
 def names(enum: EnumDescriptor) -> list[str]:
