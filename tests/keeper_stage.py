@@ -1,4 +1,4 @@
-"""A cluster in this process with the keeper's kinds, simulated pods and gateways, and keepers at work in it."""
+"""A cluster in this process with the keeper's kinds, simulated pods and gateways, and keepers at work."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ DIGEST = f"sha256:{'0' * 64}"
 class SimulatedGateway:
     """Follows a route as gateways do, some time after it was written, and says so in its Lease.
 
-    `sent`: by version, the checks that it would have sent so far, one at each look; `failed`: those that found
-    no ready pod.
+    `failed`: how often it would have sent a check, and found no ready pod.
     """
 
     stage: Stage
@@ -199,7 +198,8 @@ class Stage:
         """A ModelOverride."""
         expires = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
         described = {
-            "target": "qwen", "order": order, "reason": "trying", "actor": "ann", "expiresAt": expires, **spec,
+            "target": "qwen", "order": order, "reason": "trying", "actor": "ann",
+            "expiresAt": expires, **spec,
         }  # fmt: skip
         await self.put(kinds.MODEL_OVERRIDES, {"metadata": {"name": name}, "spec": described})
 
@@ -271,6 +271,7 @@ def quick_watches() -> kopf.OperatorSettings:
     made.watching.reconnect_backoff = 0.01
     made.watching.server_timeout = 2
     made.networking.error_backoffs = [0.01] * 20
+    made.queueing.idle_timeout = made.queueing.exit_timeout = 0.1
     return made
 
 

@@ -21,7 +21,7 @@ from ostiary_operator.cluster.kinds import (
 )
 from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.pods import loading
-from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, overrides, see
+from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, see
 from ostiary_operator.resources.analysis import AnalysisTemplateSpec
 from ostiary_operator.resources.conditions import Condition, truth, updated
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
@@ -152,7 +152,7 @@ class Keeper:
     async def _say_of_orders(self, seen: Seen, now: float) -> None:
         """Which order is in force, on the orders themselves: they are what is looked at afterwards."""
         namespace, holds = seen.obj["metadata"]["namespace"], seen.snapshot.override
-        for order in overrides(self._mirror, namespace, seen.snapshot.name):
+        for order in seen.snapshot.overrides:
             found = self._mirror.get(MODEL_OVERRIDES, namespace, order.name)
             if found is None:
                 continue

@@ -63,7 +63,7 @@ async def keep(
     watching: kopf.OperatorSettings | None = None,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Keep ModelDeployments until `stop` is set or the process is told to end.
+    """Keep ModelDeployments until `stop` is set.
 
     Args:
         chosen: how.
@@ -81,11 +81,13 @@ async def keep(
     async with connected(configuration) as api, _source(chosen) as source:
         process = _Process(api, template, source, chosen, namespaces, clock)
         await process.list()
-        watched = asyncio.Event()
-        watches = watch(
-            process.knowing, configuration, namespaces, stop, watched, watching or watch_settings()
-        )
-        await process.run(watches, watched, ready)
+
+        def watched() -> None:
+            _log.info("ready", namespaces=namespaces)
+            ready()
+
+        by = watching or watch_settings()
+        await process.run(watch(process.knowing, configuration, namespaces, watched, by), stop)
     _log.info("stopped")
 
 
@@ -120,25 +122,25 @@ class _Process:
             self._deployments.stir_all()
             self._runs.stir_all()
 
-    async def run(
-        self, watches: Coroutine[Any, Any, None], watched: asyncio.Event, ready: Callable[[], None]
-    ) -> None:
-        """Until the watches end, in order or not. Then nothing more is done, and others may take over."""
+    async def run(self, watches: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+        """Until it is told to stop, or the watches end. Then it does nothing, and others may take over."""
+        watching = asyncio.create_task(watches, name="watches")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
         beside = [
+            stopping,
             asyncio.create_task(self._leader.run(), name="leader"),
             asyncio.create_task(self._resync(), name="resync"),
-            asyncio.create_task(_when(watched, ready), name="ready"),
         ]
         try:
-            await watches
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
         finally:
             await self._deployments.close()
             await self._runs.close()
-            for task in beside:
+            for task in (*beside, watching):
                 task.cancel()
-            for ended in await asyncio.gather(*beside, return_exceptions=True):
-                if isinstance(ended, Exception):
-                    _log.error("task.failed", error=repr(ended))
+            await asyncio.gather(*beside, watching, return_exceptions=True)
 
     async def list(self) -> None:
         """Everything that is there.
@@ -163,12 +165,6 @@ class _Process:
                 await self.list()
             except (ApiFailure, ValueError) as error:
                 _log.warning("resync.failed", error=str(error))
-
-
-async def _when(watched: asyncio.Event, ready: Callable[[], None]) -> None:
-    await watched.wait()
-    _log.info("ready")
-    ready()
 
 
 @asynccontextmanager

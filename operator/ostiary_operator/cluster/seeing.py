@@ -113,7 +113,7 @@ def see(mirror: Mirror, sightings: Sightings, obj: Json, now: float) -> Seen:
         versions=_versions(mirror, namespace, model),
         route=route,
         gateways=gateways,
-        overrides=overrides(mirror, namespace, name),
+        overrides=_overrides(mirror, namespace, name),
         analyses=_analyses(mirror, obj, namespace, model),
         request=request,
     )
@@ -121,12 +121,13 @@ def see(mirror: Mirror, sightings: Sightings, obj: Json, now: float) -> Seen:
 
 
 def _rival(mirror: Mirror, obj: Json, namespace: str, model: str) -> str | None:
-    """An older ModelDeployment for the same model."""
+    """Another ModelDeployment for the same model: the route's owner or, without a route, the oldest."""
+    route = mirror.get(TRAFFIC_ROUTES, namespace, model)
     order = [
-        (one["metadata"].get("creationTimestamp", ""), name)
+        (route is None or not owned_by(route, one), one["metadata"].get("creationTimestamp", ""), name)
         for name, one in mirror.about(MODEL_DEPLOYMENTS, namespace, model).items()
     ]
-    first = min(order, default=("", obj["metadata"]["name"]))[1]
+    first = min(order, default=(False, "", obj["metadata"]["name"]))[2]
     return None if first == obj["metadata"]["name"] else first
 
 
@@ -231,7 +232,7 @@ def _carried(described: Json | None, runs: Json | None) -> tuple[float | None, f
         return None, None
 
 
-def overrides(mirror: Mirror, namespace: str, name: str) -> tuple[Override, ...]:
+def _overrides(mirror: Mirror, namespace: str, name: str) -> tuple[Override, ...]:
     """Orders about a ModelDeployment, in force or not."""
     found = []
     for order in mirror.about(MODEL_OVERRIDES, namespace, name).values():
