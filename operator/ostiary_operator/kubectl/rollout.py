@@ -1,0 +1,259 @@
+"""All that there is to be seen of one ModelDeployment, read from its objects."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ostiary_operator.kubectl.access import OSTIARY, Cluster, Json
+from ostiary_operator.kubectl.failure import Failure
+from ostiary_operator.resources.analysis import AnalysisTemplateSpec
+from ostiary_operator.resources.conditions import Condition
+from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from ostiary_operator.resources.model_override import ModelOverrideSpec
+from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
+from ostiary_operator.rollout.snapshot import LEASE_SECONDS
+
+B = TypeVar("B", bound=BaseModel)
+MODEL, VERSION = "ostiary.dev/model", "ostiary.dev/version"
+ACKED, GATEWAYS = "ostiary.dev/acked-epochs", "ostiary.dev/component=gateway"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod, and what keeps it from being ready."""
+
+    name: str
+    ready: bool
+    says: str
+
+
+@dataclass(frozen=True)
+class VersionSeen:
+    """A ModelVersion with its Deployment and pods; `spec` is None where the ModelVersion is gone."""
+
+    name: str
+    spec: ModelVersionSpec | None
+    status: ModelVersionStatus
+    replicas: int
+    ready: int
+    pods: tuple[Pod, ...]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway's Lease: the epoch of the route that it has applied, and how many seconds ago it said so."""
+
+    name: str
+    epoch: int
+    seconds: float
+
+    @property
+    def live(self) -> bool:
+        """Whether the keeper counts it."""
+        return self.seconds <= LEASE_SECONDS
+
+
+@dataclass(frozen=True)
+class OverrideSeen:
+    """A ModelOverride. `created`: seconds since 1970."""
+
+    name: str
+    created: float
+    spec: ModelOverrideSpec
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """An AnalysisRun. `created`: seconds since 1970."""
+
+    name: str
+    created: float
+    candidate: str
+    phase: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A ModelDeployment and everything about it. `generation`: of its newest spec; `epoch`: of the route."""
+
+    name: str
+    namespace: str
+    now: float
+    generation: int
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus
+    versions: Mapping[str, VersionSeen]
+    weights: Mapping[str, int] = field(default_factory=dict)
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    epoch: int = 0
+    gateways: Sequence[Gateway] = ()
+    overrides: Sequence[OverrideSeen] = ()
+    runs: Sequence[RunSeen] = ()
+    templates: Mapping[str, AnalysisTemplateSpec] = field(default_factory=dict)
+
+    @property
+    def override(self) -> OverrideSeen | None:
+        """The order in force."""
+        standing = [one for one in self.overrides if one.spec.expires_at > self.now]
+        return max(standing, key=lambda one: (one.created, one.name), default=None)
+
+    def condition(self, name: str) -> Condition | None:
+        """One of the status."""
+        return next((one for one in self.status.conditions if one.type == name), None)
+
+
+async def see(cluster: Cluster, name: str, now: float) -> Rollout:
+    """A ModelDeployment as it is now.
+
+    Raises:
+        Failure: there is none of the name, or the cluster does not answer.
+    """
+    found = await cluster.get(OSTIARY, "modeldeployments", name)
+    if found is None:
+        raise await _unknown(cluster, name)
+    spec = read(ModelDeploymentSpec, found.get("spec"), f"ModelDeployment {name}")
+    select = {"labelSelector": f"{MODEL}={spec.model}"}
+    route, (versions, deployments, pods, leases, overrides, runs, templates) = await asyncio.gather(
+        cluster.get(OSTIARY, "trafficroutes", spec.model),
+        asyncio.gather(
+            cluster.list(OSTIARY, "modelversions"),
+            cluster.list("apis/apps/v1", "deployments", **select),
+            cluster.list("api/v1", "pods", **select),
+            cluster.list("apis/coordination.k8s.io/v1", "leases", labelSelector=GATEWAYS),
+            cluster.list(OSTIARY, "modeloverrides"),
+            cluster.list(OSTIARY, "analysisruns"),
+            cluster.list(OSTIARY, "analysistemplates"),
+        ),
+    )
+    routed = (route or {}).get("spec") or {}
+    weights = {one["name"]: int(one.get("weight", 0)) for one in routed.get("versions") or ()}
+    mirrors = {one["version"]: int(one.get("share", 0)) for one in routed.get("mirrors") or ()}
+    return Rollout(
+        name=name,
+        namespace=cluster.namespace,
+        now=now,
+        generation=int(found["metadata"].get("generation", 0)),
+        spec=spec,
+        status=read(ModelDeploymentStatus, found.get("status") or {}, f"ModelDeployment {name}: status"),
+        versions=_versions(spec.model, versions, deployments, pods),
+        weights={key: weight for key, weight in weights.items() if weight},
+        mirrors=mirrors,
+        epoch=int(routed.get("epoch", 0)),
+        gateways=[_gateway(one, spec.model, now) for one in leases],
+        overrides=[
+            OverrideSeen(
+                _name(one), _created(one), read(ModelOverrideSpec, one["spec"], f"ModelOverride {_name(one)}")
+            )
+            for one in overrides
+            if one["spec"].get("target") == name
+        ],
+        runs=[_run(one) for one in runs if one["spec"].get("model") == spec.model],
+        templates={
+            _name(one): read(AnalysisTemplateSpec, one["spec"], f"AnalysisTemplate {_name(one)}")
+            for one in templates
+        },
+    )
+
+
+def read(kind: type[B], written: object, what: str) -> B:
+    """An object's part. Raises Failure where a newer or an older keeper has written what this cannot read."""
+    try:
+        return kind.model_validate(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Failure(
+            f"{what} cannot be read: {where}: {first['msg']}: is this kubectl-ostiary as old as the keeper?"
+        ) from error
+
+
+async def _unknown(cluster: Cluster, name: str) -> Failure:
+    there = sorted(_name(one) for one in await cluster.list(OSTIARY, "modeldeployments"))
+    if not there:
+        return Failure(
+            f"there is no ModelDeployment in namespace {cluster.namespace}: are --namespace and --context "
+            "right?"
+        )
+    close = difflib.get_close_matches(name, there, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(there[:10])}"
+    return Failure(f"there is no ModelDeployment {name} in namespace {cluster.namespace}: {hint}")
+
+
+def _versions(
+    model: str, versions: Sequence[Json], deployments: Sequence[Json], pods: Sequence[Json]
+) -> dict[str, VersionSeen]:
+    written = {_name(one): one for one in versions if one["spec"].get("model") == model}
+    running = {_labels(one).get(VERSION, ""): one for one in deployments}
+    seen = {}
+    for name in sorted({*written, *running} - {""}):
+        one, deployment = written.get(name), running.get(name) or {}
+        own = [_pod(pod) for pod in pods if _labels(pod).get(VERSION) == name]
+        seen[name] = VersionSeen(
+            name=name,
+            spec=read(ModelVersionSpec, one["spec"], f"ModelVersion {name}") if one else None,
+            status=read(ModelVersionStatus, (one or {}).get("status") or {}, f"ModelVersion {name}: status"),
+            replicas=int((deployment.get("spec") or {}).get("replicas", 0)),
+            ready=int((deployment.get("status") or {}).get("readyReplicas", 0)),
+            pods=tuple(own),
+        )
+    return seen
+
+
+def _pod(pod: Json) -> Pod:
+    status = pod.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    ready = (conditions.get("Ready") or {}).get("status") == "True"
+    says = "Ready" if ready else str(status.get("phase", "Unknown"))
+    if pod["metadata"].get("deletionTimestamp"):
+        says = "Terminating"
+    elif not ready:
+        for one in status.get("containerStatuses") or ():
+            state = one.get("state") or {}
+            says = (state.get("waiting") or state.get("terminated") or {}).get("reason") or says
+        scheduled = conditions.get("PodScheduled") or {}
+        if scheduled.get("status") == "False":
+            says = f"{scheduled.get('reason', 'Pending')}: {scheduled.get('message', '')}".removesuffix(": ")
+    return Pod(_name(pod), ready, says)
+
+
+def _gateway(lease: Json, model: str, now: float) -> Gateway:
+    try:
+        acked = json.loads((lease["metadata"].get("annotations") or {}).get(ACKED, "{}"))
+        epoch = int(acked.get(model, 0))
+    except (AttributeError, TypeError, ValueError):
+        epoch = 0
+    renewed = (lease.get("spec") or {}).get("renewTime")
+    seconds = now - datetime.fromisoformat(renewed).timestamp() if renewed else float("inf")
+    return Gateway(_name(lease).removeprefix("ostiary-gateway-"), epoch, max(0.0, seconds))
+
+
+def _run(run: Json) -> RunSeen:
+    status = run.get("status") or {}
+    return RunSeen(
+        _name(run),
+        _created(run),
+        str(run["spec"].get("candidate", "")),
+        str(status.get("phase", "Running")),
+        str(status.get("message", "")),
+    )
+
+
+def _name(written: Json) -> str:
+    return str(written["metadata"]["name"])
+
+
+def _labels(written: Json) -> Json:
+    return written["metadata"].get("labels") or {}
+
+
+def _created(written: Json) -> float:
+    return datetime.fromisoformat(written["metadata"]["creationTimestamp"]).timestamp()
