@@ -17,6 +17,7 @@ from ostiary_operator.resources.crds import GROUP, KINDS, VERSION, Kind, definit
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 from ostiary_operator.resources.part import WHOLE
+from ostiary_operator.sandbox.api.resources import custom_schema
 from ostiary_operator.sandbox.api.structural import prune, validate
 
 Json = dict[str, Any]
@@ -126,7 +127,7 @@ def _checked(document: Document) -> Iterator[Remark]:
         yield document.remark("error", "metadata.name", "a name is needed")
         return
     (version,) = definition(kind)["spec"]["versions"]
-    schema = version["schema"]["openAPIV3Schema"]
+    schema = custom_schema(version)
     data = _plain(document.data)
     for path in prune(schema, data):
         yield document.remark("error", path, "there is no such field")

@@ -217,8 +217,8 @@ def rollback(
 ) -> None:
     """Send all traffic to an earlier version, now, and show how it gets there.
 
-    The order is a ModelOverride: an object of its own, which nothing that follows Git undoes. The version that
-    is left is not tried again before the spec names another, or you say `retry`.
+    The order is a ModelOverride: an object of its own, which nothing that follows Git undoes. The version
+    that is left is not tried again before the spec names another, or you say `retry`.
 
     Exit codes: 0 it has all traffic, 1 refused, 4 on its way still: the order stands.
     """

@@ -13,7 +13,7 @@ from ostiary_operator.rollout.actions import Announce, StartAnalysis
 from ostiary_operator.rollout.simulation import Pods, World
 from ostiary_operator.rollout.snapshot import Analysis, Request, Route
 
-LONGEST = 7 * 86_400.0
+LONGEST = 2 * 86_400.0
 _QUIET, _BUSY = 5.0, 1.0
 _SETTLED_TICKS = 5
 
@@ -31,7 +31,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`gpus`: now, at most, and afterwards, of this rollout alone. `arrived`: whether it ended as hoped."""
+    """`gpus`: now, at most and afterwards, of this rollout alone. `arrived`: whether it ended as hoped."""
 
     moments: tuple[Moment, ...]
     seconds: float
@@ -42,7 +42,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Assumed:
-    """`demand`: checks a second; None: replicas as the spec has them. `load_seconds`: where never measured."""
+    """`demand`: checks a second; None: pods by spec.replicas. `load_seconds`: where it was never measured."""
 
     demand: float | None = None
     load_seconds: float = 120.0
@@ -83,9 +83,9 @@ def forecast(rollout: Rollout, assumed: Assumed) -> Forecast:
     run = _Run(rollout, _world(rollout, assumed), assumed)
     _assumptions(run)
     began, before = run.world.now, run.gpus()
-    most, still = before, 0
+    most, still, pace = before, 0, _BUSY
     while still < _SETTLED_TICKS and run.world.now - began < LONGEST:
-        plan = run.world.tick(_BUSY if still == 0 else _QUIET)
+        plan = run.world.tick(pace)
         acts = [one for one in plan.actions if not isinstance(one, Announce)]
         _answer(run, plan.status)
         for one in acts:
@@ -93,8 +93,8 @@ def forecast(rollout: Rollout, assumed: Assumed) -> Forecast:
                 run.due[one.name] = run.world.now + _analysis_seconds(run, one)
         most = max(most, run.gpus())
         _remember(run, plan.status, began)
-        over = plan.status.phase in ("Healthy", "Degraded") and plan.status.promoted_at is None
-        still = still + 1 if over and not acts else 0
+        pace = _BUSY if acts else min(_QUIET, pace * 1.2)
+        still = still + 1 if _over(rollout, plan.status) and not acts else 0
     status = run.world.status
     arrived = status.phase == "Healthy" and status.stable == target
     if not arrived:
@@ -103,6 +103,12 @@ def forecast(rollout: Rollout, assumed: Assumed) -> Forecast:
     return Forecast(
         tuple(run.moments), run.world.now - began, (before, most, run.gpus()), arrived, tuple(run.notes)
     )
+
+
+def _over(rollout: Rollout, status: ModelDeploymentStatus) -> bool:
+    """Nothing more is to come: not even a look at the version after its promotion."""
+    watched = status.promoted_at is not None and rollout.spec.post_promotion.analysis is not None
+    return status.phase in ("Healthy", "Degraded") and not watched
 
 
 def _world(rollout: Rollout, assumed: Assumed) -> World:
@@ -196,8 +202,8 @@ def _until_enough(
     needed = template.min_samples / per_second
     if needed > template.seconds:
         run.note(
-            f"analysis {start.template}: {template.min_samples} samples take {span(needed)} at {per_second:g} "
-            f"checks/s, and it ends after {span(template.seconds)}: it would be inconclusive"
+            f"analysis {start.template}: {template.min_samples} samples take {span(needed)} at "
+            f"{per_second:g} checks/s, and it ends after {span(template.seconds)}: it would be inconclusive"
         )
     return min(needed, template.seconds)
 
@@ -215,8 +221,10 @@ def _remember(run: _Run, status: ModelDeploymentStatus, began: float) -> None:
 def _doing(run: _Run, status: ModelDeploymentStatus) -> str:
     steps = run.world.spec.strategy.canary.steps
     if status.candidate is None:
-        watched = f"watched after its promotion: {status.stable}" if status.promoted_at is not None else ""
-        return watched or (f"{status.stable} serves" if status.phase == "Healthy" else status.phase)
+        watched = status.promoted_at is not None and run.rollout.spec.post_promotion.analysis is not None
+        if watched:
+            return f"{status.stable} is watched after its promotion"
+        return f"{status.stable} serves" if status.phase == "Healthy" else status.phase
     if status.shadowing:
         return f"{status.candidate} gets copies"
     if status.step < len(steps):
