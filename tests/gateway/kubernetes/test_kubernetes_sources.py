@@ -149,7 +149,7 @@ async def test_a_lease_is_renewed_when_nothing_changes(cluster: Stage) -> None:
 
     kubeconfig = cluster.cluster.settings.folder / "kubeconfig"
     async with connected(None, kubeconfig, None) as server:
-        lease = AckLease(server, "gw", LeaseTimes(renew=0.05))
+        lease = AckLease(server, "gw", times=LeaseTimes(renew=0.05))
         running = asyncio.create_task(lease.run())
         await until(lambda: renewed() != "")
         first = renewed()
