@@ -128,7 +128,14 @@ def test_a_rollout_is_rolled_by_hand(qwen: Shop) -> None:
     assert sum("pod qwen-1-" in line and "Ready" in line for line in branches) == 2
     assert any("gateways: 2 of 2 have applied epoch 2" in line for line in branches)
     assert "rollback: to qwen-1 in 2s" in tree
-    assert "→ 2. wait until somebody promotes" in qwen.run("describe", "qwen")
+    event = {
+        "metadata": {"generateName": "qwen-"}, "type": "Normal", "reason": "StepReached", "message": "10%",
+        "involvedObject": {"kind": "ModelDeployment", "name": "qwen", "namespace": "shop"},
+    }  # fmt: skip
+    qwen.api.made("/api/v1/namespaces/shop/events", event)
+    described = qwen.run("describe", "qwen")
+    assert "→ 2. wait until somebody promotes" in described
+    assert "Normal   StepReached: 10%" in described
     explained = qwen.run("explain", "qwen")
     assert "qwen-2 has 10% and is at step 2 for " in explained
     assert "What to do: to go on: kubectl ostiary promote qwen" in explained
@@ -216,7 +223,7 @@ def test_a_watch_shows_what_changes(qwen: Shop) -> None:
     assert "PauseStep" in told
 
 
-def test_a_simulation_says_steps_times_and_gpus(qwen: Shop) -> None:
+def test_a_simulation_says_steps_times_and_gpus(qwen: Shop, tmp_path: Path) -> None:
     """By the keeper's own decisions, before the spec names the version; with what quotas leave room for."""
     told = qwen.run("simulate", "qwen", "--to", "qwen-2", "--load-seconds", "60", "--demand", "15")
     assert "qwen-2: how long it loads was never measured; 1m is assumed" in told
@@ -236,6 +243,13 @@ def test_a_simulation_says_steps_times_and_gpus(qwen: Shop) -> None:
     assert found["gpus"] == {"now": 2, "peak": 4, "after": 4}
     assert [(one["name"], one["hard"], one["fits"]) for one in found["quotas"]] == [("gpus", 3, False)]
     assert found["moments"][-1]["weights"] == {"qwen-2": 10_000}
+    path = tmp_path / "md.yaml"
+    spec = {"model": "qwen", "versionRef": {"name": "qwen-2"}, "replicas": 3, "strategy": STEPS}
+    written = {"apiVersion": "ostiary.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "qwen"}}
+    path.write_text(yaml.safe_dump({**written, "spec": spec}), encoding="utf-8")
+    assert "at most 6, 6 afterwards" in qwen.run("simulate", "qwen", "--file", str(path))
+    path.write_text(yaml.safe_dump({**written, "spec": spec | {"replicas": 0}}), encoding="utf-8")
+    assert "md.yaml:7: error: spec.replicas" in qwen.run("simulate", "qwen", "-f", str(path), code=1)
     assert qwen.api.get(f"{_OSTIARY}/modeldeployments/qwen").body["spec"]["versionRef"] == {"name": "qwen-1"}
 
 

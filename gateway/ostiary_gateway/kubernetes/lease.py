@@ -95,7 +95,7 @@ class AckLease:
         except ApiFailure as failure:
             if failure.code != 404:
                 raise
-            made = {**body, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+            made = {**body, "apiVersion": f"{LEASES.group}/{LEASES.version}", "kind": LEASES.kind}
             made["spec"] = {**body["spec"], "acquireTime": body["spec"]["renewTime"]}
             await self._server.create(LEASES, made)
 

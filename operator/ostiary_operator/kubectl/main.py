@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -17,9 +18,11 @@ from ostiary_operator.kubectl.failure import FAILED, TIMED_OUT, UNDECIDED, USAGE
 if TYPE_CHECKING:
     from ostiary_operator.kubectl.access import Cluster, Target
     from ostiary_operator.kubectl.rollout import Rollout
+    from ostiary_operator.resources.model_deployment import ModelDeploymentSpec
     from ostiary_operator.rollout.snapshot import Verb
 
 T = TypeVar("T")
+_MOST_EVENTS = 10
 app = typer.Typer(
     name="kubectl ostiary",
     no_args_is_help=True,
@@ -90,11 +93,19 @@ def get(
 def describe(
     name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
 ) -> None:
-    """Show a rollout in full: its tree, steps, conditions and history."""
+    """Show a rollout in full: its tree, steps, conditions, history and events."""
+    from ostiary_operator.kubectl.rollout import events
     from ostiary_operator.kubectl.tree import description
 
-    found = _one(name, _target(namespace, context, kubeconfig))
-    typer.echo("\n".join(description(found)))
+    async def look(cluster: Cluster) -> list[str]:
+        lines = description(await _rollout(cluster, name))
+        try:
+            told = await events(cluster, name)
+        except Failure as failure:  # not everybody may see them
+            told = [str(failure)]
+        return [*lines, "", "Events:", *(f"  {line}" for line in told[-_MOST_EVENTS:] or ["none"])]
+
+    typer.echo("\n".join(_run(look, _target(namespace, context, kubeconfig))))
 
 
 @app.command(epilog="Example: kubectl ostiary explain qwen")
@@ -279,6 +290,9 @@ def lint(
 def simulate(
     name: Name,
     to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Else as the spec says.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A ModelDeployment to try in place of the cluster's.")
+    ] = None,
     demand: Annotated[
         float | None, typer.Option(min=0, help="Checks a second of the model; else pods by spec.replicas.")
     ] = None,
@@ -298,11 +312,15 @@ def simulate(
     """
     from ostiary_operator.kubectl.report import of_forecast
     from ostiary_operator.kubectl.simulate import Assumed, forecast, told
+    from ostiary_operator.resources.model_deployment import VersionRef
 
     async def look(cluster: Cluster) -> int:
         rollout = await _rollout(cluster, name)
+        if file is not None:
+            rollout = replace(rollout, spec=_spec_in(file, name))
         if to is not None:
-            rollout = _with_version(rollout, to)
+            changed = rollout.spec.model_copy(update={"version_ref": VersionRef(name=to)})
+            rollout = replace(rollout, spec=changed)
         try:
             found = forecast(rollout, Assumed(demand, load))
         except ValueError as error:
@@ -356,12 +374,11 @@ def _one(name: str, target: Target) -> Rollout:
 
 
 async def _seen(cluster: Cluster, name: str | None) -> list[Rollout]:
-    from ostiary_operator.kubectl.access import OSTIARY
+    from ostiary_operator.kubectl.rollout import see_all
 
     if name is not None:
         return [await _rollout(cluster, name)]
-    there = await cluster.list(OSTIARY, "modeldeployments")
-    return [await _rollout(cluster, one["metadata"]["name"]) for one in there]
+    return await see_all(cluster, time.time())
 
 
 async def _named(cluster: Cluster) -> dict[str, frozenset[str]]:
@@ -408,13 +425,21 @@ def _pause(name: str, target: Target, *, paused: bool) -> None:
     typer.echo(f"{name} {state}" if changed else f"{name} was {'paused' if paused else 'not paused'} already")
 
 
-def _with_version(rollout: Rollout, to: str) -> Rollout:
-    from dataclasses import replace
+def _spec_in(file: Path, name: str) -> ModelDeploymentSpec:
+    """The spec of a ModelDeployment in a file; ends the command where there is none or it is wrong."""
+    import yaml
 
-    from ostiary_operator.resources.model_deployment import VersionRef
+    from ostiary_operator.kubectl.lint import lint as remarks_on
+    from ostiary_operator.resources.model_deployment import ModelDeploymentSpec
 
-    reference = VersionRef(name=to)
-    return replace(rollout, spec=rollout.spec.model_copy(update={"version_ref": reference}))
+    text = _text(file)
+    wrong = [str(one) for one in remarks_on([(str(file), text)], time.time()) if one.severity == "error"]
+    if wrong:
+        _fail("\n".join(wrong), FAILED)
+    for one in yaml.safe_load_all(text):
+        if one and one["kind"] == "ModelDeployment" and one["metadata"]["name"] == name:
+            return ModelDeploymentSpec.model_validate(one["spec"])
+    return _fail(f"{file}: there is no ModelDeployment {name} in it", FAILED)
 
 
 async def _quotas(cluster: Cluster, rollout: Rollout, gpus: Sequence[int]) -> list[Any]:

@@ -135,12 +135,16 @@ async def followed(cluster: Cluster, ordered: Ordered, seconds: float, tell: Tel
     """
     began, last = time.monotonic(), ""
     while True:
-        rollout = await see(cluster, ordered.rollout.name, time.time())
-        line = progress(rollout)
+        rollout = None
+        try:
+            rollout = await see(cluster, ordered.rollout.name, time.time())
+            line = progress(rollout)
+        except Failure as failure:
+            line = str(failure)  # the order stands, whatever becomes of this look
         if line != last:
             tell(f"{time.monotonic() - began:6.1f} s  {line}")
             last = line
-        if arrived(rollout, ordered.to):
+        if rollout is not None and arrived(rollout, ordered.to):
             return rollout
         if time.monotonic() - began >= seconds:
             return None

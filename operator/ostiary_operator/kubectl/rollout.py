@@ -120,46 +120,81 @@ async def see(cluster: Cluster, name: str, now: float) -> Rollout:
     found = await cluster.get(OSTIARY, "modeldeployments", name)
     if found is None:
         raise await _unknown(cluster, name)
-    spec = read(ModelDeploymentSpec, found.get("spec"), f"ModelDeployment {name}")
-    select = {"labelSelector": f"{MODEL}={spec.model}"}
-    route, (versions, deployments, pods, leases, overrides, runs, templates) = await asyncio.gather(
-        cluster.get(OSTIARY, "trafficroutes", spec.model),
-        asyncio.gather(
-            cluster.list(OSTIARY, "modelversions"),
-            cluster.list("apis/apps/v1", "deployments", **select),
-            cluster.list("api/v1", "pods", **select),
-            cluster.list("apis/coordination.k8s.io/v1", "leases", labelSelector=GATEWAYS),
-            cluster.list(OSTIARY, "modeloverrides"),
-            cluster.list(OSTIARY, "analysisruns"),
-            cluster.list(OSTIARY, "analysistemplates"),
-        ),
+    about = f"{MODEL}={(found.get('spec') or {}).get('model', '')}"
+    return _rollout(found, await _around(cluster, about), cluster.namespace, now)
+
+
+async def see_all(cluster: Cluster, now: float) -> list[Rollout]:
+    """All ModelDeployments of the namespace. Raises Failure."""
+    found = await cluster.list(OSTIARY, "modeldeployments")
+    around = await _around(cluster, MODEL)
+    return [_rollout(one, around, cluster.namespace, now) for one in found]
+
+
+async def events(cluster: Cluster, name: str) -> list[str]:
+    """What the keeper has announced about a ModelDeployment, the newest last. Raises Failure."""
+    about = f"involvedObject.kind=ModelDeployment,involvedObject.name={name}"
+    found = await cluster.list("api/v1", "events", fieldSelector=about)
+    told = sorted((_seen_at(one), str(one.get("type")), one) for one in found)
+    return [f"{at}  {kind:<7}  {one.get('reason', '')}: {one.get('message', '')}" for at, kind, one in told]
+
+
+def _seen_at(event: Json) -> str:
+    times = (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"]["creationTimestamp"])
+    return str(next(one for one in times if one))
+
+
+async def _around(cluster: Cluster, select: str) -> dict[str, list[Json]]:
+    """Everything that rollouts are judged by, by plural; `select`: labels of Deployments and pods."""
+    sources: dict[str, tuple[str, dict[str, str]]] = {
+        "modelversions": (OSTIARY, {}),
+        "modeloverrides": (OSTIARY, {}),
+        "analysisruns": (OSTIARY, {}),
+        "analysistemplates": (OSTIARY, {}),
+        "trafficroutes": (OSTIARY, {}),
+        "deployments": ("apis/apps/v1", {"labelSelector": select}),
+        "pods": ("api/v1", {"labelSelector": select}),
+        "leases": ("apis/coordination.k8s.io/v1", {"labelSelector": GATEWAYS}),
+    }
+    found = await asyncio.gather(
+        *(cluster.list(root, plural, **query) for plural, (root, query) in sources.items())
     )
-    routed = (route or {}).get("spec") or {}
+    return dict(zip(sources, found, strict=True))
+
+
+def _rollout(found: Json, around: Mapping[str, Sequence[Json]], namespace: str, now: float) -> Rollout:
+    name = _name(found)
+    spec = read(ModelDeploymentSpec, found.get("spec"), f"ModelDeployment {name}")
+    route = next((one for one in around["trafficroutes"] if _name(one) == spec.model), {})
+    routed = route.get("spec") or {}
     weights = {one["name"]: int(one.get("weight", 0)) for one in routed.get("versions") or ()}
-    mirrors = {one["version"]: int(one.get("share", 0)) for one in routed.get("mirrors") or ()}
+    about = {
+        plural: [one for one in around[plural] if _labels(one).get(MODEL) == spec.model]
+        for plural in ("deployments", "pods")
+    }
     return Rollout(
         name=name,
-        namespace=cluster.namespace,
+        namespace=namespace,
         now=now,
         generation=int(found["metadata"].get("generation", 0)),
         spec=spec,
         status=read(ModelDeploymentStatus, found.get("status") or {}, f"ModelDeployment {name}: status"),
-        versions=_versions(spec.model, versions, deployments, pods),
+        versions=_versions(spec.model, around["modelversions"], about["deployments"], about["pods"]),
         weights={key: weight for key, weight in weights.items() if weight},
-        mirrors=mirrors,
+        mirrors={one["version"]: int(one.get("share", 0)) for one in routed.get("mirrors") or ()},
         epoch=int(routed.get("epoch", 0)),
-        gateways=[_gateway(one, spec.model, now) for one in leases],
+        gateways=[_gateway(one, spec.model, now) for one in around["leases"]],
         overrides=[
             OverrideSeen(
                 _name(one), _created(one), read(ModelOverrideSpec, one["spec"], f"ModelOverride {_name(one)}")
             )
-            for one in overrides
+            for one in around["modeloverrides"]
             if one["spec"].get("target") == name
         ],
-        runs=[_run(one) for one in runs if one["spec"].get("model") == spec.model],
+        runs=[_run(one) for one in around["analysisruns"] if one["spec"].get("model") == spec.model],
         templates={
             _name(one): read(AnalysisTemplateSpec, one["spec"], f"AnalysisTemplate {_name(one)}")
-            for one in templates
+            for one in around["analysistemplates"]
         },
     )
 
