@@ -17,6 +17,7 @@ from cluster.api_client import Api
 from cluster.sandbox_thread import SandboxThread
 from cluster.scripted_keeper import ScriptedKeeper
 from cluster.test_kubectl import binaries
+from ostiary_operator.kubectl import access
 from ostiary_operator.kubectl.main import app
 from ostiary_operator.sandbox.cluster import Settings
 from ostiary_operator.sandbox.controllers.kubelet import Timings
@@ -309,6 +310,21 @@ def test_a_server_that_is_away_is_told(shop: tuple[Api, Path], tmp_path: Path) -
     done = CliRunner().invoke(app, ["get", "--kubeconfig", str(path)])
     assert done.exit_code == 1
     assert "the API server at https://127.0.0.1:1 does not answer" in done.output
+
+
+def test_a_clock_that_is_wrong_changes_nothing(qwen: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a gateway is there is told by the cluster's clock, not by that of whoever asks."""
+
+    class Fast:
+        """Five minutes ahead."""
+
+        @staticmethod
+        def time() -> float:
+            return time.time() + 300.0
+
+    monkeypatch.setattr(access, "time", Fast)
+    found = json.loads(qwen.run("get", "qwen", "--json"))
+    assert [one["live"] for one in found["gateways"]] == [True, True]
 
 
 def test_files_are_checked_beside_the_cluster(qwen: Shop, tmp_path: Path) -> None:

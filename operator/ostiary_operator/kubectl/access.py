@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,11 @@ class Cluster:
         self._client = client
         self.namespace = namespace
         self._user = user
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Seconds since 1970 by the API server's clock, once it has answered: the one here may be wrong."""
+        return time.time() + self._ahead
 
     async def get(self, root: str, plural: str, name: str) -> Json | None:
         """An object, or None; `root` is `api/v1` or `apis/GROUP/VERSION`. Raises Failure."""
@@ -77,6 +84,14 @@ class Cluster:
         except (Failure, _NotFound, KeyError):
             return self._user
 
+    def _set_clock(self, date: str) -> None:
+        """`date` tells whole seconds, so that less than one apart means nothing."""
+        try:
+            ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()
+        except ValueError:
+            return
+        self._ahead = ahead if abs(ahead) > 1.0 else 0.0
+
     def _path(self, root: str, plural: str, name: str = "") -> str:
         path = f"/{root}/namespaces/{self.namespace}/{plural}"
         return f"{path}/{name}" if name else path
@@ -101,6 +116,7 @@ class Cluster:
             async with response:
                 data = await response.read()
                 status = response.status
+                self._set_clock(response.headers.get("Date", ""))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             host = self._client.configuration.host
             raise Failure(

@@ -366,7 +366,7 @@ def _run(work: Callable[[Cluster], Awaitable[T]], target: Target) -> T:
 async def _rollout(cluster: Cluster, name: str) -> Rollout:
     from ostiary_operator.kubectl.rollout import see
 
-    return await see(cluster, name, time.time())
+    return await see(cluster, name)
 
 
 def _one(name: str, target: Target) -> Rollout:
@@ -378,7 +378,7 @@ async def _seen(cluster: Cluster, name: str | None) -> list[Rollout]:
 
     if name is not None:
         return [await _rollout(cluster, name)]
-    return await see_all(cluster, time.time())
+    return await see_all(cluster)
 
 
 async def _named(cluster: Cluster) -> dict[str, frozenset[str]]:

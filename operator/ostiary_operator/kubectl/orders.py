@@ -36,7 +36,7 @@ async def ask(cluster: Cluster, name: str, verb: Verb, *, force: bool = False) -
     Raises:
         Failure: it cannot, or the cluster refuses.
     """
-    rollout = await see(cluster, name, time.time())
+    rollout = await see(cluster, name)
     status = rollout.status
     if verb == "retry" and status.rejected is None:
         raise Failure(f"{name}: no version was taken back: there is nothing to try again")
@@ -55,7 +55,7 @@ async def answered(cluster: Cluster, name: str, request: Request, seconds: float
     """The rollout once the keeper has acted on a request; None where it has not within `seconds`."""
     ends = time.monotonic() + seconds
     while True:
-        rollout = await see(cluster, name, time.time())
+        rollout = await see(cluster, name)
         if rollout.status.answered == request.id:
             return rollout
         if time.monotonic() >= ends:
@@ -65,7 +65,7 @@ async def answered(cluster: Cluster, name: str, request: Request, seconds: float
 
 async def set_paused(cluster: Cluster, name: str, *, paused: bool) -> bool:
     """Holds a rollout where it is, or lets it go on; False where it was so already. Raises Failure."""
-    rollout = await see(cluster, name, time.time())
+    rollout = await see(cluster, name)
     if rollout.spec.paused == paused:
         return False
     await cluster.merge("modeldeployments", name, {"spec": {"paused": paused}})
@@ -80,7 +80,7 @@ async def order_rollback(
     Raises:
         Failure: there is no such version, or nothing to go back to.
     """
-    rollout = await see(cluster, name, time.time())
+    rollout = await see(cluster, name)
     target = _destination(rollout, to)
     spec = ModelOverrideSpec(
         target=name,
@@ -88,7 +88,7 @@ async def order_rollback(
         to_version=target,
         reason=reason,
         actor=(actor or await cluster.who())[:253],
-        expires_at=time.time() + seconds,
+        expires_at=cluster.now() + seconds,
     )
     made = await cluster.create(
         "modeloverrides",
@@ -137,7 +137,7 @@ async def followed(cluster: Cluster, ordered: Ordered, seconds: float, tell: Tel
     while True:
         rollout = None
         try:
-            rollout = await see(cluster, ordered.rollout.name, time.time())
+            rollout = await see(cluster, ordered.rollout.name)
             line = progress(rollout)
         except Failure as failure:
             line = str(failure)  # the order stands, whatever becomes of this look

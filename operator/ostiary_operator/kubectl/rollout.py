@@ -111,7 +111,7 @@ class Rollout:
         return next((one for one in self.status.conditions if one.type == name), None)
 
 
-async def see(cluster: Cluster, name: str, now: float) -> Rollout:
+async def see(cluster: Cluster, name: str) -> Rollout:
     """A ModelDeployment as it is now.
 
     Raises:
@@ -121,14 +121,14 @@ async def see(cluster: Cluster, name: str, now: float) -> Rollout:
     if found is None:
         raise await _unknown(cluster, name)
     about = f"{MODEL}={(found.get('spec') or {}).get('model', '')}"
-    return _rollout(found, await _around(cluster, about), cluster.namespace, now)
+    return _rollout(found, await _around(cluster, about), cluster.namespace, cluster.now())
 
 
-async def see_all(cluster: Cluster, now: float) -> list[Rollout]:
+async def see_all(cluster: Cluster) -> list[Rollout]:
     """All ModelDeployments of the namespace. Raises Failure."""
     found = await cluster.list(OSTIARY, "modeldeployments")
     around = await _around(cluster, MODEL)
-    return [_rollout(one, around, cluster.namespace, now) for one in found]
+    return [_rollout(one, around, cluster.namespace, cluster.now()) for one in found]
 
 
 async def events(cluster: Cluster, name: str) -> list[str]:
