@@ -133,7 +133,8 @@ def test_a_rollout_is_rolled_by_hand(qwen: Shop) -> None:
         "metadata": {"generateName": "qwen-"}, "type": "Normal", "reason": "StepReached", "message": "10%",
         "involvedObject": {"kind": "ModelDeployment", "name": "qwen", "namespace": "shop"},
     }  # fmt: skip
-    qwen.api.made("/api/v1/namespaces/shop/events", event)
+    for _ in range(2):
+        qwen.api.made("/api/v1/namespaces/shop/events", event)
     described = qwen.run("describe", "qwen")
     assert "→ 2. wait until somebody promotes" in described
     assert "Normal   StepReached: 10%" in described

@@ -94,7 +94,7 @@ def describe(
     name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
 ) -> None:
     """Show a rollout in full: its tree, steps, conditions, history and events."""
-    from ostiary_operator.kubectl.rollout import events
+    from ostiary_operator.kubectl.seeing import events
     from ostiary_operator.kubectl.tree import description
 
     async def look(cluster: Cluster) -> list[str]:
@@ -364,7 +364,7 @@ def _run(work: Callable[[Cluster], Awaitable[T]], target: Target) -> T:
 
 
 async def _rollout(cluster: Cluster, name: str) -> Rollout:
-    from ostiary_operator.kubectl.rollout import see
+    from ostiary_operator.kubectl.seeing import see
 
     return await see(cluster, name)
 
@@ -374,7 +374,7 @@ def _one(name: str, target: Target) -> Rollout:
 
 
 async def _seen(cluster: Cluster, name: str | None) -> list[Rollout]:
-    from ostiary_operator.kubectl.rollout import see_all
+    from ostiary_operator.kubectl.seeing import see_all
 
     if name is not None:
         return [await _rollout(cluster, name)]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from ostiary_operator.kubectl.access import OSTIARY, Cluster
 from ostiary_operator.kubectl.failure import Failure
-from ostiary_operator.kubectl.rollout import Rollout, see
+from ostiary_operator.kubectl.rollout import Rollout
+from ostiary_operator.kubectl.seeing import see
 from ostiary_operator.kubectl.words import share
 from ostiary_operator.resources.asked import REQUEST, annotation
 from ostiary_operator.resources.model_override import ModelOverrideSpec

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from ostiary_operator.kubectl.access import Json
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
