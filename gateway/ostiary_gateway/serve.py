@@ -17,6 +17,7 @@ from ostiary_gateway.admin import AdminService
 from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
+from ostiary_gateway.arrivals import Arrivals
 from ostiary_gateway.brand_source import EditableBrandSource, FolderBrandSource, no_brands
 from ostiary_gateway.bulk.service import BulkService
 from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
@@ -75,11 +76,16 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             authorizer=authorizer,
         )
         lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
-        route, policy, brands = await _sources(stack, settings, lists.lists if lists else no_lists)
+        arrivals = Arrivals(time.monotonic)
+        listed = lists.lists if lists else no_lists
+        route, policy, brands = await _sources(stack, settings, listed, arrivals.per_second)
         # What is asked of pods beside checks goes over connections apart from those of checks.
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
-        service, bulk = await _moderation_services(stack, settings, credentials, route, policy, beside)
+        counts = GatewayMetrics(metrics.get_meter(SCOPE), arrivals.one)
+        service, bulk = await _moderation_services(
+            stack, settings, credentials, route, policy, beside, counts
+        )
         galleries = await _galleries(stack, beside, route, brands) if brands else None
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
         audit = AuditService(cases, cases)
@@ -107,6 +113,7 @@ async def _moderation_services(
     route: RouteSource,
     policy: PolicySource,
     beside: PodClient,
+    counts: GatewayMetrics,
 ) -> tuple[ModerationService, BulkService]:
     evidence = _evidence(settings.evidence)
     recorder = await stack.enter_async_context(
@@ -121,7 +128,6 @@ async def _moderation_services(
     rng = random.Random()  # noqa: S311
     pods = PodClient(credentials, rng)
     stack.push_async_callback(pods.close)
-    counts = GatewayMetrics(metrics.get_meter(SCOPE))
     shadow = Shadow(pods, rng, counts.compared)
     stack.push_async_callback(shadow.close)
     reuse = (
@@ -150,7 +156,10 @@ async def _moderation_services(
 
 
 async def _sources(
-    stack: AsyncExitStack, settings: GatewaySettings, lists: Callable[[], HashLists]
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    lists: Callable[[], HashLists],
+    checks_per_second: Callable[[], float],
 ) -> tuple[RouteSource, EditablePolicySource, EditableBrandSource | None]:
     """Route, policy and brand registries, each from files or from a cluster."""
     brands: EditableBrandSource | None = None
@@ -163,7 +172,7 @@ async def _sources(
         from ostiary_gateway.kubernetes.sources import kubernetes_sources
 
         found = await stack.enter_async_context(
-            kubernetes_sources(settings.kubernetes, shipped(), lists, held)
+            kubernetes_sources(settings.kubernetes, shipped(), lists, held, checks_per_second)
         )
         brands = found.brands or brands
     policy: EditablePolicySource

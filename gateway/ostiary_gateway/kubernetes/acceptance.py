@@ -43,7 +43,7 @@ class Acceptance:
             _log.info("took up", object=named, generation=generation)
         condition = _condition(written, problem)
         if condition is not None:
-            self._waiting[resource, metadata["name"]] = _status(written, condition)
+            self._waiting[resource, metadata["name"]] = _status(resource, written, condition)
             self._woken.set()
 
     async def run(self) -> None:
@@ -93,10 +93,10 @@ def _condition(written: Json, problem: str) -> Json | None:
     return {**said, "lastTransitionTime": there["lastTransitionTime"] if same else now}
 
 
-def _status(written: Json, condition: Json) -> Json:
+def _status(resource: Resource, written: Json, condition: Json) -> Json:
     return {
-        "apiVersion": written["apiVersion"],
-        "kind": written["kind"],
+        "apiVersion": f"{resource.group}/{resource.version}",
+        "kind": resource.kind,
         "metadata": {"name": written["metadata"]["name"], "uid": written["metadata"]["uid"]},
         "status": {"observedGeneration": condition["observedGeneration"], "conditions": [condition]},
     }

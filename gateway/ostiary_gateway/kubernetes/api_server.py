@@ -21,18 +21,19 @@ _PAGE = 250
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of object, as the API's paths name it."""
+    """A kind of object, as the API names it in paths and in objects."""
 
     group: str
     version: str
     plural: str
+    kind: str
 
 
-ROUTES = Resource("ostiary.dev", "v1alpha1", "trafficroutes")
-POLICIES = Resource("ostiary.dev", "v1alpha1", "moderationpolicies")
-REGISTRIES = Resource("ostiary.dev", "v1alpha1", "brandregistries")
-SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
-LEASES = Resource("coordination.k8s.io", "v1", "leases")
+ROUTES = Resource("ostiary.dev", "v1alpha1", "trafficroutes", "TrafficRoute")
+POLICIES = Resource("ostiary.dev", "v1alpha1", "moderationpolicies", "ModerationPolicy")
+REGISTRIES = Resource("ostiary.dev", "v1alpha1", "brandregistries", "BrandRegistry")
+SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 
 class ApiFailure(Exception):  # noqa: N818  # as Kubernetes calls it, a Status of Failure

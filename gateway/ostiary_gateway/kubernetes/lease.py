@@ -1,10 +1,11 @@
-"""The gateway's Lease: that it is there, and which epoch of each route it has applied.
+"""The gateway's Lease: that it is there, which epoch of each route it has applied, what comes in.
 
 The keeper shuts no pod down before every live gateway has said here that it sends nothing there any more.
 """
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from ostiary_gateway.kubernetes.api_server import LEASES, ApiFailure, ApiServer,
 _log = structlog.get_logger(__name__)
 LABEL, COMPONENT = "ostiary.dev/component", "gateway"
 ACKED = "ostiary.dev/acked-epochs"
+RATES = "ostiary.dev/checks-per-second"
 _LEFT_BEHIND = timedelta(hours=1)
 
 
@@ -33,10 +35,23 @@ class LeaseTimes:
 class AckLease:
     """Renewed all the time, and at once when an epoch was applied. For one event loop."""
 
-    def __init__(self, server: ApiServer, gateway: str, times: LeaseTimes = LeaseTimes()) -> None:
-        """`gateway`: its name, unlike that of all others in the namespace."""
+    def __init__(
+        self,
+        server: ApiServer,
+        gateway: str,
+        checks_per_second: Callable[[], float] = lambda: 0.0,
+        times: LeaseTimes = LeaseTimes(),
+    ) -> None:
+        """
+        Args:
+            server: where it is written.
+            gateway: its name, unlike that of all others in the namespace.
+            checks_per_second: that come in here.
+            times: when it is written.
+        """
         self._server = server
         self._gateway = gateway
+        self._checks_per_second = checks_per_second
         self._times = times
         self.name = f"ostiary-gateway-{gateway}"
         self._acked: dict[str, int] = {}
@@ -80,16 +95,20 @@ class AckLease:
         except ApiFailure as failure:
             if failure.code != 404:
                 raise
-            made = {**body, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+            made = {**body, "apiVersion": f"{LEASES.group}/{LEASES.version}", "kind": LEASES.kind}
             made["spec"] = {**body["spec"], "acquireTime": body["spec"]["renewTime"]}
             await self._server.create(LEASES, made)
 
     def _body(self) -> Json:
+        rate = round(self._checks_per_second(), 2)
         return {
             "metadata": {
                 "name": self.name,
                 "labels": {LABEL: COMPONENT},
-                "annotations": {ACKED: json.dumps(self._acked, sort_keys=True)},
+                "annotations": {
+                    ACKED: json.dumps(self._acked, sort_keys=True),
+                    RATES: json.dumps(dict.fromkeys(sorted(self._acked), rate)),
+                },
             },
             "spec": {
                 "holderIdentity": self._gateway,

@@ -29,7 +29,7 @@ from ostiary_gateway.kubernetes.pods import MODEL
 from ostiary_gateway.kubernetes.policy import KubernetesPolicySource
 from ostiary_gateway.kubernetes.route import KubernetesRouteSource
 from ostiary_gateway.kubernetes.watching import Watching
-from ostiary_gateway.metrics import SCOPE
+from ostiary_gateway.metrics import SCOPE, WatchFailures
 from ostiary_gateway.rules.pack import RulePack
 from ostiary_gateway.settings import KubernetesSettings
 
@@ -51,6 +51,7 @@ async def kubernetes_sources(
     packs: Mapping[str, RulePack],
     lists: Callable[[], HashLists],
     brands: Callable[[], Brands],
+    checks_per_second: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[KubernetesSources]:
     """The sources, each with something good in force, followed until the context is left. Then the gateway's
     Lease is removed: leave it when no check is taken any more.
@@ -60,6 +61,7 @@ async def kubernetes_sources(
         packs: rule packs by name.
         lists: hash lists in force beside the policy.
         brands: brand registries in force beside the policy, where they come from files.
+        checks_per_second: that come in here, for the Lease.
 
     Raises:
         ValueError: there is no cluster, or within `wait_seconds` nothing good was found in it; the message
@@ -72,7 +74,11 @@ async def kubernetes_sources(
         follow = _Following(stack, server)
         acceptance = Acceptance(server)
         follow.run(acceptance.run(), "acceptance")
-        sources = _sources(settings, packs, lists, brands, server, acceptance, follow)
+        lease = None
+        if settings.route is not None:
+            lease = AckLease(server, settings.name or own_name(), checks_per_second)
+            follow.run(lease.run(), "lease")
+        sources = _sources(settings, packs, lists, brands, acceptance, follow, lease)
         await _good(sources, follow.watches, settings.wait_seconds)
         yield sources
 
@@ -85,9 +91,7 @@ class _Following:
         self._server = server
         # When gateways ask again need not be secret, only spread.
         self._rng = random.Random()  # noqa: S311
-        self._failures = metrics.get_meter(SCOPE).create_counter(
-            "moderation.kubernetes.failures", description="Lists and watches that failed, by what was watched"
-        )
+        self._failures = WatchFailures(metrics.get_meter(SCOPE))
         self.watches: list[Watching] = []
 
     def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -100,7 +104,7 @@ class _Following:
             changed,
             self._rng,
             select=select,
-            failed=lambda plural: self._failures.add(1, {"resource": plural}),
+            failed=self._failures.failed,
         )
         self.watches.append(watching)
         self.run(watching.run(), f"watch {resource.plural}")
@@ -111,14 +115,12 @@ def _sources(
     packs: Mapping[str, RulePack],
     lists: Callable[[], HashLists],
     brands: Callable[[], Brands],
-    server: ApiServer,
     acceptance: Acceptance,
     follow: _Following,
+    lease: AckLease | None,
 ) -> KubernetesSources:
     route = policy = registries = None
-    if settings.route is not None:
-        lease = AckLease(server, settings.name or own_name())
-        follow.run(lease.run(), "lease")
+    if settings.route is not None and lease is not None:
         route = KubernetesRouteSource(settings.route, settings.server_name, acceptance, lease.applied)
         follow.watch(ROUTES, route.take_routes, fieldSelector=f"metadata.name={settings.route}")
         follow.watch(SLICES, route.take_slices, labelSelector=f"{MODEL}={settings.route}")

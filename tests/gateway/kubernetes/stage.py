@@ -20,7 +20,7 @@ from ostiary_operator.sandbox.cluster import Cluster, Settings
 
 Json = dict[str, Any]
 _CRDS = Path(__file__).resolve().parents[3] / "manifests/crds"
-KINDS = {ROUTES: "TrafficRoute", POLICIES: "ModerationPolicy", REGISTRIES: "BrandRegistry"}
+KINDS = (ROUTES, POLICIES, REGISTRIES)
 POLICY = {
     "version": "1",
     "policies": [
@@ -59,7 +59,7 @@ class Stage:
     async def put(self, resource: Resource, name: str, spec: Json) -> None:
         """Makes an object, or gives it another spec."""
         made = {
-            "apiVersion": f"{resource.group}/{resource.version}", "kind": KINDS[resource],
+            "apiVersion": f"{resource.group}/{resource.version}", "kind": resource.kind,
             "metadata": {"name": name}, "spec": spec,
         }  # fmt: skip
         where = self._resource(resource)

@@ -1,5 +1,6 @@
 """A gateway that serves what a cluster says, and one that has its files and no client of Kubernetes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.errors import Reason, from_rpc_error
 from ostiary_gateway.kubernetes.api_server import LEASES, POLICIES, ROUTES
+from ostiary_gateway.kubernetes.lease import RATES
 from ostiary_gateway.settings import KubernetesSettings
 
 CHECK = CheckRequest(images=[Image(data=b"image")])
@@ -66,6 +68,9 @@ async def test_checks_go_where_the_cluster_says(cluster: Stage, tmp_path: Path, 
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await admin.PutPolicy(PutPolicyRequest(policy=changed), timeout=10)
             assert from_rpc_error(caught.value).reason is Reason.FAILED_PRECONDITION
+            lease = cluster.find(LEASES, "ostiary-gateway-gw")
+            assert lease
+            assert json.loads(lease["metadata"]["annotations"][RATES])["qwen"] > 0
         assert cluster.find(LEASES, "ostiary-gateway-gw") is None
 
 

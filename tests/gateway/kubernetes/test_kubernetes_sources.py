@@ -149,7 +149,7 @@ async def test_a_lease_is_renewed_when_nothing_changes(cluster: Stage) -> None:
 
     kubeconfig = cluster.cluster.settings.folder / "kubeconfig"
     async with connected(None, kubeconfig, None) as server:
-        lease = AckLease(server, "gw", LeaseTimes(renew=0.05))
+        lease = AckLease(server, "gw", times=LeaseTimes(renew=0.05))
         running = asyncio.create_task(lease.run())
         await until(lambda: renewed() != "")
         first = renewed()
@@ -184,7 +184,7 @@ async def test_the_last_state_outlives_the_api_server(cluster: Stage) -> None:
 
 BAD_DAY = {
     "break_watch": 0.1, "drop_event": 0.05, "duplicate_event": 0.2, "throttle": 0.02, "error": 0.05,
-    "gone": 0.1, "conflict": 0.05, "lost_answer": 0.05, "retry_after": 0,
+    "gone": 0.3, "conflict": 0.05, "lost_answer": 0.05, "retry_after": 0,
 }  # fmt: skip
 
 
@@ -209,7 +209,7 @@ async def test_a_bad_day_is_survived(cluster: Stage) -> None:
         cluster.cluster.faults.set(**dict.fromkeys(BAD_DAY, 0))
         await until(lambda: cluster.acked() == {"qwen": 59})
         await until(lambda: addresses(sources)["v1"] == ["10.0.0.59:8546"])
-        assert {"break_watch", "gone", "error"} <= cluster.cluster.faults.counts.keys()
+        assert sum(cluster.cluster.faults.counts.values()) > 20
 
 
 async def test_a_bad_policy_leaves_the_last_good_in_force(cluster: Stage) -> None:
