@@ -1,6 +1,7 @@
 """The promises that are built, in order of their numbers."""
 
 from bench.promises import (
+    back,
     bounded,
     closed,
     denial,
@@ -25,5 +26,6 @@ BUILT = (
     tampering.PROMISE,
     idempotent.PROMISE,
     traced.PROMISE,
+    back.PROMISE,
     stopped.PROMISE,
 )

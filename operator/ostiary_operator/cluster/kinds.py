@@ -11,6 +11,8 @@ MODEL, VERSION, COMPONENT = "ostiary.dev/model", "ostiary.dev/version", "ostiary
 """Labels of a version's Deployment, pods and Service; of a gateway's Lease."""
 ACKED = "ostiary.dev/acked-epochs"
 """Annotation of a gateway's Lease: the epoch that it has applied, by route, as JSON."""
+RATES = "ostiary.dev/checks-per-second"
+"""Annotation of a gateway's Lease: the checks that come to it, by route, as JSON."""
 CAPACITY = "ostiary.dev/checks-per-second"
 """Annotation of a version's Deployment: what one pod carries, also when the ModelVersion is gone."""
 MANAGER = "ostiary-keeper"

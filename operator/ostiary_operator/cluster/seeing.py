@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +22,7 @@ from ostiary_operator.cluster.kinds import (
     MODEL_OVERRIDES,
     MODEL_VERSIONS,
     PODS,
+    RATES,
     TRAFFIC_ROUTES,
     VERSION,
     Json,
@@ -34,7 +37,18 @@ from ostiary_operator.resources.asked import asked
 from ostiary_operator.resources.model_deployment import Entry, ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
-from ostiary_operator.rollout.snapshot import Analysis, Gateway, Override, Request, Route, Snapshot, Version
+from ostiary_operator.rollout.snapshot import (
+    LEASE_SECONDS,
+    Analysis,
+    Gateway,
+    Override,
+    Request,
+    Route,
+    Snapshot,
+    Version,
+)
+
+_PEAK_SECONDS = 60.0
 
 
 @dataclass
@@ -45,22 +59,39 @@ class Sightings:
     """
 
     _seen: dict[Key, tuple[str, float]] = field(default_factory=dict)
+    _rates: dict[Key, deque[tuple[float, Mapping[str, float]]]] = field(default_factory=dict)
 
     def note(self, lease: Json, now: float) -> None:
         """A Lease as it is."""
-        metadata = lease["metadata"]
+        key = _key(lease)
         renewed = str((lease.get("spec") or {}).get("renewTime"))
-        key = (metadata["namespace"], metadata["name"])
         if key not in self._seen or self._seen[key][0] != renewed:
             self._seen[key] = (renewed, now)
+        rates = self._rates.setdefault(key, deque())
+        rates.append((now, _by_route(lease, RATES)))
+        while rates[0][0] < now - _PEAK_SECONDS:
+            rates.popleft()
 
     def forget(self, lease: Json) -> None:
         """A Lease is gone."""
-        self._seen.pop((lease["metadata"]["namespace"], lease["metadata"]["name"]), None)
+        self._seen.pop(_key(lease), None)
+        self._rates.pop(_key(lease), None)
 
     def at(self, lease: Json) -> float:
         """When it was renewed."""
-        return self._seen[(lease["metadata"]["namespace"], lease["metadata"]["name"])][1]
+        return self._seen[_key(lease)][1]
+
+    def rate(self, lease: Json, route: str) -> float | None:
+        """The most checks a second that the gateway has lately said come to it; None: it does not say.
+
+        A lull of some seconds is no reason to believe that few pods can carry everything.
+        """
+        said = [rates[route] for _, rates in self._rates[_key(lease)] if route in rates]
+        return max(said, default=None)
+
+
+def _key(obj: Json) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +144,7 @@ def see(mirror: Mirror, sightings: Sightings, obj: Json, now: float) -> Seen:
         versions=_versions(mirror, namespace, model),
         route=route,
         gateways=gateways,
+        demand=_demand(mirror, sightings, gateways, namespace, model, now),
         overrides=_overrides(mirror, namespace, name),
         analyses=_analyses(mirror, obj, namespace, model),
         request=request,
@@ -189,13 +221,34 @@ def _gateways(mirror: Mirror, sightings: Sightings, namespace: str, model: str) 
     return found
 
 
+def _demand(
+    mirror: Mirror,
+    sightings: Sightings,
+    gateways: Mapping[str, Gateway],
+    namespace: str,
+    model: str,
+    now: float,
+) -> float | None:
+    """Checks a second over all gateways that are there; None where one of them does not say."""
+    leases = mirror.about(LEASES, namespace)
+    live = [name for name, one in gateways.items() if now - one.renewed_at <= LEASE_SECONDS]
+    rates = [sightings.rate(leases[name], model) for name in live]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known and len(known) == len(rates) else None
+
+
 def acked(lease: Json) -> Mapping[str, int]:
-    """The epochs that a gateway has applied, by route; none where it says so in no way that can be read."""
+    """The epochs that a gateway has applied, by route."""
+    return {route: int(epoch) for route, epoch in _by_route(lease, ACKED).items()}
+
+
+def _by_route(lease: Json, annotation: str) -> Mapping[str, float]:
+    """Numbers of an annotation; none where it holds none, or none that can be read."""
     try:
-        said = json.loads(annotated(lease).get(ACKED, "{}"))
-        return {str(name): int(epoch) for name, epoch in said.items()}
-    except (AttributeError, TypeError, ValueError):
+        said = {str(name): float(number) for name, number in json.loads(annotated(lease)[annotation]).items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {}
+    return {name: number for name, number in said.items() if math.isfinite(number) and number >= 0.0}
 
 
 def _versions(mirror: Mirror, namespace: str, model: str) -> dict[str, Version]:

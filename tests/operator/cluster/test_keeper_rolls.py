@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keeper_stage import Stage, stage
+from bench.keeper.stage import Stage, stage
 from ostiary_operator.cluster import kinds
 from ostiary_operator.sandbox.api.request import Write
 
@@ -48,26 +47,9 @@ def in_force(cluster: Stage, order: str) -> str:
     return next((one["status"] for one in (found.get("status") or {}).get("conditions", ())), "")
 
 
-def replicas(cluster: Stage, version: str) -> int | None:
-    """Of a version's Deployment."""
-    found = cluster.find(kinds.DEPLOYMENTS, version)
-    return found["spec"]["replicas"] if found else None
-
-
 def failing(kind: str) -> Json:
     """The annotations of pods that fail."""
     return {"sandbox.ostiary.dev/fail": kind}
-
-
-async def ask(cluster: Stage, verb: str, id_: str = "1", **more: object) -> None:
-    """What `kubectl ostiary` asks."""
-    found = cluster.find(kinds.MODEL_DEPLOYMENTS, "qwen")
-    assert found is not None
-    text = json.dumps({"verb": verb, "id": id_, **more})
-    await cluster.put(
-        kinds.MODEL_DEPLOYMENTS,
-        {"metadata": {"name": "qwen", "annotations": {"ostiary.dev/request": text}}, "spec": found["spec"]},
-    )
 
 
 async def test_a_version_is_rolled_step_by_step(serving: Stage) -> None:
@@ -139,7 +121,7 @@ async def test_pods_that_never_get_ready_get_nothing(serving: Stage) -> None:
     await serving.until(lambda: serving.status().get("rejected") == "v2")
     assert serving.weights() == {"v1": 10_000}
     assert "RolloutAborted" in serving.events()
-    await serving.until(lambda: replicas(serving, "v2") == 0)
+    await serving.until(lambda: serving.replicas("v2") == 0)
 
 
 async def test_what_people_ask_is_done_once(serving: Stage) -> None:
@@ -147,10 +129,10 @@ async def test_what_people_ask_is_done_once(serving: Stage) -> None:
     steps = [{"setWeight": 1000}, {"pause": True}, {"setWeight": 3000}, {"pause": True}]
     await serving.deployment("v2", strategy={"canary": {"steps": steps}})
     await serving.until(lambda: serving.status()["phase"] == "Paused")
-    await ask(serving, "promote")
+    await serving.request("promote", "1")
     await serving.until(lambda: serving.status()["step"] == 3 and serving.weights().get("v2") == 3_000)
     assert serving.status()["answered"] == "1"
-    await ask(serving, "promote-full", "2")
+    await serving.request("promote-full", "2")
     await serving.until(lambda: healthy(serving, "v2"))
 
 
@@ -162,13 +144,13 @@ async def test_no_pod_goes_while_a_gateway_may_send_to_it(cluster: Stage) -> Non
         await cluster.deployment("v2", warm={"versions": 0}, strategy={})
         await cluster.until(lambda: cluster.status()["phase"] == "Paused")
         slow.frozen = True
-        await ask(cluster, "promote", force=True)
+        await cluster.request("promote", "1", force=True)
         await cluster.until(lambda: cluster.weights() == {"v2": 10_000})
         await asyncio.sleep(1.0)
         assert cluster.ready("v1") == 2
         assert cluster.condition("RouteConverged")["status"] == "False"
         slow.frozen = False
-        await cluster.until(lambda: replicas(cluster, "v1") == 0)
+        await cluster.until(lambda: cluster.replicas("v1") == 0)
         assert slow.failed == 0
 
 

@@ -19,13 +19,14 @@ from ostiary_operator.cluster.kinds import Kind
 from ostiary_operator.cluster.leader import LeaderTimes
 from ostiary_operator.cluster.running import KeeperSettings, keep
 from ostiary_operator.cluster.watching import settings as watch_settings
+from ostiary_operator.resources.asked import REQUEST
 from ostiary_operator.sandbox.api.request import Caller, Deletion, Write
 from ostiary_operator.sandbox.cluster import Cluster, Settings
 from ostiary_operator.sandbox.controllers.kubelet import Timings
 from ostiary_operator.sandbox.controllers.scheduler import new_node
 
 Json = dict[str, Any]
-MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 TEMPLATE = MANIFESTS / "base/keeper/pod-template.yaml"
 QUICK = LeaderTimes(holds=1.5, acts=0.9, renews=0.2)
 DIGEST = f"sha256:{'0' * 64}"
@@ -202,6 +203,19 @@ class Stage:
             "expiresAt": expires, **spec,
         }  # fmt: skip
         await self.put(kinds.MODEL_OVERRIDES, {"metadata": {"name": name}, "spec": described})
+
+    async def request(self, verb: str, id_: str, name: str = "qwen", **more: object) -> None:
+        """What `kubectl ostiary` asks of a rollout."""
+        found = self.find(kinds.MODEL_DEPLOYMENTS, name)
+        assert found is not None
+        text = json.dumps({"verb": verb, "id": id_, **more})
+        metadata = {"name": name, "annotations": {REQUEST: text}}
+        await self.put(kinds.MODEL_DEPLOYMENTS, {"metadata": metadata, "spec": found["spec"]})
+
+    def replicas(self, version: str) -> int | None:
+        """Of a version's Deployment; None without one."""
+        found = self.find(kinds.DEPLOYMENTS, version)
+        return found["spec"]["replicas"] if found else None
 
     @asynccontextmanager
     async def gateway(
