@@ -99,7 +99,8 @@ def deployments(namespace: str) -> str:
 def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
     """A definition of widgets; the group."""
     api = server[0]
-    api.made("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)
+    made = api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)
+    assert made.code in (201, 409), made.data
     name = WIDGETS["metadata"]["name"]
     api.until(
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from ostiary_operator.sandbox.api import discovery, openapi, status, tables
+from ostiary_operator.sandbox.api import discovery, openapi, status, tables, wire
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.lists import Page, page
 from ostiary_operator.sandbox.api.operations import APPLIES, Operations
@@ -33,7 +33,7 @@ MOST_BODY = 3 * 1024 * 1024
 _JSON = "application/json"
 _PROTO_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Clients ask for it with an `@` before the version, which is not a media type that all of them can read."""
-_READS = (_JSON, "application/yaml", "application/vnd.kubernetes.protobuf")
+_READS = (_JSON, "application/yaml", wire.MEDIA_TYPE)
 _STREAM = "application/json;stream=watch"
 _VERSION = {
     "major": "1", "minor": "34", "gitVersion": "v1.34.0+ostiary", "gitCommit": "", "gitTreeState": "clean",
@@ -78,15 +78,18 @@ class _Accept:
     table: bool
     metadata_only: bool
     discovery: str
+    protobuf: bool = False
+    """Whether nothing but protobuf will do: whoever takes JSON too gets JSON."""
 
     @classmethod
     def of(cls, header: str) -> "_Accept":
         table = metadata_only = False
-        aggregated, plain = "", not header.strip()
+        aggregated, plain, protobuf = "", not header.strip(), False
         for part in header.split(","):
             words = [word.strip() for word in part.split(";")]
             options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
             media = words[0]
+            protobuf = protobuf or (media == wire.MEDIA_TYPE and "as" not in options)
             if media not in (_JSON, "application/*", "*/*"):
                 plain = plain or media.startswith("text/") or "openapi" in media
                 continue
@@ -104,9 +107,10 @@ class _Accept:
                 plain = True
             elif not kind:
                 plain = True
-        if not plain:
-            raise status.not_acceptable((_JSON, "application/yaml"))
-        return cls(table, metadata_only, aggregated if aggregated in ("v2", "v2beta1") else "")
+        if not (plain or protobuf):
+            raise status.not_acceptable(_READS)
+        known = aggregated if aggregated in ("v2", "v2beta1") else ""
+        return cls(table, metadata_only, known, protobuf=not plain)
 
 
 class Server:
@@ -358,6 +362,10 @@ class _Call:
             obj = tables.table(self._resource, [obj], self._now(), version, self._include())
         elif self._accept.metadata_only and obj.get("kind") == self._resource.kind:
             obj = _metadata_of(obj)
+        elif self._accept.protobuf:
+            if not wire.known(obj["apiVersion"], obj["kind"]):
+                raise status.not_acceptable((_JSON, "application/yaml"))
+            return web.Response(body=wire.encode(obj), status=code, content_type=wire.MEDIA_TYPE)
         return _json(obj, code, warnings)
 
     def _now(self) -> float:
@@ -366,7 +374,13 @@ class _Call:
     def _include(self) -> str:
         return self._query.get("includeObject", "") or "Metadata"
 
+    def _refuse_protobuf(self) -> None:
+        """Lists and watches come in JSON alone."""
+        if self._accept.protobuf:
+            raise status.not_acceptable((_JSON,))
+
     async def _list(self) -> web.StreamResponse:
+        self._refuse_protobuf()
         resource = self._resource
         found = page(self._operations.store, resource, self._target.namespace, self._query)
         if self._accept.table:
@@ -396,6 +410,7 @@ class _Call:
         return encoded(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
 
     async def _watch(self) -> web.StreamResponse:
+        self._refuse_protobuf()
         server = self._server
         watch = Watch(
             self._operations.store,
@@ -455,11 +470,14 @@ class _Call:
     async def _body(self, *, patch: bool = False) -> Any:
         data = await self._request.read()
         kind = self._request.content_type if "Content-Type" in self._request.headers else _JSON
-        if not patch and kind not in (_JSON, "application/yaml", "application/x-yaml"):
-            raise status.unsupported_media_type(_READS)
+        reads = _READS if self._has_protobuf() else _READS[:2]
+        if not patch and kind not in reads:
+            raise status.unsupported_media_type(reads)
         if not data:
             return None
         try:
+            if kind == wire.MEDIA_TYPE:
+                return wire.decode(data)
             if kind in APPLIES or "yaml" in kind:
                 return yaml.load(data, Loader=_Loader)  # noqa: S506  # a safe loader, without dates
             return json.loads(data, parse_constant=_no_constant)
@@ -469,6 +487,9 @@ class _Call:
             ) from error
         except RecursionError as error:
             raise status.bad_request("the object provided is nested too deeply") from error
+
+    def _has_protobuf(self) -> bool:
+        return self._resource.custom is None and self._resource.group != "apiextensions.k8s.io"
 
     def _write(self, kind: str) -> Write:
         return Write.of(self._query, self._caller, self._request.headers.get("User-Agent", ""), kind)
