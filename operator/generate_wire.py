@@ -138,6 +138,8 @@ def table(api: Path, machinery: Path) -> dict[str, object]:
 
 if __name__ == "__main__":
     found = table(Path(sys.argv[1]), Path(sys.argv[2]))
-    rows = [f'"{name}":{json.dumps(fields, separators=(",", ":"))}' for name, fields in found["messages"].items()]  # type: ignore[attr-defined]
+    rows = [
+        f'"{name}":{json.dumps(fields, separators=(",", ":"))}' for name, fields in found["messages"].items()
+    ]  # type: ignore[attr-defined]
     kinds = json.dumps(found["kinds"], separators=(",", ":"))
     TABLE.write_text(f'{{"kinds":{kinds},\n"messages":{{\n' + ",\n".join(rows) + "\n}}\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import Any
 from ostiary_operator.sandbox.api import metadata as meta
 from ostiary_operator.sandbox.api import patches, scales, status, structural, validation
 from ostiary_operator.sandbox.api.admission import Admission, Attempt
+from ostiary_operator.sandbox.api.conversion import converted
 from ostiary_operator.sandbox.api.decoding import cannot_be_handled, decode
 from ostiary_operator.sandbox.api.defaults import set_defaults
 from ostiary_operator.sandbox.api.fields import Path
@@ -61,9 +62,7 @@ class Operations:
 
     def shown(self, resource: Resource, stored: Stored) -> Json:
         """An object in the version that was asked for; not to be changed."""
-        if stored.data.get("apiVersion") == resource.group_version:
-            return stored.data
-        return stored.data | {"apiVersion": resource.group_version}
+        return converted(resource, stored.data)
 
     # -- create
 
@@ -514,7 +513,7 @@ class Operations:
         if old is not None:
             errors += meta.check_metadata_update(new["metadata"], old["metadata"])
         if resource.custom is None:
-            errors += validation.check(resource.kind, new, old)
+            errors += validation.check(resource, new, old)
         else:
             errors += structural.validate(resource.schema, new, old)
         if errors:
@@ -534,6 +533,7 @@ class Operations:
     ) -> Json:
         if write.dry_run:
             return obj
+        obj = converted(self.registry.storage_of(resource), obj)
         stored = Stored(obj, 0)
         if len(stored.raw) > MOST_BYTES:
             raise (
@@ -541,7 +541,8 @@ class Operations:
                 if before is None
                 else status.too_large_body(MOST_BYTES)
             )
-        return self.remove_if_done(resource, self.store.put(resource.bucket, key, obj, before)).data
+        kept = self.remove_if_done(resource, self.store.put(resource.bucket, key, obj, before))
+        return self.shown(resource, kept)
 
 
 def _settled(obj: Json) -> Json:

@@ -11,12 +11,14 @@ import yaml
 from aiohttp import web
 
 from ostiary_operator.sandbox.api import discovery, openapi, status, tables, wire
+from ostiary_operator.sandbox.api.conversion import converted
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.lists import Page, page
+from ostiary_operator.sandbox.api.metadata import timestamp
 from ostiary_operator.sandbox.api.operations import APPLIES, Operations
 from ostiary_operator.sandbox.api.rbac import Authorizer, Question
 from ostiary_operator.sandbox.api.request import Caller, Deletion, Write
-from ostiary_operator.sandbox.api.resources import Resource
+from ostiary_operator.sandbox.api.resources import SCALE, Resource
 from ostiary_operator.sandbox.api.scales import scale_of
 from ostiary_operator.sandbox.api.values import at, encoded
 from ostiary_operator.sandbox.api.watches import Notice, Watch
@@ -28,13 +30,15 @@ Authenticate = Callable[[str], Caller | None]
 """Who has this bearer token."""
 ReadLog = Callable[[str, str, Query], Awaitable[bytes]]
 """What the container of a pod wrote."""
+GiveToken = Callable[[str, str], str]
+"""A token for the service account of a namespace and a name."""
 
 MOST_BODY = 3 * 1024 * 1024
 _JSON = "application/json"
 _PROTO_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Clients ask for it with an `@` before the version, which is not a media type that all of them can read."""
 _READS = (_JSON, "application/yaml", wire.MEDIA_TYPE)
-_STREAM = "application/json;stream=watch"
+_INTO_CONTAINERS = frozenset(("attach", "exec", "portforward"))
 _VERSION = {
     "major": "1", "minor": "34", "gitVersion": "v1.34.0+ostiary", "gitCommit": "", "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "none", "platform": "linux/amd64",
@@ -124,6 +128,7 @@ class Server:
         authenticate: Authenticate,
         faults: Faults,
         read_log: ReadLog,
+        give_token: GiveToken,
         *,
         bookmark_every: float = 30.0,
     ) -> None:
@@ -134,6 +139,7 @@ class Server:
         self._authenticate = authenticate
         self._faults = faults
         self._read_log = read_log
+        self._give_token = give_token
         self._bookmark_every = bookmark_every
         self._watches: set[Watch] = set()
         self._runner: web.ServerRunner | None = None
@@ -181,6 +187,9 @@ class Server:
             return web.Response(status=404, text="404 page not found\n")
         if not resource.namespaced and target.namespace is not None:
             return web.Response(status=404, text="404 page not found\n")
+        if target.subresource in _INTO_CONTAINERS:
+            self._authorize(caller, "create", target)
+            raise status.not_here(target.subresource)
         verb = _verb(request.method, target, query)
         self._authorize(caller, verb, target)
         if self._faults.happens("slow", caller.name):
@@ -200,7 +209,32 @@ class Server:
         caller = self._authenticate(token.strip()) if scheme.lower() == "bearer" else None
         if caller is None:
             raise status.unauthorized()
-        return Caller(caller.name, (*caller.groups, "system:authenticated"), caller.uid)
+        caller = Caller(caller.name, (*caller.groups, "system:authenticated"), caller.uid)
+        return self._impersonated(request, caller)
+
+    def _impersonated(self, request: web.BaseRequest, caller: Caller) -> Caller:
+        """Whom the caller acts as (`--as`), if anybody; 403 where that is not allowed."""
+        name = request.headers.get("Impersonate-User", "")
+        groups = request.headers.getall("Impersonate-Group", [])
+        if not name:
+            if groups:
+                message = f"requested {groups!r} without impersonating a user"
+                raise status.internal(message)
+            return caller
+        asked = [Question("impersonate", resource="groups", name=group) for group in groups]
+        account = Caller(name)
+        if account.namespace:
+            who = {"resource": "serviceaccounts", "namespace": account.namespace}
+            asked.insert(0, Question("impersonate", **who, name=name.rpartition(":")[2]))
+            kinds = ("system:serviceaccounts", f"system:serviceaccounts:{account.namespace}")
+            groups = groups or list(kinds)
+        else:
+            asked.insert(0, Question("impersonate", resource="users", name=name))
+        for question in asked:
+            if not self._authorizer.allows(caller, question):
+                raise status.forbidden("", question.resource, question.name, question.denied(caller))
+        everybody = "system:unauthenticated" if name == "system:anonymous" else "system:authenticated"
+        return Caller(name, tuple(dict.fromkeys((*groups, everybody))))
 
     def _authorize(self, caller: Caller, verb: str, target: Target) -> None:
         namespace = target.namespace or ""
@@ -351,16 +385,24 @@ class _Call:
             body = await self._server._read_log(self._namespace, target.name, self._query)
             return web.Response(body=body, content_type="text/plain")
         if target.subresource == "scale":
-            return _json(scale_of(resource, self._operations.shown(resource, stored)))
-        if target.subresource in ("eviction", "binding", "finalize"):
+            scale = scale_of(resource, self._operations.shown(resource, stored))
+            return self._shown(scale, 200, None, SCALE)
+        if target.subresource in ("eviction", "binding", "finalize", "token"):
             raise status.method_not_allowed()
         return self._shown(self._operations.shown(resource, stored))
 
-    def _shown(self, obj: Json, code: int = 200, warnings: list[str] | None = None) -> web.Response:
-        if self._accept.table and obj.get("kind") == self._resource.kind:
+    def _shown(
+        self,
+        obj: Json,
+        code: int = 200,
+        warnings: list[str] | None = None,
+        resource: Resource | None = None,
+    ) -> web.Response:
+        resource = resource or self._resource
+        if self._accept.table and obj.get("kind") == resource.kind:
             version = obj["metadata"].get("resourceVersion", "")
-            obj = tables.table(self._resource, [obj], self._now(), version, self._include())
-        elif self._accept.metadata_only and obj.get("kind") == self._resource.kind:
+            obj = tables.table(resource, [obj], self._now(), version, self._include())
+        elif self._accept.metadata_only and obj.get("kind") == resource.kind:
             obj = _metadata_of(obj)
         elif self._accept.protobuf:
             if not wire.known(obj["apiVersion"], obj["kind"]):
@@ -451,8 +493,8 @@ class _Call:
     def _notice(self, notice: Notice, first: bool) -> bytes:
         kind, obj = notice
         resource = self._resource
-        if kind not in ("ERROR", "BOOKMARK") and obj.get("apiVersion") != resource.group_version:
-            obj = obj | {"apiVersion": resource.group_version}
+        if kind not in ("ERROR", "BOOKMARK"):
+            obj = converted(resource, obj)
         if kind == "ERROR":
             return _line(kind, obj)
         if self._accept.table:
@@ -509,6 +551,8 @@ class _Call:
                 resource, self._namespace, target.name, body, self._caller
             )
             return _json(answer, 201)
+        if target.subresource == "token":
+            return _json(self._token(body), 201)
         if target.subresource == "binding":
             await self._bind(body, write)
             return _json(
@@ -518,6 +562,21 @@ class _Call:
             raise status.method_not_allowed()
         made = await self._operations.create(resource, self._namespace, body, write)
         return self._shown(made, 201, write.warnings)
+
+    def _token(self, body: Json) -> Json:
+        """A token of a service account, which does not expire."""
+        self._operations.stored(self._resource, self._namespace, self._target.name)
+        spec = body.get("spec") or {}
+        lasts = spec.get("expirationSeconds") or 3600
+        if lasts < 600:
+            error = status.invalid_value(
+                "spec.expirationSeconds", lasts, "may not specify a duration less than 10 minutes"
+            )
+            raise status.invalid("authentication.k8s.io", "TokenRequest", self._target.name, [error])
+        token = self._server._give_token(self._namespace, self._target.name)
+        made = {"token": token, "expirationTimestamp": timestamp(self._now() + lasts)}
+        head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
+        return head | body | {"spec": spec | {"expirationSeconds": lasts}, "status": made}
 
     def _review(self, body: Json) -> Json:
         authorizer, kind = self._server._authorizer, self._resource.kind
@@ -544,7 +603,7 @@ class _Call:
             raise status.bad_request(
                 "the object provided is unrecognized (must be of type object): an object is wanted"
             )
-        if target.subresource == "log" or target.subresource in ("eviction", "binding"):
+        if target.subresource in ("log", "eviction", "binding", "token"):
             raise status.method_not_allowed()
         write = self._write("UpdateOptions")
         if target.subresource == "finalize":
@@ -572,7 +631,7 @@ class _Call:
         if kind not in APPLIES and "force" in self._query:
             error = status.forbidden_field("force", "may not be specified for non-apply patch")
             raise status.invalid("meta.k8s.io", "PatchOptions", "", [error])
-        if target.subresource in ("log", "eviction", "binding", "finalize"):
+        if target.subresource in ("log", "eviction", "binding", "finalize", "token"):
             raise status.method_not_allowed()
         body = await self._body(patch=True)
         write = self._write("PatchOptions")

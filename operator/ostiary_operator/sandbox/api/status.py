@@ -142,6 +142,12 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", message, {})
 
 
+def not_here(what: str) -> ApiError:
+    """405: what a cluster with real containers can do."""
+    message = f'{what} is not supported on resources of kind "pods": the sandbox runs no containers'
+    return ApiError(405, "MethodNotAllowed", message)
+
+
 def not_acceptable(offered: Sequence[str]) -> ApiError:
     """406: the caller takes none of the media types there are."""
     message = f"only the following media types are accepted: {', '.join(offered)}"

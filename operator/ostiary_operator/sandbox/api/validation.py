@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ostiary_operator.sandbox.api.metadata import check_labels
+from ostiary_operator.sandbox.api.resources import EVENTS, Resource
 from ostiary_operator.sandbox.api.selectors import of_object
 from ostiary_operator.sandbox.api.status import (
     FieldError,
@@ -23,9 +24,9 @@ Errors = list[FieldError]
 _IMMUTABLE = "field is immutable"
 
 
-def check(kind: str, new: Json, old: Json | None) -> Errors:
+def check(resource: Resource, new: Json, old: Json | None) -> Errors:
     """What is wrong with an object, and with its change where there was one before."""
-    found = _CHECKS.get(kind)
+    found = _new_event if resource.group == EVENTS else _CHECKS.get(resource.kind)
     return found(new, old) if found else []
 
 
@@ -297,6 +298,28 @@ def _event(new: Json, old: Json | None) -> Errors:
         detail = "does not match event.namespace"
         return [invalid_value("involvedObject.namespace", involved["namespace"], detail)]
     return []
+
+
+_UNSET = ("deprecatedSource", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedCount")
+
+
+def _new_event(new: Json, old: Json | None) -> Errors:
+    if old is not None:
+        return []
+    errors = [
+        required(name)
+        for name in ("eventTime", "reportingController", "reportingInstance", "action", "reason")
+        if not new.get(name)
+    ]
+    if new.get("type") not in ("Normal", "Warning"):
+        errors.append(invalid_value("type", "", f"has invalid value: {new.get('type', '')}"))
+    if len(new.get("note") or "") > 1024:
+        errors.append(invalid_value("note", "", "can have at most 1024 characters"))
+    errors += [invalid_value(name, "", "needs to be unset") for name in _UNSET if new.get(name)]
+    regarding = at(new, "regarding", "namespace", default="default")
+    if regarding != new["metadata"].get("namespace", ""):
+        errors.append(invalid_value("involvedObject.namespace", regarding, "does not match event.namespace"))
+    return errors
 
 
 def _definition(new: Json, old: Json | None) -> Errors:
