@@ -23,7 +23,7 @@ KINDS = {
     ),
     "apps/v1": ("Deployment", "ReplicaSet"),
     "admissionregistration/v1": ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
-    "authentication/v1": ("SelfSubjectReview",),
+    "authentication/v1": ("SelfSubjectReview", "TokenRequest"),
     "authorization/v1": ("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"),
     "autoscaling/v1": ("Scale",),
     "coordination/v1": ("Lease",),
@@ -122,18 +122,28 @@ class Table:
         return f"items:{inner}" if meaning.startswith("[]") else inner
 
 
-def table(api: Path, machinery: Path) -> dict[str, object]:
+def table(api: Path, machinery: Path) -> dict[str, dict[str, object]]:
     """Kinds and messages."""
     packages = {name: read(name, api / name / "v1") for name in GROUPS}
     packages["meta"] = read("meta", machinery / "pkg" / "apis" / "meta" / "v1")
     made = Table(packages)
-    kinds = {}
+    kinds: dict[str, object] = {}
     for place, names in KINDS.items():
         package, _, version = place.partition("/")
         group = SUFFIXED.get(package, package)
         for name in names:
             kinds[f"{group}/{version}/{name}".lstrip("/")] = made.add(package, name)
-    return {"kinds": kinds, "messages": dict(sorted(made.messages.items()))}
+    return {"kinds": kinds, "messages": {name: made.messages[name] for name in sorted(made.messages)}}
+
+
+def as_text(found: dict[str, dict[str, object]]) -> str:
+    """The table as JSON with a line for each message."""
+
+    def compact(value: object) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
+    rows = [f'"{name}":{compact(fields)}' for name, fields in found["messages"].items()]
+    return f'{{"kinds":{compact(found["kinds"])},\n"messages":{{\n' + ",\n".join(rows) + "\n}}\n"
 
 
 if __name__ == "__main__":

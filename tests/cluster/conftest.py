@@ -1,6 +1,7 @@
 """The servers that conformance tests run against: the sandbox, and a real control plane if there is one."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from cluster.api_client import Api
 from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl, binaries, name_of
 from cluster.sandbox_thread import SandboxThread
 from cluster.shapes import WIDGETS
 from ostiary_operator.sandbox.api.request import Caller
@@ -117,3 +119,33 @@ def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
 def widgets(widgets_defined: str, namespace: str) -> str:
     """Where this test's widgets are."""
     return f"/apis/{widgets_defined}/v1/namespaces/{namespace}/widgets"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where kubectl keeps what it discovered."""
+    return tmp_path_factory.mktemp("home")
+
+
+def _with_namespace(binary: Path, sandbox: SandboxThread, home: Path, test: str) -> Iterator[Kubectl]:
+    namespace = f"kubectl-{zlib.crc32(f'{binary} {test}'.encode())}"
+    made = Kubectl(binary, sandbox.cluster.settings.folder / "kubeconfig", home, namespace)
+    made.run(
+        "create", "-f", "-", stdin={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    )
+    yield made
+    made.run("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(params=[pytest.param(path, id=name_of(path)) for path in binaries()])
+def kubectl(request: pytest.FixtureRequest, sandbox: SandboxThread, home: Path) -> Iterator[Kubectl]:
+    """Each kubectl that there is, with a namespace of its own."""
+    yield from _with_namespace(request.param, sandbox, home, request.node.name)
+
+
+@pytest.fixture
+def newest(request: pytest.FixtureRequest, sandbox: SandboxThread, home: Path) -> Iterator[Kubectl]:
+    """The newest alone, for what is the same in all."""
+    if not binaries():
+        pytest.skip("no kubectl")
+    yield from _with_namespace(binaries()[-1], sandbox, home, request.node.name)

@@ -1,8 +1,8 @@
 """Kubernetes' protobuf, which its Go clients send for the kinds that they have types of.
 
 An object is a message of its own kind inside a `runtime.Unknown` that names the kind, after four bytes that
-say what comes. Which field has which number is in `wire.json`, which `operator/generate_wire.py` makes from the
-Go types; custom resources have no such form.
+say what comes. Which field has which number is in `wire.json`, which `operator/generate_wire.py` makes from
+the Go types; custom resources have no such form.
 """
 
 import base64
