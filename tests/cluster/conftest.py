@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.api_client import Api
+from cluster.api_client import Answer, Api
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl, binaries, name_of
 from cluster.sandbox_thread import SandboxThread
@@ -111,8 +111,18 @@ def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
             for one in answer.body.get("status", {}).get("conditions", [])
         ),
     )
-    api.until("/apis/conformance.ostiary.dev/v1/widgets", lambda answer: answer.code == 200)
-    return "conformance.ostiary.dev"
+    group = "conformance.ostiary.dev"
+    for version in ("v1", "v1beta1"):
+        api.until(f"/apis/{group}/{version}/widgets", lambda answer: answer.code == 200)
+        api.until(f"/apis/{group}/{version}", lambda answer: _served(answer, "resources", "widgets"))
+    api.until("/apis", lambda answer: _served(answer, "groups", group))
+    api.until(f"/apis/{group}", lambda answer: len(answer.body.get("versions", ())) == 2)
+    return group
+
+
+def _served(answer: Answer, word: str, name: str) -> bool:
+    """Whether a document of discovery has an entry: it follows a definition after a moment."""
+    return answer.code == 200 and name in {one["name"] for one in answer.body[word]}
 
 
 @pytest.fixture

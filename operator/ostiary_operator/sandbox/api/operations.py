@@ -396,7 +396,19 @@ class Operations:
         raise status.conflict(resource.group, resource.plural, name)
 
     def _configuration(self, resource: Resource, config: Json, write: Write) -> Json:
-        decoded = self.decoded(resource, copied(config), write)
+        given = (config.get("apiVersion", ""), config.get("kind", ""))
+        if given != (resource.group_version, resource.kind):
+            version = given[0] if "/" in given[0] else f"/{given[0]}"
+            raise status.bad_request(f"invalid object type: {version}, Kind={given[1]}")
+        told = Write(validation="Warn")
+        decoded = self.decoded(resource, copied(config), told)
+        if told.warnings:
+            paths = [warning.partition('"')[2].rstrip('"') for warning in told.warnings]
+            metadata = decoded["metadata"]
+            who = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+            kind = f"{resource.group_version}, Kind={resource.kind}"
+            unknown = ", ".join(f".{path}: field not declared in schema" for path in paths)
+            raise status.ApiError(500, "", f"failed to create typed patch object ({who}; {kind}): {unknown}")
         return {key: value for key, value in decoded.items() if key != "status" or value}
 
     async def _apply_new(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ostiary_operator.sandbox.api.metadata import check_labels
 from ostiary_operator.sandbox.api.resources import EVENTS, Resource
+from ostiary_operator.sandbox.api.rules import check_rules
 from ostiary_operator.sandbox.api.selectors import of_object
 from ostiary_operator.sandbox.api.status import (
     FieldError,
@@ -322,6 +323,21 @@ def _new_event(new: Json, old: Json | None) -> Errors:
     return errors
 
 
+def _schemas(versions: list[Json]) -> Errors:
+    """Schemas of all versions; one that they have in common is told of once, as `spec.validation`."""
+    errors: Errors = []
+    given = [at(version, "schema", "openAPIV3Schema") for version in versions]
+    shared = all(same(one, given[0]) for one in given)
+    for index, schema in enumerate(given[:1] if shared else given):
+        place = "spec.validation" if shared else f"spec.versions[{index}].schema"
+        path = f"{place}.openAPIV3Schema"
+        if schema is None:
+            errors.append(required(path, "schemas are required"))
+        else:
+            errors += check_structural(schema, path) or check_rules(schema, path)
+    return errors
+
+
 def _definition(new: Json, old: Json | None) -> Errors:
     spec = new.get("spec") or {}
     names = spec.get("names") or {}
@@ -340,15 +356,14 @@ def _definition(new: Json, old: Json | None) -> Errors:
     if sum(bool(version.get("storage")) for version in versions) != 1:
         detail = "must have exactly one version marked as storage version"
         errors.append(invalid_value("spec.versions", [version.get("name") for version in versions], detail))
-    if at(spec, "conversion", "strategy") not in (None, "None"):
-        errors.append(unsupported("spec.conversion.strategy", spec["conversion"]["strategy"], ("None",)))
-    for index, version in enumerate(versions):
-        path = f"spec.versions[{index}].schema.openAPIV3Schema"
-        given = at(version, "schema", "openAPIV3Schema")
-        if given is None:
-            errors.append(required(path, "schemas are required"))
-        else:
-            errors += check_structural(given, path)
+    if at(spec, "conversion", "strategy") == "Webhook":
+        detail = "the sandbox converts by the strategy None alone"
+        errors.append(forbidden_field("spec.conversion.strategy", detail))
+    elif at(spec, "conversion", "strategy") not in (None, "None"):
+        errors.append(
+            unsupported("spec.conversion.strategy", spec["conversion"]["strategy"], ("None", "Webhook"))
+        )
+    errors += _schemas(versions)
     if old is not None:
         for word in ("group", "scope"):
             if spec.get(word) != old["spec"].get(word):

@@ -63,22 +63,22 @@ def decode(data: bytes) -> Json:
     if not data.startswith(MAGIC):
         raise WireError("provided data does not appear to be a protobuf message, expected prefix 6b 38 73 00")
     try:
-        envelope = dict(_parts(data[len(MAGIC) :]))
-        kind = {number: str(text, "utf-8") for number, text in _parts(_some_bytes(envelope.get(1, b"")))}
+        envelope = dict(parts(data[len(MAGIC) :]))
+        kind = {number: str(text, "utf-8") for number, text in parts(some_bytes(envelope.get(1, b"")))}
         version, name = kind.get(1, ""), kind.get(2, "")
-        made = _read(_message_of(version, name), _some_bytes(envelope.get(2, b"")))
+        made = _read(_message_of(version, name), some_bytes(envelope.get(2, b"")))
     except (IndexError, UnicodeDecodeError, struct.error, TypeError, OverflowError) as error:
         raise WireError(f"the message is cut off or damaged: {error}") from error
     return {"apiVersion": version, "kind": name, **made}
 
 
-def _some_bytes(value: Any) -> bytes:
+def some_bytes(value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise WireError("the message has a number where a text should be")
     return value
 
 
-def _parts(data: bytes) -> Iterator[tuple[int, Any]]:
+def parts(data: bytes) -> Iterator[tuple[int, Any]]:
     """The fields of a message as they stand: numbers as int, everything else as bytes."""
     place = 0
     while place < len(data):
@@ -113,17 +113,17 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
 def _read(message: str, data: bytes) -> Json:
     fields = _fields(message)
     made: Json = {}
-    for number, raw in _parts(data):
+    for number, raw in parts(data):
         if number not in fields:
             continue
         name, kind, drops = fields[number]
         if not name:
-            made |= _read(kind, _some_bytes(raw))
+            made |= _read(kind, some_bytes(raw))
         elif kind.startswith("[]"):
             made.setdefault(name, []).append(_value(kind[2:], raw))
         elif kind.startswith("{}"):
-            pair = dict(_parts(_some_bytes(raw)))
-            key = str(_some_bytes(pair.get(1, b"")), "utf-8")
+            pair = dict(parts(some_bytes(raw)))
+            key = str(some_bytes(pair.get(1, b"")), "utf-8")
             made.setdefault(name, {})[key] = _value(kind[2:], pair.get(2, b""))
         else:
             value = _value(kind, raw)
@@ -138,7 +138,7 @@ def _value(kind: str, raw: Any) -> Any:
         return raw - (1 << 64) if raw >> 63 else raw
     if kind == "bool":
         return bool(raw)
-    data = _some_bytes(raw)
+    data = some_bytes(raw)
     if kind == "string":
         return str(data, "utf-8")
     if kind == "double":
@@ -146,21 +146,21 @@ def _value(kind: str, raw: Any) -> Any:
     if kind == "bytes":
         return base64.b64encode(data).decode()
     if kind.startswith("items:"):
-        return [_value(kind[len("items:[]") :], one) for _, one in _parts(data)]
+        return [_value(kind[len("items:[]") :], one) for _, one in parts(data)]
     if kind in ("quantity", "int-or-string", "time", "micro-time", "raw", "fields"):
-        return _special(kind, dict(_parts(data)))
+        return _special(kind, dict(parts(data)))
     return _read(kind, data)
 
 
 def _special(kind: str, parts: dict[int, Any]) -> Any:
     if kind == "quantity":
-        return str(_some_bytes(parts.get(1, b"")), "utf-8")
+        return str(some_bytes(parts.get(1, b"")), "utf-8")
     if kind == "int-or-string":
         if parts.get(1, 0):
-            return str(_some_bytes(parts.get(3, b"")), "utf-8")
+            return str(some_bytes(parts.get(3, b"")), "utf-8")
         return _value("int", parts.get(2, 0))
     if kind in ("raw", "fields"):
-        return json.loads(_some_bytes(parts.get(1, b"")) or b"null")
+        return json.loads(some_bytes(parts.get(1, b"")) or b"null")
     if not parts.get(1) and not parts.get(2):
         return None
     seconds = _value("int", parts.get(1, 0))
