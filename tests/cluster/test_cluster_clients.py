@@ -177,8 +177,8 @@ def history(cluster: Cluster) -> list[tuple[int, str, str]]:
 async def test_a_watch_that_is_taken_up_again_misses_nothing(
     cluster: Cluster, api: client.CustomObjectsApi
 ) -> None:
-    """In an hour of conflicts, 429, 5xx, slow and lost answers, broken watches, dropped and doubled events the
-    client is told of every single change, in order, by one list and watches from there on."""
+    """In an hour of conflicts, 429, 5xx, slow and lost answers, broken watches, dropped and doubled events
+    the client is told of every single change, in order, by one list and watches from there on."""
     happened = history(cluster)
     follower = Follower(api)
     async with running(follower.follow()):

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ostiary_operator.sandbox.api.metadata import check_labels
-from ostiary_operator.sandbox.api.resources import EVENTS, Resource
+from ostiary_operator.sandbox.api.conversion import converted
+from ostiary_operator.sandbox.api.metadata import KEY_WORDS, check_labels
+from ostiary_operator.sandbox.api.resources import CORE_EVENTS, EVENTS, Resource
 from ostiary_operator.sandbox.api.rules import check_rules
-from ostiary_operator.sandbox.api.selectors import of_object
+from ostiary_operator.sandbox.api.selectors import good_key, of_object
 from ostiary_operator.sandbox.api.status import (
     FieldError,
     duplicate,
@@ -293,34 +294,60 @@ def _role(new: Json, old: Json | None) -> Errors:
     return errors
 
 
+_LIMITS = {"reportingInstance": 128, "action": 128, "reason": 128, "message": 1024}
+
+
 def _event(new: Json, old: Json | None) -> Errors:
-    involved = new.get("involvedObject") or {}
-    if involved.get("namespace", "") not in ("", new["metadata"].get("namespace", "")):
-        detail = "does not match event.namespace"
-        return [invalid_value("involvedObject.namespace", involved["namespace"], detail)]
-    return []
+    """What holds for every Event; new ones, which have an eventTime, must say more."""
+    namespace, involved = new["metadata"].get("namespace", ""), at(new, "involvedObject", "namespace") or ""
+    errors: Errors = []
+    if not new.get("eventTime"):
+        if namespace != involved and (involved or namespace != "default"):
+            errors.append(_another_namespace(involved))
+        return errors
+    if not involved and namespace not in ("default", "kube-system"):
+        errors.append(_another_namespace(involved))
+    controller = new.get("reportingComponent") or ""
+    if not controller:
+        errors.append(required("reportingController"))
+    elif not good_key(controller):
+        errors.append(invalid_value("reportingController", controller, KEY_WORDS))
+    errors += [required(name) for name in ("reportingInstance", "action", "reason") if not new.get(name)]
+    for name, most in _LIMITS.items():
+        if len(new.get(name) or "") > most:
+            errors.append(invalid_value(name, "", f"can have at most {most} characters"))
+    return errors
 
 
-_UNSET = ("deprecatedSource", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedCount")
+def _another_namespace(involved: str) -> FieldError:
+    return invalid_value("involvedObject.namespace", involved, "does not match event.namespace")
+
+
+_UNSET = ("firstTimestamp", "lastTimestamp", "count", "source")
+_KEPT = (
+    "involvedObject", "reason", "message", *_UNSET, "type", "eventTime", "action", "related",
+    "reportingComponent", "reportingInstance",
+)  # fmt: skip
 
 
 def _new_event(new: Json, old: Json | None) -> Errors:
+    """What `events.k8s.io` asks for besides, told by the names of the core group as Kubernetes does."""
+    event = converted(CORE_EVENTS, new)
+    errors = _event(event, None)
     if old is not None:
-        return []
-    errors = [
-        required(name)
-        for name in ("eventTime", "reportingController", "reportingInstance", "action", "reason")
-        if not new.get(name)
-    ]
-    if new.get("type") not in ("Normal", "Warning"):
-        errors.append(invalid_value("type", "", f"has invalid value: {new.get('type', '')}"))
-    if len(new.get("note") or "") > 1024:
-        errors.append(invalid_value("note", "", "can have at most 1024 characters"))
-    errors += [invalid_value(name, "", "needs to be unset") for name in _UNSET if new.get(name)]
-    regarding = at(new, "regarding", "namespace", default="default")
-    if regarding != new["metadata"].get("namespace", ""):
-        errors.append(invalid_value("involvedObject.namespace", regarding, "does not match event.namespace"))
-    return errors
+        before = converted(CORE_EVENTS, old)
+        changed = [name for name in _KEPT if not same(event.get(name), before.get(name))]
+        return errors + [invalid_value(name, event.get(name), _IMMUTABLE) for name in changed]
+    series = event.get("series")
+    if series is not None and series.get("count", 0) < 2:
+        errors.append(invalid_value("series.count", "", "should be at least 2"))
+    if series is not None and not series.get("lastObservedTime"):
+        errors.append(required("series.lastObservedTime"))
+    if not event.get("eventTime"):
+        errors.append(required("eventTime"))
+    if event.get("type") not in ("Normal", "Warning"):
+        errors.append(invalid_value("type", "", f"has invalid value: {event.get('type', '')}"))
+    return errors + [invalid_value(name, "", "needs to be unset") for name in _UNSET if event.get(name)]
 
 
 def _schemas(versions: list[Json]) -> Errors:

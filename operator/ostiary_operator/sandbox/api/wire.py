@@ -34,7 +34,7 @@ def _table() -> Json:
 
 @cache
 def _fields(message: str) -> dict[int, tuple[str, str, bool]]:
-    """Name, type and whether a zero means absence, by number."""
+    """Name, type and whether an empty text, zero or false means absence, by number."""
     return {
         int(number): (name, kind, drops)
         for number, (name, kind, drops) in _table()["messages"][message].items()
@@ -127,7 +127,7 @@ def _read(message: str, data: bytes) -> Json:
             made.setdefault(name, {})[key] = _value(kind[2:], pair.get(2, b""))
         else:
             value = _value(kind, raw)
-            if value is None or (drops and value in ("", 0, False, {})):
+            if value is None or (drops and value in ("", 0, False)):
                 continue
             made[name] = value
     return made
