@@ -102,7 +102,7 @@ def test_a_service_account_gets_a_token(newest: Kubectl, sandbox: SandboxThread)
 def test_draining_respects_budgets(newest: Kubectl) -> None:
     """A drain evicts, is held up by a budget, and ends when the pods that it waits for are elsewhere."""
     wanted = deployment(replicas=2)
-    wanted["spec"]["template"]["spec"]["tolerations"] = [{"operator": "Exists"}]
+    wanted["spec"]["template"]["spec"]["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     newest.run("apply", "-f", "-", stdin=wanted)
     newest.run("rollout", "status", "deployment/web", "--timeout=20s")
     newest.run("create", "poddisruptionbudget", "web", "--selector=app=web", "--min-available=1")
