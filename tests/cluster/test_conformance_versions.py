@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from cluster.api_client import Api
 from cluster.shapes import WIDGETS
 
@@ -104,17 +102,3 @@ def test_what_the_stored_version_does_not_keep_is_lost(api: Api) -> None:
     assert api.get(f"{stable}/two").body["spec"] == {"a": "1"}
     api.delete(f"{_DEFINITIONS}/dials.{group}")
     api.until(stable, lambda answer: answer.code == 404)
-
-
-@pytest.mark.parametrize("kind", ["User", "ServiceAccount"])
-def test_who_may_act_as_others(api: Api, users: dict[str, str], namespace: str, maps: str, kind: str) -> None:
-    """The administrator acts as others and has their rights then; others may not."""
-    who = "alice" if kind == "User" else f"system:serviceaccount:{namespace}:robot"
-    answer = api.get(maps, {"Impersonate-User": who})
-    assert (answer.code, answer.reason) == (403, "Forbidden")
-    assert f'User "{who}" cannot list resource "configmaps"' in answer.body["message"]
-    assert api.get(maps, {"Impersonate-User": who, "Impersonate-Group": "system:masters"}).code == 200
-    alice = api.acting_as(users["alice"])
-    answer = alice.get(maps, {"Impersonate-User": who})
-    alice.close()
-    assert (answer.code, answer.reason) == (403, "Forbidden")

@@ -23,9 +23,10 @@ from ostiary_operator.sandbox.clock import Clock
 Json = dict[str, Any]
 Change = Callable[[Json], Json]
 
-MOST_BYTES = 1_500_000
+MOST_BYTES = 1_572_864
 """What etcd takes in one request."""
 _ATTEMPTS = 5
+_MOST_STEPS = 10_000
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLIES = ("application/apply-patch+yaml", "application/apply-patch+json")
@@ -204,6 +205,9 @@ class Operations:
 
     def _patcher(self, resource: Resource, kind: str, patch: Any) -> Change:
         if kind == "application/json-patch+json":
+            if isinstance(patch, list) and len(patch) > _MOST_STEPS:
+                limit = f"The allowed maximum operations in a JSON patch is {_MOST_STEPS}, got {len(patch)}"
+                raise status.too_large(limit)
             return lambda live: _fitting(lambda: patches.json_patch(live, patch))
         if kind == "application/merge-patch+json":
             if not isinstance(patch, dict):
@@ -502,11 +506,13 @@ class Operations:
             made["metadata"] = metadata
         named: Json = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": {}}
         made = named | made
-        if unknown and write.validation == "Strict":
-            words = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise cannot_be_handled(resource.kind, resource.version, f"strict decoding error: {words}")
+        told = [f'duplicate field "{path}"' for path in write.doubled]
+        told += [f'unknown field "{path}"' for path in unknown]
+        if told and write.validation == "Strict":
+            words = f"strict decoding error: {', '.join(told)}"
+            raise cannot_be_handled(resource.kind, resource.version, words)
         if write.validation == "Warn":
-            write.warnings.extend(f'unknown field "{path}"' for path in unknown)
+            write.warnings.extend(told)
         if resource.bucket == "secrets." and made.get("stringData"):
             plain = {
                 key: base64.b64encode(text.encode()).decode() for key, text in made.pop("stringData").items()
@@ -548,11 +554,7 @@ class Operations:
         obj = converted(self.registry.storage_of(resource), obj)
         stored = Stored(obj, 0)
         if len(stored.raw) > MOST_BYTES:
-            raise (
-                status.ApiError(500, "InternalError", "etcdserver: request is too large")
-                if before is None
-                else status.too_large_body(MOST_BYTES)
-            )
+            raise status.ApiError(500, "", "etcdserver: request is too large")
         kept = self.remove_if_done(resource, self.store.put(resource.bucket, key, obj, before))
         return self.shown(resource, kept)
 

@@ -1,16 +1,14 @@
 """The HTTP of the API server: from a request's path, query, headers and body to an operation and back."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from aiohttp import web
 
-from ostiary_operator.sandbox.api import discovery, openapi, status, tables, wire
+from ostiary_operator.sandbox.api import bodies, discovery, openapi, status, tables, wire
 from ostiary_operator.sandbox.api.conversion import converted
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.lists import Page, page
@@ -354,6 +352,7 @@ class _Call:
         self._resource = resource
         self._accept = accept
         self._namespace = target.namespace or ""
+        self._doubled: list[str] = []
 
     async def run(self, verb: str) -> web.StreamResponse:
         """Does what the verb says."""
@@ -517,24 +516,14 @@ class _Call:
             raise status.unsupported_media_type(reads)
         if not data:
             return None
-        try:
-            if kind == wire.MEDIA_TYPE:
-                return wire.decode(data)
-            if kind in APPLIES or "yaml" in kind:
-                return yaml.load(data, Loader=_Loader)  # noqa: S506  # a safe loader, without dates
-            return json.loads(data, parse_constant=_no_constant)
-        except (ValueError, yaml.YAMLError) as error:
-            raise status.bad_request(
-                f"the object provided is unrecognized: couldn't parse the body: {error}"
-            ) from error
-        except RecursionError as error:
-            raise status.bad_request("the object provided is nested too deeply") from error
+        return bodies.read(kind, data, self._doubled)
 
     def _has_protobuf(self) -> bool:
         return self._resource.custom is None and self._resource.group != "apiextensions.k8s.io"
 
     def _write(self, kind: str) -> Write:
-        return Write.of(self._query, self._caller, self._request.headers.get("User-Agent", ""), kind)
+        agent = self._request.headers.get("User-Agent", "")
+        return Write.of(self._query, self._caller, agent, kind, self._doubled)
 
     async def _create(self) -> web.StreamResponse:
         target, resource = self._target, self._resource
@@ -681,20 +670,6 @@ async def bind(
         return old | {"spec": old["spec"] | {"nodeName": node}}
 
     await operations.change(pods, namespace, name, bound, write)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: what looks like a date is text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"invalid character in {text}")
 
 
 def _line(kind: str, obj: Json) -> bytes:

@@ -177,8 +177,12 @@ def expired(message: str) -> ApiError:
 
 def too_large_body(limit: int) -> ApiError:
     """413: more bytes than a request may have."""
-    message = f"Request entity too large: limit is {limit}"
-    return ApiError(413, "RequestEntityTooLarge", message)
+    return too_large(f"limit is {limit}")
+
+
+def too_large(why: str) -> ApiError:
+    """413: more of something than a request may have."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {why}")
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:

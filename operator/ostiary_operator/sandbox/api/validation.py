@@ -201,6 +201,7 @@ def _service(new: Json, old: Json | None) -> Errors:
     return errors
 
 
+_MOST_DATA = 1024 * 1024
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]{1,253}$")
 _DATA_KEY_WORDS = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  "
@@ -215,6 +216,13 @@ def _frozen_data(new: Json, old: Json | None) -> Errors:
         for key in new.get(word) or ()
         if not _DATA_KEY.match(key) or key in (".", "..")
     ]
+    data, binary = (list((new.get(word) or {}).values()) for word in ("data", "binaryData"))
+    if new.get("kind") == "Secret":
+        data, binary = [], data
+    size = sum(len(text.encode()) for text in data) + sum(len(text) * 3 // 4 for text in binary)
+    if size > _MOST_DATA:
+        told = f"Too long: may not be more than {_MOST_DATA} bytes"
+        bad.append(FieldError("FieldValueTooLong", "data" if new.get("kind") == "Secret" else "", told))
     return bad + _frozen(new, old)
 
 
