@@ -21,7 +21,7 @@ _REGEX = 0.25
 _LIST, _MAP, _STRUCT = 10, 30, 40
 _COMPARISONS = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"))
 _READERS = frozenset(
-    ("startsWith", "endsWith", "lowerAscii", "upperAscii", "trim", "split", "replace", "substring", "indexOf",
+    ("lowerAscii", "upperAscii", "trim", "split", "replace", "substring", "indexOf",
      "lastIndexOf", "sum", "min", "max", "isSorted", "join", "string", "bytes", "timestamp", "duration",
      "find", "findAll", "isIP", "isCIDR", "isURL", "isQuantity")
 )  # fmt: skip
@@ -160,7 +160,7 @@ def _call(data: bytes, known: dict[str, Json]) -> _Node:
         else:
             nodes.append(_estimate(some_bytes(value), known))
     total, sizes = sum(node.cost for node in nodes), [node.size for node in nodes]
-    if function in ("_&&_", "_||_", "@not_strictly_false"):
+    if function in ("_&&_", "_||_"):
         return _Node(total)
     if function == "_?_:_":
         dearer = max(nodes[1:], key=lambda node: node.cost)
@@ -172,6 +172,8 @@ def _call(data: bytes, known: dict[str, Json]) -> _Node:
         return _of(total + 1, others if isinstance(others, dict) else {})
     if function in ("@in", "_in_"):
         return _Node(total + max(sizes[1], 1))
+    if function in ("startsWith", "endsWith"):
+        return _Node(total + max(sizes[1] * _READ, 1))
     if function == "contains":
         return _Node(total + max(sizes[0] * _READ, 1) * max(sizes[1] * _READ, 1))
     if function == "matches":
