@@ -1,4 +1,4 @@
-"""What controllers do: rollouts, garbage, namespaces, roles that gather rules. Real ones where they are named."""
+"""What controllers do: rollouts, garbage, namespaces, gathered roles; real ones where they are named."""
 
 import time
 from typing import Any
