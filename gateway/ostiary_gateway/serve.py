@@ -22,6 +22,7 @@ from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.exports.service import ExportService
 from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.metrics import SCOPE, GatewayMetrics
@@ -90,7 +91,10 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
             {**service.handlers(), **bulk.handlers()},
         )
-        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit.handlers())
+        builder.add_service(
+            audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+            {**audit.handlers(), **ExportService(cases).handlers()},
+        )
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)

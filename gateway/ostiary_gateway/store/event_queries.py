@@ -53,6 +53,21 @@ def events_of(connection: Connection, tenant: str, check_id: str) -> list[Record
     ]
 
 
+def events_by_checks(
+    connection: Connection, tenant: str, check_ids: Collection[str]
+) -> dict[str, list[RecordedEvent]]:
+    """What happened to a tenant's cases, the oldest first, by their checks; every check that is asked for."""
+    query = (
+        select(_E.check_id, _E.log_index, _E.record)
+        .where(_E.check_id.in_(check_ids), _E.tenant == tenant)
+        .order_by(_E.log_index)
+    )
+    found: dict[str, list[RecordedEvent]] = {check_id: [] for check_id in check_ids}
+    for row in connection.execute(query):
+        found[row.check_id].append(RecordedEvent(row.log_index, _decoded(row.log_index, row.record)))
+    return found
+
+
 def _decoded(log_index: int, data: bytes) -> EventRecord:
     try:
         return EventRecord.FromString(data)

@@ -10,8 +10,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ostiary_gateway.review.cases import Case, Page, Proof, Search
-from ostiary_gateway.store import case_queries
+from ostiary_gateway.review.cases import Case, Page, Place, Proof, Search
+from ostiary_gateway.store import case_queries, export_queries
 from ostiary_gateway.store.database import open_engine, unavailable
 
 T = TypeVar("T")
@@ -36,6 +36,10 @@ class SqliteCases:
         return await self._read(
             lambda asked: case_queries.case_by_check(asked, tenant, check_id, self._origin)
         )
+
+    async def whole(self, search: Search) -> tuple[list[Case], Place | None]:
+        """See `WholeCases.whole`."""
+        return await self._read(lambda asked: export_queries.whole_cases(asked, search, self._origin))
 
     async def checkpoint(self) -> str:
         """See `Log.checkpoint`."""
