@@ -19,8 +19,10 @@ Ask = Callable[..., "asyncio.Future[Result]"]
 
 
 @pytest.fixture
-def ask(filled: Site, desk: Running) -> Ask:
+def ask(filled: Site, desk: Running, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Runs `ostiary audit` as the compliance administrator, beside the gateway."""
+    # The gateway logs from this process too, to what is there when the command has ended.
+    monkeypatch.setattr("ostiary.cli.audit.desk.configure_logs", lambda service, style: None)
     profile = profile_of(filled, desk)
 
     async def run(command: str, *arguments: object) -> Result:
@@ -124,7 +126,7 @@ async def test_proofs_are_verified_here(ask: Ask, filled: Site) -> None:
         "OK  entry 2 of ostiary.local/log: proved"
     )
     other = create_log_key(filled.folder / "other.key", "ostiary.local/log")
-    refused = await ask("proof", "2", "--vkey", other.verifier)
+    refused = await ask("proof", "2", "--vkey", other)
     assert refused.exit_code == 1
     assert "does not verify" in refused.stderr
 

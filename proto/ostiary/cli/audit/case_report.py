@@ -91,7 +91,8 @@ def _events(events: Sequence[CaseEvent]) -> Table:
 
 def _verdict(verdict: Verdict.ValueType) -> Text:
     name = Verdict.Name(verdict).removeprefix("VERDICT_")
-    return Text(name, style=COLOURS.get(ResultVerdict(name), "") if name in ResultVerdict else "")
+    known = ResultVerdict.__members__.get(name)
+    return Text(name, style=COLOURS[known] if known else "")
 
 
 def _time(time: Timestamp) -> str:
