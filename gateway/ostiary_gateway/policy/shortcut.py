@@ -91,14 +91,18 @@ class _Table:
     """The calibration of a bundle, asked for the same few thresholds again and again."""
 
     def __init__(self, rows: Sequence[CalibrationPoint]) -> None:
-        self._rows = [((row.policy, row.label, row.question), row.precision, row.threshold) for row in rows]
+        self.rows = rows
         self._thresholds: dict[tuple[_Question, float], float] = {}
 
     def threshold(self, asking: _Question, precision: float) -> float:
         """The lowest that reaches the precision; infinite where none does."""
         found = self._thresholds.get((asking, precision))
         if found is None:
-            reaching = [row[2] for row in self._rows if row[0] == asking and row[1] >= precision]
+            reaching = [
+                row.threshold
+                for row in self.rows
+                if (row.policy, row.label, row.question) == asking and row.precision >= precision
+            ]
             found = self._thresholds[asking, precision] = min(reaching, default=math.inf)
         return found
 
@@ -184,15 +188,13 @@ class Shortcut:
         return True
 
     def _table(self, seen: Observations) -> _Table:
-        """The table of the bundle that looked; bundles are few."""
-        written = Observations()
-        written.calibration.MergeFrom(seen.calibration)
-        key = written.SerializeToString()
-        found = self._tables.get(key)
-        if found is None:
+        """The table of the bundle that looked. Comparing with the one at hand is quicker than reading it."""
+        digest = seen.bundle.digest
+        found = self._tables.get(digest)
+        if found is None or found.rows != seen.calibration:
             if len(self._tables) >= _TABLES_KEPT:
                 self._tables.clear()
-            found = self._tables[key] = _Table(seen.calibration)
+            found = self._tables[digest] = _Table(seen.calibration)
         return found
 
     def _action(
