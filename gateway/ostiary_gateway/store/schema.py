@@ -71,6 +71,7 @@ decisions = Table(
         "idempotency_key",
         unique=True,
         sqlite_where=text("idempotency_key <> ''"),
+        postgresql_where=text("idempotency_key <> ''"),
     ),
 )
 
@@ -115,7 +116,14 @@ cases = Table(
     Index("cases_by_verdict", "tenant", "verdict", "decided_us"),
     Index("cases_by_seller", "tenant", "seller", "decided_us"),
     # Those that wait for somebody: all that are not decided.
-    Index("cases_waiting", "tenant", "gravity", "decided_us", sqlite_where=text("state <> 3")),
+    Index(
+        "cases_waiting",
+        "tenant",
+        "gravity",
+        "decided_us",
+        sqlite_where=text("state <> 3"),
+        postgresql_where=text("state <> 3"),
+    ),
 )
 
 # Their labels and brands, by kind.

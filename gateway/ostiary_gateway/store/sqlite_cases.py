@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -12,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary_gateway.review.cases import Case, Page, Place, Proof, Search
 from ostiary_gateway.store import case_queries, export_queries
-from ostiary_gateway.store.database import open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, unavailable
 
 T = TypeVar("T")
 _READERS = 2  # a search may read much; checks have readers of their own
@@ -65,7 +64,7 @@ class SqliteCases:
 
 
 @asynccontextmanager
-async def open_cases(store: Path, origin: str) -> AsyncIterator[SqliteCases]:
+async def open_cases(store: Store, origin: str) -> AsyncIterator[SqliteCases]:
     """The cases of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN", pool_size=_READERS)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:
