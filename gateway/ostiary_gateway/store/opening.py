@@ -53,7 +53,7 @@ async def open_recorder(
         threads = stack.enter_context(ThreadPoolExecutor(_READERS, thread_name_prefix="recorded"))
         published = open_engine(store, begin="BEGIN")
         stack.callback(published.dispose)
-        await asyncio.to_thread(_open, writers, key.verifier, folder, store)
+        await asyncio.to_thread(prepare_store, writers, key.verifier, folder, store)
         publisher = Publisher(published, folder, key.verifier, publish_interval)
         writer = Writer(writers, key, committed=publisher.notify)
         publishing_task = asyncio.create_task(publisher.run())
@@ -100,7 +100,7 @@ def _prepare(store: Store, folder: LogFolder, log_dir: Path) -> None:
         raise StoreError(f"{store} cannot be made: {error}") from error
 
 
-def _open(writers: Engine, key: VerifierKey, folder: LogFolder, store: Store) -> None:
+def prepare_store(writers: Engine, key: VerifierKey, folder: LogFolder, store: Store) -> None:
     """Hold database, key and folder against one another; a database without a log becomes the key's."""
     migrate(writers, store)
     try:
