@@ -22,8 +22,8 @@ class DirectoryEvidence:
     """An `EvidenceStore` whose files survive a crash of the machine whole or not at all.
 
     An item has no name before it is whole: of one that was being written when the process was killed, nothing
-    is left. File systems without such files (NFS) keep a file with a leading dot, sealed like every other,
-    until its check is erased.
+    is left; nor of the one that it was to replace, perhaps. File systems without nameless files (NFS) keep a
+    file with a leading dot, sealed like every other, until its check is erased.
     """
 
     def __init__(self, root: Path, key: KeyEncryptionKey) -> None:
@@ -121,19 +121,17 @@ def _open_nameless(folder: int, staged: str) -> int:
 
 def _name(file: int, folder: int, staged: str, name: str) -> None:
     """Give an open file its name, in place of what has it."""
-    nameless = os.fstat(file).st_nlink == 0
-    if nameless:
+    if os.fstat(file).st_nlink:
+        os.rename(staged, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return
+    while True:
         try:
-            _link(file, folder, name)
+            os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=folder, follow_symlinks=True)
             return
         except FileExistsError:
-            # A retry. Only a rename takes another file's place at once.
-            _link(file, folder, staged)
-    os.rename(staged, name, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _link(file: int, folder: int, name: str) -> None:
-    os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=folder, follow_symlinks=True)
+            # A retry: of a check that is not on record yet, whose evidence nobody reads.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
 
 
 def _names(folder: Path) -> list[str]:
