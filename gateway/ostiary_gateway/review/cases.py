@@ -1,4 +1,4 @@
-"""The contract of cases: decisions on record, as people look for them."""
+"""The contract of cases: decisions on record and what happened to them, as people look for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Protocol
 
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.case_log import RecordedEvent
+from ostiary_gateway.review.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,11 @@ class Search:
         tenant: whose.
         verdicts, sellers, policies, bundle_digests: one of which it has.
         labels, brands: one of which is among its own.
-        states: one of which it is in.
+        states: one of which it is in, at `now_us`.
         words: all of which stand in its texts; folded.
         since_us, until_us: microseconds since 1970, from which on and before which it was decided.
         min_score: the least that its highest score is.
+        now_us: microseconds since 1970 at which states are meant: a claim ends with its lease.
         behind: the place that the page starts behind; None: the newest first.
         most: how many at once.
     """
@@ -44,24 +47,35 @@ class Search:
     since_us: int | None = None
     until_us: int | None = None
     min_score: float = 0.0
+    now_us: int = 0
     behind: Place | None = None
     most: int = 50
+
+
+@dataclass(frozen=True)
+class Line:
+    """A decision as it was recorded, and where its case stands."""
+
+    record: DecisionRecord
+    standing: Standing
 
 
 @dataclass(frozen=True)
 class Page:
     """Cases, the newest first, and where to go on; None: no more."""
 
-    records: Sequence[DecisionRecord]
+    lines: Sequence[Line]
     end: Place | None
 
 
 @dataclass(frozen=True)
 class Case:
-    """A decision as it was recorded, and its answer with the whole receipt."""
+    """A decision as it was recorded, its answer with the whole receipt, and what happened since."""
 
     record: DecisionRecord
     response: CheckResponse
+    events: Sequence[RecordedEvent]
+    standing: Standing
 
 
 @dataclass(frozen=True)

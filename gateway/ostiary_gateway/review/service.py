@@ -3,7 +3,8 @@
 Its other methods, those that decide and release, are not there yet, and answer UNIMPLEMENTED.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from ostiary.v1.audit_pb2 import (
     CaseEvent,
@@ -21,17 +22,21 @@ from ostiary.v1.audit_pb2 import (
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
+from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.review.asked import asked, token
 from ostiary_gateway.review.cases import Case, Cases, Log
 from ostiary_gateway.review.summary import summary
+from ostiary_gateway.times import microseconds, utc_now
 
 
 class AuditService:
     """What compliance teams call. Cases are those of the caller's tenant; the log is everybody's."""
 
-    def __init__(self, cases: Cases, log: Log) -> None:
+    def __init__(self, cases: Cases, log: Log, clock: Callable[[], datetime] = utc_now) -> None:
+        """`clock` gives aware times."""
         self._cases = cases
         self._log = log
+        self._clock = clock
 
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers by method name, as a server builder takes them."""
@@ -45,9 +50,11 @@ class AuditService:
 
     async def search_cases(self, request: SearchCasesRequest, call: Call) -> SearchCasesResponse:
         """SearchCases."""
-        page = await self._cases.search(asked(request, _tenant(call)))
+        now_us = microseconds(self._clock())
+        page = await self._cases.search(asked(request, _tenant(call), now_us))
         return SearchCasesResponse(
-            cases=[summary(record) for record in page.records], next_page_token=token(page.end)
+            cases=[summary(line.record, line.standing, now_us) for line in page.lines],
+            next_page_token=token(page.end),
         )
 
     async def get_case(self, request: GetCaseRequest, call: Call) -> GetCaseResponse:
@@ -60,11 +67,12 @@ class AuditService:
             raise OstiaryError(Reason.NOT_FOUND, "There is no such case: check the check_id")
         record = case.record
         return GetCaseResponse(
-            summary=summary(record),
+            summary=summary(record, case.standing, microseconds(self._clock())),
             response=case.response,
             observations=record.observations if record.HasField("observations") else None,
             listing=record.listing,
-            events=[_decided(case)],
+            events=[_decided(case), *map(case_event, case.events)],
+            legal_hold=case.standing.held,
         )
 
     async def get_checkpoint(self, request: GetCheckpointRequest, call: Call) -> GetCheckpointResponse:
@@ -93,6 +101,18 @@ class AuditService:
             raise invalid_field("to_size", "a log is extended by a longer one: send from_size or more")
         proof = await self._log.prove_consistency(request.from_size, request.to_size)
         return GetConsistencyProofResponse(path=proof.path, checkpoint=proof.checkpoint)
+
+
+def case_event(event: RecordedEvent) -> CaseEvent:
+    """An event on record, as it is shown."""
+    record = event.record
+    return CaseEvent(
+        at=record.at,
+        actor=record.actor,
+        kind=record.kind,
+        detail=record.detail,
+        log_index=event.log_index,
+    )
 
 
 def _decided(case: Case) -> CaseEvent:

@@ -6,12 +6,13 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ostiary.v1.audit_pb2 import CASE_STATE_DECIDED, CASE_STATE_OPEN, CaseState, CaseSummary
-from ostiary.v1.decision_pb2 import VERDICT_HOLD, VERDICT_REVIEW, Finding, Verdict
+from ostiary.v1.audit_pb2 import CaseSummary
+from ostiary.v1.decision_pb2 import Finding, Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.review.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,16 @@ def highest_score(response: CheckResponse) -> float:
     return max((finding.score for finding in response.findings), default=0.0)
 
 
-def first_state(verdict: Verdict.ValueType) -> CaseState.ValueType:
-    """Where a case stands before anybody has touched it: what a person should look at waits for one."""
-    return CASE_STATE_OPEN if verdict in (VERDICT_REVIEW, VERDICT_HOLD) else CASE_STATE_DECIDED
-
-
-def summary(record: DecisionRecord) -> CaseSummary:
-    """One line of a case that nobody has touched."""
+def summary(record: DecisionRecord, standing: Standing, now_us: int) -> CaseSummary:
+    """One line of a case, as it stands at a time: microseconds since 1970."""
     found = traits_of(record)
     line = CaseSummary(
         check_id=record.check_id,
-        verdict=found.verdict,
+        verdict=standing.verdict,
         labels=found.labels,
         seller=found.seller,
-        state=first_state(found.verdict),
+        state=standing.state_at(now_us),
+        claimed_by=standing.holder(now_us),
         score=found.score,
     )
     line.decided_at.FromMicroseconds(found.decided_us)

@@ -7,11 +7,13 @@ from google.protobuf.message import DecodeError
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from ostiary.tlog.proofs import TiledTree
+from ostiary.v1.audit_pb2 import CASE_STATE_CLAIMED
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.review.cases import Case, Page, Place, Proof, Search
-from ostiary_gateway.store import queries
-from ostiary_gateway.store.case_rows import BRAND, LABEL
+from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search
+from ostiary_gateway.review.standing import after_event, first_standing
+from ostiary_gateway.store import event_queries, queries
+from ostiary_gateway.store.case_rows import BRAND, LABEL, standing_of
 from ostiary_gateway.store.schema import case_terms, cases, decisions
 
 _C = cases.c
@@ -21,7 +23,7 @@ _T = case_terms.c
 def search_cases(connection: Connection, search: Search) -> Page:
     """A page of a tenant's cases, the newest first."""
     query = (
-        select(_C.log_index, _C.decided_us, decisions.c.record)
+        select(cases, decisions.c.record)
         .join_from(cases, decisions)
         .where(*_conditions(search))
         .order_by(_C.decided_us.desc(), _C.log_index.desc())
@@ -30,7 +32,7 @@ def search_cases(connection: Connection, search: Search) -> Page:
     rows = connection.execute(query).all()
     shown = rows[: search.most]
     end = Place(shown[-1].decided_us, shown[-1].log_index) if len(rows) > len(shown) else None
-    return Page([_decoded(row.log_index, row.record) for row in shown], end)
+    return Page([Line(_decoded(row.log_index, row.record), standing_of(row)) for row in shown], end)
 
 
 def case_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Case | None:
@@ -42,7 +44,12 @@ def case_by_check(connection: Connection, tenant: str, check_id: str, origin: st
     recorded = queries.recorded_by_check(connection, tenant, check_id, origin) if row else None
     if row is None or recorded is None:
         return None
-    return Case(_decoded(row.log_index, row.record), recorded.response)
+    record = _decoded(row.log_index, row.record)
+    events = event_queries.events_of(connection, tenant, check_id)
+    standing = first_standing(record.response.verdict, row.log_index)
+    for event in events:
+        standing = after_event(standing, event.record, event.log_index)
+    return Case(record, recorded.response, events, standing)
 
 
 def newest_note(connection: Connection) -> tuple[int, str]:
@@ -92,13 +99,14 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
         (_C.seller, search.sellers),
         (_C.policy, search.policies),
         (_C.bundle_digest, search.bundle_digests),
-        (_C.state, search.states),
     )
     conditions: list[ColumnElement[bool]] = [_C.tenant == search.tenant]
     conditions += [column.in_(values) for column, values in chosen if values]
     conditions += [
         _has(kind, values) for kind, values in ((LABEL, search.labels), (BRAND, search.brands)) if values
     ]
+    if search.states:
+        conditions.append(_in_states(search.states, search.now_us))
     conditions += [_C.text.contains(word, autoescape=True) for word in search.words]
     if search.since_us is not None:
         conditions.append(_C.decided_us >= search.since_us)
@@ -113,6 +121,14 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
 
 def _has(kind: str, values: Sequence[str]) -> ColumnElement[bool]:
     return _C.log_index.in_(select(_T.log_index).where(_T.kind == kind, _T.value.in_(values)))
+
+
+def _in_states(states: Sequence[int], now_us: int) -> ColumnElement[bool]:
+    """A case that somebody holds is CLAIMED and nothing else, until the lease ends."""
+    others = and_(
+        _C.state.in_([state for state in states if state != CASE_STATE_CLAIMED]), _C.lease_until_us <= now_us
+    )
+    return or_(others, _C.lease_until_us > now_us) if CASE_STATE_CLAIMED in states else others
 
 
 def _behind(place: Place) -> ColumnElement[bool]:

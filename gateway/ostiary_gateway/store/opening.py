@@ -16,8 +16,9 @@ from ostiary_gateway.store.database import StoreError, migrate, open_engine, pre
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size
 from ostiary_gateway.store.schema import logs
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder, utc_now
+from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 from ostiary_gateway.store.writer import Writer
+from ostiary_gateway.times import utc_now
 
 _READERS = 4
 _PUBLISH_INTERVAL = 0.25

@@ -74,6 +74,20 @@ decisions = Table(
     ),
 )
 
+# What happened to them since. `record` is a serialised EventRecord, committed to as a decision is.
+case_events = Table(
+    "case_events",
+    metadata,
+    Column("log_index", Integer, ForeignKey("entries.log_index"), primary_key=True, autoincrement=False),
+    Column("check_id", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
+    Index("case_events_by_check", "check_id", "log_index"),
+)
+
 # What decisions are searched by. Made from the record, which alone is what an audit proves.
 cases = Table(
     "cases",
@@ -88,9 +102,20 @@ cases = Table(
     Column("bundle_digest", LargeBinary, nullable=False),
     Column("score", Float, nullable=False),
     Column("text", Text, nullable=False),
+    # Where the case stands, as its events have it; `verdict` and `state` are of it too.
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("gravity", Integer, nullable=False, server_default="0"),
+    Column("lease_until_us", BigInteger, nullable=False, server_default="0"),
+    Column("next", Integer, nullable=False, server_default="0"),
+    Column("ruling", Integer, nullable=False, server_default="0"),
+    Column("held", Integer, nullable=False, server_default="0"),
+    Column("claimed_by", Text, nullable=False, server_default=text("''")),
+    Column("ruled_by", Text, nullable=False, server_default=text("''")),
     Index("cases_by_time", "tenant", "decided_us"),
     Index("cases_by_verdict", "tenant", "verdict", "decided_us"),
     Index("cases_by_seller", "tenant", "seller", "decided_us"),
+    # Those that wait for somebody: all that are not decided.
+    Index("cases_waiting", "tenant", "gravity", "decided_us", sqlite_where=text("state <> 3")),
 )
 
 # Their labels and brands, by kind.

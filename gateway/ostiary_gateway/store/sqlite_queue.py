@@ -15,7 +15,7 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.bulk.queue import Submission
 from ostiary_gateway.store.database import open_engine, unavailable
 from ostiary_gateway.store.schema import bulk_checks
-from ostiary_gateway.store.sqlite_recorder import utc_now
+from ostiary_gateway.times import utc_now
 
 T = TypeVar("T")
 _Q = bulk_checks.c

@@ -375,7 +375,7 @@ class CaseEvent(_message.Message):
     actor: _builtins.str
     """SPIFFE ID of who did it."""
     kind: _builtins.str
-    """`decided`, `viewed`, `claimed`, `ruled`, `commented`, `appealed`, `held`, `released`, `erased`."""
+    """`decided`, `viewed`, `claimed`, `ruled`, `commented`, `appealed`, `held`, `released`, `erased`, `redecided`, `told`."""
     detail: _builtins.str
     """Detail in words."""
     log_index: _builtins.int

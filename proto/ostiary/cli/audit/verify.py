@@ -21,11 +21,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in order: the newest checkpoint, its note ("" for an empty log), decisions compared."""
+    """What was found in order: the newest checkpoint, its note ("" for an empty log), and how many decisions
+    and events of the store were compared."""
 
     checkpoint: Checkpoint
     note: str
     decisions: int
+    events: int
 
 
 class Audit:
@@ -56,7 +58,8 @@ class Audit:
             self._catch_up(self._store.size if self._store else 0)
             self._expect_no_strays()
         self._check_trusted_reached()
-        return Verified(self._head, self._note, self._head.size if self._store else 0)
+        decisions = self._store.decisions if self._store else 0
+        return Verified(self._head, self._note, decisions, self._head.size - decisions if self._store else 0)
 
     def _look(self) -> bool:
         """Read the published checkpoint; whether it is a newer one."""
