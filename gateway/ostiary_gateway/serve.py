@@ -5,10 +5,12 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from opentelemetry import metrics
 
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
+from ostiary.wire.call import Handler
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.inspection import start as start_inspection
 from ostiary.wire.server import Server, ServerBuilder
@@ -31,7 +33,9 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
 from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.reuse.lookers import Lookers
+from ostiary_gateway.review.erasing import Eraser, EraseService
 from ostiary_gateway.review.service import AuditService
+from ostiary_gateway.review.viewing import EvidenceView
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
@@ -45,11 +49,15 @@ from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
-from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
+from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_queue import open_queue
+from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
+# How long what another gateway has erased may be in this one's memory.
+_ERASING_INTERVAL = 2.0
 
 
 @asynccontextmanager
@@ -81,16 +89,23 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         # What is asked of pods beside checks goes over connections apart from those of checks.
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
-        service, bulk = await _moderation_services(stack, settings, credentials, route, policy, beside)
+        counts = GatewayMetrics(metrics.get_meter(SCOPE))
+        evidence = _evidence(settings.evidence)
+        recorder = await _recorder(stack, settings)
+        reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
+        record = _Record(recorder, evidence, reuse)
+        service, bulk = await _moderation_services(
+            stack, settings, credentials, route, policy, record, counts
+        )
         galleries = await _galleries(stack, beside, route, brands) if brands else None
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
-        audit = AuditService(cases, cases)
+        audit = await _audit_handlers(stack, settings, cases, record)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
             {**service.handlers(), **bulk.handlers()},
         )
-        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit.handlers())
+        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit)
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
@@ -102,16 +117,22 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         yield server
 
 
-async def _moderation_services(
-    stack: AsyncExitStack,
-    settings: GatewaySettings,
-    credentials: CredentialSource,
-    route: RouteSource,
-    policy: PolicySource,
-    beside: PodClient,
-) -> tuple[ModerationService, BulkService]:
-    evidence = _evidence(settings.evidence)
-    recorder = await stack.enter_async_context(
+@dataclass(frozen=True)
+class _Record:
+    """What keeps decisions, what was looked at, and what was seen."""
+
+    recorder: SqliteRecorder
+    evidence: EvidenceStore
+    reuse: ObservationReuse | None
+
+    def forget(self, tenant: str, check_id: str) -> None:
+        """Let nothing that was seen of a check be taken over any more."""
+        if self.reuse is not None:
+            self.reuse.purge(tenant, check_id)
+
+
+async def _recorder(stack: AsyncExitStack, settings: GatewaySettings) -> SqliteRecorder:
+    return await stack.enter_async_context(
         open_recorder(
             store=settings.store,
             log_dir=settings.log.dir,
@@ -119,16 +140,41 @@ async def _moderation_services(
             origin=settings.log.origin,
         )
     )
+
+
+async def _audit_handlers(
+    stack: AsyncExitStack, settings: GatewaySettings, cases: SqliteCases, record: _Record
+) -> dict[str, Handler]:
+    """The handlers of AuditService; what was to be erased is gone on with."""
+    recorder, evidence = record.recorder, record.evidence
+    erasures = await stack.enter_async_context(open_erasures(settings.store))
+    eraser = Eraser(cases, recorder, erasures, evidence, record.forget)
+    erasing = asyncio.create_task(eraser.run(_ERASING_INTERVAL), name="erasing")
+    stack.push_async_callback(_ended, erasing)
+    services = (
+        AuditService(cases, cases),
+        EvidenceView(cases, evidence, recorder),
+        EraseService(eraser),
+    )
+    return {name: handler for service in services for name, handler in service.handlers().items()}
+
+
+async def _moderation_services(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    credentials: CredentialSource,
+    route: RouteSource,
+    policy: PolicySource,
+    record: "_Record",
+    counts: GatewayMetrics,
+) -> tuple[ModerationService, BulkService]:
+    recorder, evidence = record.recorder, record.evidence
     # Which pods are drawn need not be secret, only spread.
     rng = random.Random()  # noqa: S311
     pods = PodClient(credentials, rng)
     stack.push_async_callback(pods.close)
-    counts = GatewayMetrics(metrics.get_meter(SCOPE))
     shadow = Shadow(pods, rng, counts.compared)
     stack.push_async_callback(shadow.close)
-    reuse = (
-        _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts) if settings.reuse else None
-    )
     checker = Checker(
         routes=route,
         pods=pods,
@@ -137,7 +183,7 @@ async def _moderation_services(
         evidence=evidence,
         rng=rng,
         shadow=shadow,
-        reuse=reuse,
+        reuse=record.reuse,
         judged=counts.judged,
         limits=CheckLimits(look_seconds=settings.look_seconds),
     )
@@ -173,12 +219,14 @@ def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveA
 
 def _reuse(
     stack: AsyncExitStack,
-    settings: ReuseSettings,
+    settings: ReuseSettings | None,
     lookers: Lookers,
     evidence: EvidenceStore,
     counts: GatewayMetrics,
-) -> ObservationReuse:
+) -> ObservationReuse | None:
     """What pods saw of identical work, while they say what they look with."""
+    if settings is None:
+        return None
     cache = ObservationCache(settings.limits())
     counts.watch_cache(cache)
     stack.push_async_callback(_ended, asyncio.create_task(lookers.run(), name="lookers"))

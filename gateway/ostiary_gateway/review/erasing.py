@@ -18,12 +18,14 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
 from ostiary_gateway.case_log import CaseLog, OvertakenError, RecordedEvent
 from ostiary_gateway.evidence import EvidenceStore
-from ostiary_gateway.review.asked import tenant_of
+from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases
 from ostiary_gateway.review.service import case_event
-from ostiary_gateway.review.standing import ERASED
+from ostiary_gateway.review.standing import APPEALED, COMMENTED, ERASED, RULED
 
 MOST_REASON = 500
+# What people wrote about a check goes with it. Who took it, held it or looked at it, and when, stays.
+WITH_TEXTS = (COMMENTED, RULED, APPEALED)
 _BATCH = 100
 _log = structlog.get_logger(__name__)
 
@@ -106,6 +108,7 @@ class Eraser:
                 words = "A legal hold stands on this check: it can be erased once the hold is lifted"
                 raise OstiaryError(Reason.FAILED_PRECONDITION, words)
             items = await self._evidence.names(tenant, check_id)
+            log_index = case.response.receipt.log_index
             event = EventRecord(
                 check_id=check_id,
                 tenant=tenant,
@@ -113,7 +116,7 @@ class Eraser:
                 kind=ERASED,
                 detail=f"record and {len(items)} pieces of evidence",
                 reason=reason,
-                erasure=EventErasure(items=items),
+                erasure=EventErasure(items=items, log_index=log_index, events=_with_texts(case)),
             )
             # Taken up again from the start where something came between, which may have been a hold.
             with suppress(OvertakenError):
@@ -128,9 +131,28 @@ class Eraser:
         async with self._alone:
             for erasure in erasures:
                 self._forget(erasure.tenant, erasure.check_id)
+                await self._name_texts(erasure)
                 for check_id in (erasure.check_id, *await self._erasures.submissions(erasure)):
                     await self._evidence.shred(erasure.tenant, check_id)
             await self._erasures.complete(erasures)
+
+    async def _name_texts(self, erasure: Erasure) -> None:
+        """Put a second tombstone on what was written while the first was: an audit takes no other's word."""
+        case = await self._cases.get(erasure.tenant, erasure.check_id)
+        tombstone = tombstone_of(case) if case else None
+        if case is None or tombstone is None or not (unnamed := _with_texts(case)):
+            return
+        record = tombstone.record
+        event = EventRecord(
+            check_id=record.check_id,
+            tenant=record.tenant,
+            actor=record.actor,
+            kind=ERASED,
+            detail=f"{len(unnamed)} more events",
+            reason=record.reason,
+            erasure=EventErasure(log_index=record.erasure.log_index, events=unnamed),
+        )
+        await self._log.append(event)
 
     async def run(self, interval: float) -> None:
         """Finish what was left undone, here or by a process that died, every so many seconds until cancelled.
@@ -154,6 +176,13 @@ class Eraser:
 def tombstone_of(case: Case) -> RecordedEvent | None:
     """The event that erased a case; None where it is not erased."""
     return next((event for event in case.events if event.record.kind == ERASED), None)
+
+
+def _with_texts(case: Case) -> list[int]:
+    """Entries of the events that people wrote something into, and that no tombstone names yet."""
+    named = {index for event in case.events for index in event.record.erasure.events}
+    written = (event.log_index for event in case.events if event.record.kind in WITH_TEXTS)
+    return [index for index in written if index not in named]
 
 
 class EraseService:

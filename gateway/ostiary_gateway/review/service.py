@@ -24,6 +24,7 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
 from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.review.asked import asked, token
+from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases, Log
 from ostiary_gateway.review.summary import summary
 from ostiary_gateway.times import microseconds, utc_now
@@ -51,7 +52,7 @@ class AuditService:
     async def search_cases(self, request: SearchCasesRequest, call: Call) -> SearchCasesResponse:
         """SearchCases."""
         now_us = microseconds(self._clock())
-        page = await self._cases.search(asked(request, _tenant(call), now_us))
+        page = await self._cases.search(asked(request, tenant_of(call), now_us))
         return SearchCasesResponse(
             cases=[summary(line.record, line.standing, now_us) for line in page.lines],
             next_page_token=token(page.end),
@@ -59,7 +60,7 @@ class AuditService:
 
     async def get_case(self, request: GetCaseRequest, call: Call) -> GetCaseResponse:
         """GetCase."""
-        tenant = _tenant(call)
+        tenant = tenant_of(call)
         if not request.check_id:
             raise missing_field("check_id", "name the check")
         case = await self._cases.get(tenant, request.check_id)
@@ -118,21 +119,14 @@ def case_event(event: RecordedEvent) -> CaseEvent:
 def _decided(case: Case) -> CaseEvent:
     """The first event of every case."""
     record, receipt = case.record, case.response.receipt
+    verdict = Verdict.Name(record.response.verdict).removeprefix("VERDICT_")
     return CaseEvent(
         at=record.recorded_at,
         actor=record.caller,
         kind="decided",
-        detail=f"{Verdict.Name(record.response.verdict).removeprefix('VERDICT_')} by {receipt.policy}",
+        detail="" if case.erased else f"{verdict} by {receipt.policy}",
         log_index=receipt.log_index,
     )
-
-
-def _tenant(call: Call) -> str:
-    tenant = call.principal.tenant
-    if not tenant:
-        words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"
-        raise OstiaryError(Reason.PERMISSION_DENIED, words)
-    return tenant
 
 
 def _check_not_negative(field: str, value: int) -> None:

@@ -12,7 +12,7 @@ from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import OvertakenError, RecordedEvent
 from ostiary_gateway.recorder import DuplicateKey, Recorded
-from ostiary_gateway.review.standing import Standing, after_event, first_standing
+from ostiary_gateway.review.standing import ERASED, Standing, after_event, first_standing
 from ostiary_gateway.store import event_queries, queries
 from ostiary_gateway.store.case_rows import case_row, standing_columns, term_rows
 from ostiary_gateway.store.event_queries import Held
@@ -63,6 +63,11 @@ class _Batch:
                 Reason.NOT_FOUND, "There is no such case: check the check_id"
             )
             return
+        erasing = item.event.kind == ERASED
+        if held.erased and not erasing:
+            words = "This check was erased: nothing more can happen to it"
+            self.refused[id(item)] = OstiaryError(Reason.FAILED_PRECONDITION, words)
+            return
         standing = held.standing
         if item.after is not None and (standing is None or standing.version != item.after):
             self.refused[id(item)] = OvertakenError(f"case {item.check_id} has changed meanwhile")
@@ -70,7 +75,7 @@ class _Batch:
         if standing is not None:
             now = after_event(standing, item.event, self.start + len(self.fresh))
             if now is not standing:
-                self.held[item.check_id] = Held(held.tenant, held.log_index, now)
+                self.held[item.check_id] = Held(held.tenant, held.log_index, now, erasing)
                 self.moved[held.log_index] = now
         self.fresh.append(item)
 

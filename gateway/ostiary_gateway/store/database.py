@@ -19,6 +19,8 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
+    # What is erased is overwritten, also in pages that nothing uses any more.
+    "PRAGMA secure_delete = ON",
 )
 
 

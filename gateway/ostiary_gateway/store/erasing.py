@@ -8,13 +8,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
 
-from ostiary_gateway.review.erasing import Erasure
-from ostiary_gateway.review.standing import APPEALED, COMMENTED, ERASED, RULED
+from ostiary_gateway.review.erasing import WITH_TEXTS, Erasure
+from ostiary_gateway.review.standing import ERASED
 from ostiary_gateway.store.schema import bulk_checks, case_events, case_terms, cases, decisions, erasures
 
 _D, _E, _Q = decisions.c, case_events.c, bulk_checks.c
-# What people wrote about the check goes with it. Who took, held or looked at it, and when, stays.
-_WITH_TEXTS = (COMMENTED, RULED, APPEALED)
 
 
 def unfinished(connection: Connection, most: int) -> list[Erasure]:
@@ -52,7 +50,7 @@ def shred(connection: Connection, erasure: Erasure) -> None:
     index = connection.scalar(select(_D.log_index).where(mine))
     connection.execute(delete(case_terms).where(case_terms.c.log_index == index))
     connection.execute(delete(cases).where(cases.c.log_index == index))
-    texts = (_E.check_id == erasure.check_id) & _E.kind.in_(_WITH_TEXTS)
+    texts = (_E.check_id == erasure.check_id) & _E.kind.in_(WITH_TEXTS)
     connection.execute(update(case_events).where(texts).values(salt=b"", record=b""))
     nothing = {"caller": "", "idempotency_key": "", "request_sha256": b"", "salt": b"", "record": b""}
     connection.execute(update(decisions).where(mine).values(nothing))
