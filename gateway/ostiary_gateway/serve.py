@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 from opentelemetry import metrics
 
+from ostiary.tlog.keys import load_log_key
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.inspection import start as start_inspection
@@ -31,6 +33,12 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
 from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.reuse.lookers import Lookers
+from ostiary_gateway.review.addresses import CallbackGuard
+from ostiary_gateway.review.aftermath import OverturnAftermath
+from ostiary_gateway.review.callbacks import Callbacks
+from ostiary_gateway.review.desk import Desk
+from ostiary_gateway.review.desk_service import DeskService
+from ostiary_gateway.review.examples import ExampleFolder
 from ostiary_gateway.review.service import AuditService
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
@@ -45,8 +53,10 @@ from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
-from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
+from ostiary_gateway.store.sqlite_outbox import open_outbox
 from ostiary_gateway.store.sqlite_queue import open_queue
+from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
@@ -81,16 +91,24 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         # What is asked of pods beside checks goes over connections apart from those of checks.
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
-        service, bulk = await _moderation_services(stack, settings, credentials, route, policy, beside)
+        recorder = await stack.enter_async_context(_recorder(settings))
+        evidence = _evidence(settings.evidence)
+        service, bulk = await _moderation_services(
+            stack, settings, credentials, route, policy, beside, recorder, evidence
+        )
         galleries = await _galleries(stack, beside, route, brands) if brands else None
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
         audit = AuditService(cases, cases)
+        desk = await _desk(stack, settings, cases, recorder, policy, lists, evidence)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
             {**service.handlers(), **bulk.handlers()},
         )
-        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit.handlers())
+        builder.add_service(
+            audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+            {**audit.handlers(), **desk.handlers()},
+        )
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
@@ -109,16 +127,9 @@ async def _moderation_services(
     route: RouteSource,
     policy: PolicySource,
     beside: PodClient,
+    recorder: SqliteRecorder,
+    evidence: EvidenceStore,
 ) -> tuple[ModerationService, BulkService]:
-    evidence = _evidence(settings.evidence)
-    recorder = await stack.enter_async_context(
-        open_recorder(
-            store=settings.store,
-            log_dir=settings.log.dir,
-            log_key=settings.log.key,
-            origin=settings.log.origin,
-        )
-    )
     # Which pods are drawn need not be secret, only spread.
     rng = random.Random()  # noqa: S311
     pods = PodClient(credentials, rng)
@@ -149,6 +160,40 @@ async def _moderation_services(
     stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
     bulk = BulkService(queue, recorder, evidence, worker.wake)
     return ModerationService(checker, admission, recorder, evidence), bulk
+
+
+def _recorder(settings: GatewaySettings) -> AbstractAsyncContextManager[SqliteRecorder]:
+    return open_recorder(
+        store=settings.store,
+        log_dir=settings.log.dir,
+        log_key=settings.log.key,
+        origin=settings.log.origin,
+    )
+
+
+async def _desk(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    cases: SqliteCases,
+    recorder: SqliteRecorder,
+    policy: PolicySource,
+    lists: FolderListSource | None,
+    evidence: EvidenceStore,
+) -> DeskService:
+    """The review desk, with what follows from its rulings."""
+    review = settings.review
+    examples = ExampleFolder(review.examples, evidence) if review.examples else None
+    aftermath = OverturnAftermath(cases, cases, recorder, policy, lists, examples)
+    guard = CallbackGuard(review.callbacks.rules())
+    try:
+        context = ssl.create_default_context(cafile=review.callbacks.ca)
+    except OSError as error:
+        raise ValueError(f"{review.callbacks.ca}: no authorities can be read: {error}") from error
+    outbox = await stack.enter_async_context(open_outbox(settings.store))
+    callbacks = Callbacks(outbox, recorder, guard, load_log_key(settings.log.key), context)
+    for name, work in (("aftermath", aftermath.run()), ("callbacks", callbacks.run())):
+        stack.push_async_callback(_ended, asyncio.create_task(work, name=name))
+    return DeskService(Desk(cases, recorder, review.rules(), aftermath), guard)
 
 
 async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:

@@ -28,6 +28,7 @@ class Header:
         label: label within the policy; empty only for an allow-list that speaks for all of them.
         max_distance: in bits, 0 to 31; 0 for SHA-256.
         source: where entries come from that do not say so themselves.
+        lifts: sources whose findings an allow-list lifts; empty: as the policy says.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Header:
     label: str
     max_distance: int
     source: str
+    lifts: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -83,6 +85,7 @@ def check_header(message: HashList) -> Header:
     _require(message.policy, "policy: say which one a match speaks for, such as `prohibited_ads`")
     _require(message.label or allows, "label: say which one a match is a finding of")
     _require(len(message.source) <= _LONGEST_SOURCE, f"source: at most {_LONGEST_SOURCE} characters")
+    _require(allows or not message.lifts, "lifts: only an allow-list (ACTION_NOTE) lifts anything")
     return Header(
         name=message.name,
         version=message.version,
@@ -92,6 +95,7 @@ def check_header(message: HashList) -> Header:
         label=message.label,
         max_distance=_max_distance(message),
         source=message.source,
+        lifts=tuple(message.lifts),
     )
 
 

@@ -52,6 +52,7 @@ def bare(header: Header) -> HashList:
         label=header.label,
         max_distance=header.max_distance,
         source=header.source,
+        lifts=header.lifts,
     )
 
 

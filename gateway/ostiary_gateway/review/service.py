@@ -1,7 +1,4 @@
-"""The handlers of AuditService: what auditors find, see and prove.
-
-Its other methods, those that decide and release, are not there yet, and answer UNIMPLEMENTED.
-"""
+"""The handlers of AuditService that only read: what auditors find, see and prove."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -51,7 +48,7 @@ class AuditService:
     async def search_cases(self, request: SearchCasesRequest, call: Call) -> SearchCasesResponse:
         """SearchCases."""
         now_us = microseconds(self._clock())
-        page = await self._cases.search(asked(request, _tenant(call), now_us))
+        page = await self._cases.search(asked(request, tenant_of(call), now_us))
         return SearchCasesResponse(
             cases=[summary(line.record, line.standing, now_us) for line in page.lines],
             next_page_token=token(page.end),
@@ -59,7 +56,7 @@ class AuditService:
 
     async def get_case(self, request: GetCaseRequest, call: Call) -> GetCaseResponse:
         """GetCase."""
-        tenant = _tenant(call)
+        tenant = tenant_of(call)
         if not request.check_id:
             raise missing_field("check_id", "name the check")
         case = await self._cases.get(tenant, request.check_id)
@@ -127,7 +124,8 @@ def _decided(case: Case) -> CaseEvent:
     )
 
 
-def _tenant(call: Call) -> str:
+def tenant_of(call: Call) -> str:
+    """Whose cases a call is about. Raises OstiaryError (PERMISSION_DENIED)."""
     tenant = call.principal.tenant
     if not tenant:
         words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"

@@ -4,12 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from ostiary.v1.record_pb2 import EventRecord
+from ostiary.v1.decision_pb2 import VERDICT_ALLOW
+from ostiary.v1.record_pb2 import DecisionRecord, EventRecord
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import RecordedEvent
-from ostiary_gateway.review.standing import Standing
+from ostiary_gateway.review.cases import Line, Settled
+from ostiary_gateway.review.standing import RULED, Standing, first_standing
 from ostiary_gateway.store.case_rows import standing_of
 from ostiary_gateway.store.schema import case_events, cases, decisions
 
@@ -51,6 +53,26 @@ def events_of(connection: Connection, tenant: str, check_id: str) -> list[Record
     return [
         RecordedEvent(row.log_index, _decoded(row.log_index, row.record)) for row in connection.execute(query)
     ]
+
+
+def overturned(connection: Connection, now_us: int) -> list[Settled]:
+    """The overturns that allow something still at a time: of each case the last ruling, where it was one."""
+    last = select(func.max(_E.log_index)).where(_E.kind == RULED).group_by(_E.check_id)
+    query = (
+        select(_E.log_index.label("ruled_in"), _E.record.label("event"), decisions.c.record, cases)
+        .join_from(case_events, decisions, decisions.c.check_id == _E.check_id)
+        .join(cases, cases.c.log_index == decisions.c.log_index)
+        .where(_E.log_index.in_(last), cases.c.verdict == VERDICT_ALLOW)
+        .order_by(_E.log_index)
+    )
+    found = []
+    for row in connection.execute(query):
+        event = RecordedEvent(row.ruled_in, _decoded(row.ruled_in, row.event))
+        if event.record.ruling.allow_until.ToMicroseconds() > now_us:
+            # As at first, not as before the ruling: an older overturn has nothing more to withdraw.
+            record = DecisionRecord.FromString(row.record)
+            found.append(Settled(Line(record, first_standing(record.response.verdict, row.log_index)), event))
+    return found
 
 
 def _decoded(log_index: int, data: bytes) -> EventRecord:
