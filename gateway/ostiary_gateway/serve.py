@@ -36,6 +36,7 @@ from ostiary_gateway.reuse.lookers import Lookers
 from ostiary_gateway.review.addresses import CallbackGuard
 from ostiary_gateway.review.aftermath import OverturnAftermath
 from ostiary_gateway.review.callbacks import Callbacks
+from ostiary_gateway.review.cases import Cases
 from ostiary_gateway.review.desk import Desk
 from ostiary_gateway.review.desk_service import DeskService
 from ostiary_gateway.review.examples import ExampleFolder
@@ -92,13 +93,13 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
         recorder = await stack.enter_async_context(_recorder(settings))
+        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
         evidence = _evidence(settings.evidence)
         service, bulk = await _moderation_services(
-            stack, settings, credentials, route, policy, beside, recorder, evidence
+            stack, settings, credentials, route, policy, beside, recorder, evidence, cases
         )
         galleries = await _galleries(stack, beside, route, brands) if brands else None
-        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
-        audit = AuditService(cases, cases)
+        audit = AuditService(cases, cases, settings.review.rules())
         desk = await _desk(stack, settings, cases, recorder, policy, lists, evidence)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
@@ -129,6 +130,7 @@ async def _moderation_services(
     beside: PodClient,
     recorder: SqliteRecorder,
     evidence: EvidenceStore,
+    cases: Cases,
 ) -> tuple[ModerationService, BulkService]:
     # Which pods are drawn need not be secret, only spread.
     rng = random.Random()  # noqa: S311
@@ -158,7 +160,7 @@ async def _moderation_services(
     times = BulkTimes(most=settings.bulk.at_once, lease=2 * settings.look_seconds + 60)
     worker = BulkWorker(queue, checker, admission, recorder, evidence, time.monotonic, times)
     stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
-    bulk = BulkService(queue, recorder, evidence, worker.wake)
+    bulk = BulkService(queue, recorder, evidence, worker.wake, cases)
     return ModerationService(checker, admission, recorder, evidence), bulk
 
 

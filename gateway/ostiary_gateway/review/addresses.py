@@ -20,6 +20,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _INSIDE = ("localhost", "local", "internal", "svc", "intranet", "lan", "home.arpa")
 # IPv6 that stands for IPv4, which may be one inside: RFC 6052, RFC 8215, 6to4, Teredo.
 _TRANSLATED = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+_PUBLIC_IPV6 = IPv6Network("2000::/3")
 _LOOKUP_SECONDS = 5.0
 
 
@@ -51,6 +52,7 @@ class AddressRules:
         inside = (
             not plain.is_global
             or plain.is_multicast
+            or (isinstance(plain, IPv6Address) and plain not in _PUBLIC_IPV6)
             or any(plain in network for network in (*_TRANSLATED, *self.refuse))
         )
         if inside:
@@ -72,6 +74,8 @@ def parse_target(uri: str) -> Target:
     host = parts.hostname.rstrip(".")
     if not _is_address(host):
         _check_name(host)
+        if "[" in parts.netloc:
+            raise RefusedAddressError(f"[{host}] is no IPv6 address")
     query = f"?{parts.query}" if parts.query else ""
     return Target(host, 443 if port is None else port, (parts.path or "/") + query)
 

@@ -1,6 +1,7 @@
 """What a ruling does to a case, and who may give it. Pure."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ostiary.v1.audit_pb2 import (
@@ -16,7 +17,8 @@ from ostiary.v1.record_pb2 import (
     NEXT_REVIEWER_SECOND,
     NextReviewer,
 )
-from ostiary_gateway.review.standing import Standing
+from ostiary_gateway.case_log import RecordedEvent
+from ostiary_gateway.review.standing import RULED, Standing
 
 
 class RefusedRulingError(Exception):
@@ -112,6 +114,17 @@ def check_may_rule(standing: Standing, reviewer: Reviewer, rules: ReviewRules, n
         raise RefusedRulingError("you have ruled on it: somebody else has to agree")
     if standing.next == NEXT_REVIEWER_NONE and not leads and standing.state != CASE_STATE_APPEALED:
         raise RefusedRulingError("it is decided: an appeal opens it again")
+
+
+def shown(events: Sequence[RecordedEvent], reviewer: Reviewer, rules: ReviewRules) -> Iterator[RecordedEvent]:
+    """What a reviewer may see: not how others ruled, while it is for the reviewer to agree or not."""
+    settling = {NEXT_REVIEWER_NONE, NEXT_REVIEWER_LEAD}
+    settled = [event.log_index for event in events if event.record.ruling.next in settling]
+    last = max(settled, default=-1)
+    for event in events:
+        own = event.record.actor == reviewer.id or reviewer.role in rules.leads
+        if event.record.kind != RULED or event.log_index <= last or own:
+            yield event
 
 
 def _verdict(stands: Verdict.ValueType, ruling: Ruling.ValueType) -> Verdict.ValueType:

@@ -210,7 +210,7 @@ async def test_what_cannot_be_asked(as_: As, method: str, asked: Any, field: str
 
 
 async def test_who_may(as_: As) -> None:
-    """What the roles say: pipelines do not review, administrators do not decide, and no one across tenants."""
+    """What the roles say: pipelines do not review, administrators do not decide, and no one elsewhere."""
     for who, method, asked in (
         ("pipeline", "ClaimCase", claim()),
         ("pipeline", "DecideCases", ruling(RULING_OVERTURN, 1)),
