@@ -40,6 +40,7 @@ from ostiary_gateway.review.cases import Cases
 from ostiary_gateway.review.desk import Desk
 from ostiary_gateway.review.desk_service import DeskService
 from ostiary_gateway.review.examples import ExampleFolder
+from ostiary_gateway.review.golden import golden_source, no_golden
 from ostiary_gateway.review.service import AuditService
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
@@ -195,7 +196,8 @@ async def _desk(
     callbacks = Callbacks(outbox, recorder, guard, load_log_key(settings.log.key), context)
     for name, work in (("aftermath", aftermath.run()), ("callbacks", callbacks.run())):
         stack.push_async_callback(_ended, asyncio.create_task(work, name=name))
-    return DeskService(Desk(cases, recorder, review.rules(), aftermath), guard)
+    golden = golden_source(review.golden, time.monotonic) if review.golden else no_golden
+    return DeskService(Desk(cases, recorder, review.rules(), aftermath, golden=golden), guard)
 
 
 async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:

@@ -1,6 +1,6 @@
 """The contract of cases: decisions on record and what happened to them, as people look for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,12 +119,24 @@ class Cases(Protocol):
         ...
 
     async def waiting(
-        self, tenant: str, reviewer: str, now_us: int, most: int, *, leads: bool
+        self,
+        tenant: str,
+        reviewer: str,
+        now_us: int,
+        most: int,
+        *,
+        leads: bool,
+        without: Collection[str] = (),
     ) -> Sequence[Line]:
         """Cases that wait for this reviewer at a time and nobody holds: the gravest first, then the oldest.
 
         What is escalated waits for who leads alone, and what needs a second reviewer not for the first.
+        Checks that `without` names are left out.
         """
+        ...
+
+    async def ruled_by(self, tenant: str, reviewer: str, check_ids: Collection[str]) -> set[str]:
+        """Those of a tenant's checks that the reviewer has ruled on."""
         ...
 
 

@@ -17,7 +17,7 @@ from ostiary.v1.audit_pb2 import (
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW, Verdict
 from ostiary.v1.record_pb2 import (
     NEXT_REVIEWER_LEAD,
-    NEXT_REVIEWER_NONE,
+    NEXT_REVIEWER_SECOND,
     EventAppeal,
     EventClaim,
     EventComment,
@@ -30,6 +30,7 @@ from ostiary_gateway.case_log import CaseLog, OvertakenError, RecordedEvent
 from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.review import standing as kinds
 from ostiary_gateway.review.cases import Cases, Line, Settled
+from ostiary_gateway.review.golden import Golden, no_golden
 from ostiary_gateway.review.rulings import (
     RefusedRulingError,
     Reviewer,
@@ -75,13 +76,15 @@ class Desk:
         rules: ReviewRules,
         aftermath: Aftermath,
         clock: Callable[[], datetime] = utc_now,
+        golden: Callable[[], Golden] = no_golden,
     ) -> None:
-        """`clock` gives aware times."""
+        """`clock` gives aware times; `golden` the cases whose right ruling is known."""
         self._cases = cases
         self._log = log
         self._rules = rules
         self._aftermath = aftermath
         self._clock = clock
+        self._golden = golden
         self._picking = asyncio.Lock()
 
     async def claim(self, tenant: str, reviewer: Reviewer, check_id: str, lease: timedelta) -> Line:
@@ -162,9 +165,13 @@ class Desk:
         return _moved(line, event)
 
     async def _claim_next(self, tenant: str, reviewer: Reviewer, lease: timedelta) -> Line:
-        leads = reviewer.role in self._rules.leads
+        leads, golden = reviewer.role in self._rules.leads, self._golden()
+        # Nobody gets the same golden item twice.
+        without = await self._cases.ruled_by(tenant, reviewer.id, golden) if golden else set()
         for _ in range(_TRIES):
-            waiting = await self._cases.waiting(tenant, reviewer.id, self._now_us(), _QUEUE_PAGE, leads=leads)
+            waiting = await self._cases.waiting(
+                tenant, reviewer.id, self._now_us(), _QUEUE_PAGE, leads=leads, without=without
+            )
             if not waiting:
                 raise OstiaryError(Reason.NOT_FOUND, "No case waits for you: the queue is empty")
             for line in waiting:
@@ -192,7 +199,15 @@ class Desk:
                 return CaseOutcome(check_id=check_id, error="there is no such case: check the check_id"), None
             standing = line.standing
             try:
-                ruled = rule(check_id, standing, reviewer, asked.ruling, self._rules, self._now_us())
+                ruled = rule(
+                    check_id,
+                    standing,
+                    reviewer,
+                    asked.ruling,
+                    self._rules,
+                    self._now_us(),
+                    golden=check_id in self._golden(),
+                )
                 event = self._ruling(tenant, reviewer, check_id, ruled, asked)
                 recorded = await self._log.append(event, after=standing.version)
             except RefusedRulingError as error:
@@ -203,7 +218,7 @@ class Desk:
             except OstiaryError as error:
                 return CaseOutcome(check_id=check_id, verdict=standing.verdict, error=error.message), None
             settled = Settled(line, recorded) if ruled.settles else None
-            return CaseOutcome(check_id=check_id, verdict=ruled.verdict), settled
+            return CaseOutcome(check_id=check_id, verdict=ruled.told), settled
         return CaseOutcome(check_id=check_id, error=_busy().message), None
 
     def _ruling(
@@ -252,10 +267,10 @@ def _moved(line: Line, event: RecordedEvent) -> Line:
 
 
 def _told(ruled: Ruled, asked: RulingAsked) -> str:
-    waits = "" if ruled.next in (NEXT_REVIEWER_NONE, NEXT_REVIEWER_LEAD) else ", a second has to agree"
+    waits = ", a second has to agree" if ruled.next == NEXT_REVIEWER_SECOND else ""
     if ruled.next == NEXT_REVIEWER_LEAD and asked.ruling != RULING_ESCALATE:
         waits = ", against the first: escalated"
-    stands = Verdict.Name(ruled.verdict).removeprefix("VERDICT_")
+    stands = Verdict.Name(ruled.told).removeprefix("VERDICT_")
     return f"{_WORDS[asked.ruling]}{waits}; {stands} stands: {asked.internal_reason}"
 
 

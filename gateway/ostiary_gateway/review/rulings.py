@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ostiary.v1.audit_pb2 import (
     CASE_STATE_APPEALED,
+    CASE_STATE_OPEN,
     RULING_ESCALATE,
     RULING_OVERTURN,
     Ruling,
@@ -15,6 +16,7 @@ from ostiary.v1.record_pb2 import (
     NEXT_REVIEWER_LEAD,
     NEXT_REVIEWER_NONE,
     NEXT_REVIEWER_SECOND,
+    NEXT_REVIEWER_UNSPECIFIED,
     NextReviewer,
 )
 from ostiary_gateway.case_log import RecordedEvent
@@ -58,10 +60,17 @@ class Reviewer:
 
 @dataclass(frozen=True)
 class Ruled:
-    """What a ruling does: the verdict that stands, and who has to rule next."""
+    """What a ruling does.
+
+    Attributes:
+        verdict: the one that stands.
+        next: who has to rule next.
+        told: the verdict that the reviewer is told; that of a golden item stands whatever is ruled.
+    """
 
     verdict: Verdict.ValueType
     next: NextReviewer.ValueType
+    told: Verdict.ValueType
 
     @property
     def settles(self) -> bool:
@@ -76,26 +85,43 @@ def rule(
     ruling: Ruling.ValueType,
     rules: ReviewRules,
     now_us: int,
+    *,
+    golden: bool = False,
 ) -> Ruled:
-    """What a reviewer's ruling at a time (microseconds since 1970) does.
+    """What a reviewer's ruling at a time (microseconds since 1970) does; of a golden item, nothing.
 
     Raises:
         RefusedRulingError: somebody else has claimed the case, or has to rule on it.
     """
     check_may_rule(standing, reviewer, rules, now_us)
+    ruled = _ruled(check_id, standing, ruling, rules)
+    if golden and standing.next == NEXT_REVIEWER_UNSPECIFIED and standing.state == CASE_STATE_OPEN:
+        return Ruled(standing.verdict, NEXT_REVIEWER_UNSPECIFIED, ruled.verdict)
+    return ruled
+
+
+def _ruled(check_id: str, standing: Standing, ruling: Ruling.ValueType, rules: ReviewRules) -> Ruled:
     if ruling == RULING_ESCALATE:
         if standing.next == NEXT_REVIEWER_LEAD:
             raise RefusedRulingError("it is escalated already: uphold or overturn it")
-        return Ruled(standing.verdict, NEXT_REVIEWER_LEAD)
+        return _waiting(standing, NEXT_REVIEWER_LEAD)
     verdict = _verdict(standing.verdict, ruling)
     if standing.next == NEXT_REVIEWER_LEAD:
-        return Ruled(verdict, NEXT_REVIEWER_NONE)
+        return _settling(verdict)
     if standing.next == NEXT_REVIEWER_SECOND:
         agreed = ruling == standing.ruling
-        return Ruled(verdict, NEXT_REVIEWER_NONE) if agreed else Ruled(standing.verdict, NEXT_REVIEWER_LEAD)
+        return _settling(verdict) if agreed else _waiting(standing, NEXT_REVIEWER_LEAD)
     if rules.needs_two(check_id, standing, ruling):
-        return Ruled(standing.verdict, NEXT_REVIEWER_SECOND)
-    return Ruled(verdict, NEXT_REVIEWER_NONE)
+        return _waiting(standing, NEXT_REVIEWER_SECOND)
+    return _settling(verdict)
+
+
+def _settling(verdict: Verdict.ValueType) -> Ruled:
+    return Ruled(verdict, NEXT_REVIEWER_NONE, verdict)
+
+
+def _waiting(standing: Standing, next_: NextReviewer.ValueType) -> Ruled:
+    return Ruled(standing.verdict, next_, standing.verdict)
 
 
 def check_may_rule(standing: Standing, reviewer: Reviewer, rules: ReviewRules, now_us: int) -> None:

@@ -1,6 +1,6 @@
 """Cases and proofs, asked of the tables; each runs inside the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -63,11 +63,20 @@ def lines(connection: Connection, tenant: str, check_ids: Sequence[str]) -> dict
 
 
 def waiting(
-    connection: Connection, tenant: str, reviewer: str, now_us: int, most: int, *, leads: bool
+    connection: Connection,
+    tenant: str,
+    reviewer: str,
+    now_us: int,
+    most: int,
+    *,
+    leads: bool,
+    without: Collection[str],
 ) -> list[Line]:
     """A tenant's cases that wait for a reviewer, the gravest first, then the oldest."""
     conditions = [_C.tenant == tenant, _C.state != CASE_STATE_DECIDED, _C.lease_until_us <= now_us]
     conditions.append(_C.ruled_by != reviewer)
+    if without:
+        conditions.append(decisions.c.check_id.not_in(without))
     if not leads:
         conditions.append(_C.next != NEXT_REVIEWER_LEAD)
     query = (

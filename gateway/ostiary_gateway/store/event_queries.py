@@ -55,6 +55,15 @@ def events_of(connection: Connection, tenant: str, check_id: str) -> list[Record
     ]
 
 
+def ruled_by(connection: Connection, tenant: str, reviewer: str, check_ids: Collection[str]) -> set[str]:
+    """Those of a tenant's checks that a reviewer has ruled on."""
+    query = select(_E.log_index, _E.check_id, _E.record).where(
+        _E.check_id.in_(check_ids), _E.tenant == tenant, _E.kind == RULED
+    )
+    rows = connection.execute(query).all()
+    return {row.check_id for row in rows if _decoded(row.log_index, row.record).actor == reviewer}
+
+
 def overturned(connection: Connection, now_us: int) -> list[Settled]:
     """The overturns that allow something still at a time: of each case the last ruling, where it was one."""
     last = select(func.max(_E.log_index)).where(_E.kind == RULED).group_by(_E.check_id)

@@ -1,7 +1,7 @@
 """Cases and proofs over the record's SQLite database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,12 +42,25 @@ class SqliteCases:
         return await self._read(lambda asked: case_queries.lines(asked, tenant, check_ids))
 
     async def waiting(
-        self, tenant: str, reviewer: str, now_us: int, most: int, *, leads: bool
+        self,
+        tenant: str,
+        reviewer: str,
+        now_us: int,
+        most: int,
+        *,
+        leads: bool,
+        without: Collection[str] = (),
     ) -> Sequence[Line]:
         """See `Cases.waiting`."""
         return await self._read(
-            lambda asked: case_queries.waiting(asked, tenant, reviewer, now_us, most, leads=leads)
+            lambda asked: case_queries.waiting(
+                asked, tenant, reviewer, now_us, most, leads=leads, without=without
+            )
         )
+
+    async def ruled_by(self, tenant: str, reviewer: str, check_ids: Collection[str]) -> set[str]:
+        """See `Cases.ruled_by`."""
+        return await self._read(lambda asked: event_queries.ruled_by(asked, tenant, reviewer, check_ids))
 
     async def overturned(self, now_us: int) -> Sequence[Settled]:
         """See `Settlements.overturned`."""
