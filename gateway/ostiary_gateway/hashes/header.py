@@ -10,6 +10,8 @@ from ostiary_gateway.json_mapping import parse_message
 
 SHA256, PDQ = "sha256", "pdq"
 KINDS = {SHA256: HashKind.HASH_KIND_SHA256, PDQ: HashKind.HASH_KIND_PDQ}
+LIFTABLE = frozenset({"ocr", "barcode", "logo", "vlm", "nudity", PDQ, SHA256})
+"""Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_SOURCE = 256
@@ -86,6 +88,8 @@ def check_header(message: HashList) -> Header:
     _require(message.label or allows, "label: say which one a match is a finding of")
     _require(len(message.source) <= _LONGEST_SOURCE, f"source: at most {_LONGEST_SOURCE} characters")
     _require(allows or not message.lifts, "lifts: only an allow-list (ACTION_NOTE) lifts anything")
+    unknown = sorted(set(message.lifts) - LIFTABLE)
+    _require(not unknown, f"lifts: {unknown} is none of {', '.join(sorted(LIFTABLE))}")
     return Header(
         name=message.name,
         version=message.version,

@@ -70,11 +70,13 @@ def test_what_kappa_is(pairs: list[tuple[str, str]]) -> None:
 
 
 def ruled(who: str, ruling: Any, next_: Any, verdict: Any = VERDICT_REVIEW) -> EventRecord:
-    return EventRecord(actor=who, kind="ruled", ruling=EventRuling(ruling=ruling, next=next_, verdict=verdict))
+    return EventRecord(
+        actor=who, kind="ruled", ruling=EventRuling(ruling=ruling, next=next_, verdict=verdict)
+    )
 
 
 def test_reviewers() -> None:
-    """Each with whoever ruled in the same round; escalations are no answers; golden items with what is known."""
+    """Each with whoever ruled in the same round, or with what is known; escalations are no answers."""
     cases = [
         Reviewed(
             "agreed",
