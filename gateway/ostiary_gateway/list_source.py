@@ -58,7 +58,7 @@ def read_folder(folder: Path, before: Mapping[str, Loaded]) -> tuple[dict[str, L
             lists[name] = earlier
             continue
         try:
-            lists[name] = Loaded(_read(folder, name), signature)
+            lists[name] = Loaded(read_files(folder, name), signature)
         except BadListError as error:
             errors.append(error)
             if earlier is not None:
@@ -196,7 +196,8 @@ def _in_force(loaded: Mapping[str, Loaded]) -> HashLists:
     return HashLists({name: one.list for name, one in loaded.items()})
 
 
-def _read(folder: Path, name: str) -> ListInForce:
+def read_files(folder: Path, name: str) -> ListInForce:
+    """The list that NAME.yaml and NAME.csv of a folder make. Raises BadListError."""
     try:
         with (folder / f"{name}.csv").open("rb") as lines:
             return read_list(name, (folder / f"{name}.yaml").read_bytes(), lines)

@@ -152,3 +152,12 @@ class Running:
     async def close(self) -> None:
         for channel in self._channels.values():
             await channel.close()
+
+
+def profile_of(site: Site, running: Running) -> Path:
+    """A compliance administrator's profile."""
+    folder = site.people.folder / "admin"
+    values = {"endpoint": running.server.address, "server_name": f"gateway.{DOMAIN}"}
+    values |= {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    (folder / "profile.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    return folder
