@@ -2,15 +2,16 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from opentelemetry import metrics
 
+from ostiary.tlog.keys import load_log_key
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
-from ostiary.wire.call import Handler
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.inspection import start as start_inspection
 from ostiary.wire.server import Server, ServerBuilder
@@ -33,7 +34,14 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
 from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.reuse.lookers import Lookers
+from ostiary_gateway.review.addresses import CallbackGuard
+from ostiary_gateway.review.aftermath import OverturnAftermath
+from ostiary_gateway.review.callbacks import Callbacks
+from ostiary_gateway.review.desk import Desk
+from ostiary_gateway.review.desk_service import DeskService
 from ostiary_gateway.review.erasing import Eraser, EraseService
+from ostiary_gateway.review.examples import ExampleFolder
+from ostiary_gateway.review.golden import golden_source, no_golden
 from ostiary_gateway.review.service import AuditService
 from ostiary_gateway.review.viewing import EvidenceView
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
@@ -51,6 +59,7 @@ from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
 from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
+from ostiary_gateway.store.sqlite_outbox import open_outbox
 from ostiary_gateway.store.sqlite_queue import open_queue
 from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
@@ -91,21 +100,28 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         stack.push_async_callback(beside.close)
         counts = GatewayMetrics(metrics.get_meter(SCOPE))
         evidence = _evidence(settings.evidence)
-        recorder = await _recorder(stack, settings)
+        recorder = await stack.enter_async_context(_recorder(settings))
+        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
         reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
-        record = _Record(recorder, evidence, reuse)
+        record = _Record(recorder, cases, evidence, reuse)
         service, bulk = await _moderation_services(
             stack, settings, credentials, route, policy, record, counts
         )
         galleries = await _galleries(stack, beside, route, brands) if brands else None
-        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
-        audit = await _audit_handlers(stack, settings, cases, record)
+        audit = AuditService(cases, cases, settings.review.rules())
+        aftermath = _aftermath(stack, settings, record, policy, lists)
+        desk = await _desk(stack, settings, record, aftermath)
+        view = EvidenceView(cases, evidence, recorder)
+        erase = await _erase(stack, settings, record, aftermath)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
             {**service.handlers(), **bulk.handlers()},
         )
-        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit)
+        builder.add_service(
+            audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+            {**audit.handlers(), **desk.handlers(), **view.handlers(), **erase.handlers()},
+        )
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
@@ -122,6 +138,7 @@ class _Record:
     """What keeps decisions, what was looked at, and what was seen."""
 
     recorder: SqliteRecorder
+    cases: SqliteCases
     evidence: EvidenceStore
     reuse: ObservationReuse | None
 
@@ -131,32 +148,15 @@ class _Record:
             self.reuse.purge(tenant, check_id)
 
 
-async def _recorder(stack: AsyncExitStack, settings: GatewaySettings) -> SqliteRecorder:
-    return await stack.enter_async_context(
-        open_recorder(
-            store=settings.store,
-            log_dir=settings.log.dir,
-            log_key=settings.log.key,
-            origin=settings.log.origin,
-        )
-    )
-
-
-async def _audit_handlers(
-    stack: AsyncExitStack, settings: GatewaySettings, cases: SqliteCases, record: _Record
-) -> dict[str, Handler]:
-    """The handlers of AuditService; what was to be erased is gone on with."""
-    recorder, evidence = record.recorder, record.evidence
+async def _erase(
+    stack: AsyncExitStack, settings: GatewaySettings, record: _Record, aftermath: OverturnAftermath
+) -> EraseService:
+    """Erases; what was begun and not finished is gone on with."""
     erasures = await stack.enter_async_context(open_erasures(settings.store))
-    eraser = Eraser(cases, recorder, erasures, evidence, record.forget)
+    eraser = Eraser(record.cases, record.recorder, erasures, record.evidence, record.forget, aftermath.forget)
     erasing = asyncio.create_task(eraser.run(_ERASING_INTERVAL), name="erasing")
     stack.push_async_callback(_ended, erasing)
-    services = (
-        AuditService(cases, cases),
-        EvidenceView(cases, evidence, recorder),
-        EraseService(eraser),
-    )
-    return {name: handler for service in services for name, handler in service.handlers().items()}
+    return EraseService(eraser)
 
 
 async def _moderation_services(
@@ -165,7 +165,7 @@ async def _moderation_services(
     credentials: CredentialSource,
     route: RouteSource,
     policy: PolicySource,
-    record: "_Record",
+    record: _Record,
     counts: GatewayMetrics,
 ) -> tuple[ModerationService, BulkService]:
     recorder, evidence = record.recorder, record.evidence
@@ -193,8 +193,53 @@ async def _moderation_services(
     times = BulkTimes(most=settings.bulk.at_once, lease=2 * settings.look_seconds + 60)
     worker = BulkWorker(queue, checker, admission, recorder, evidence, time.monotonic, times)
     stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
-    bulk = BulkService(queue, recorder, evidence, worker.wake)
+    bulk = BulkService(queue, recorder, evidence, worker.wake, record.cases)
     return ModerationService(checker, admission, recorder, evidence), bulk
+
+
+def _recorder(settings: GatewaySettings) -> AbstractAsyncContextManager[SqliteRecorder]:
+    return open_recorder(
+        store=settings.store,
+        log_dir=settings.log.dir,
+        log_key=settings.log.key,
+        origin=settings.log.origin,
+    )
+
+
+def _aftermath(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    record: _Record,
+    policy: PolicySource,
+    lists: FolderListSource | None,
+) -> OverturnAftermath:
+    """What follows from rulings."""
+    folder, cases = settings.review.examples, record.cases
+    examples = ExampleFolder(folder, record.evidence) if folder else None
+    aftermath = OverturnAftermath(cases, cases, record.recorder, policy, lists, examples)
+    stack.push_async_callback(_ended, asyncio.create_task(aftermath.run(), name="aftermath"))
+    return aftermath
+
+
+async def _desk(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    record: _Record,
+    aftermath: OverturnAftermath,
+) -> DeskService:
+    """The review desk."""
+    review = settings.review
+    guard = CallbackGuard(review.callbacks.rules())
+    try:
+        context = ssl.create_default_context(cafile=review.callbacks.ca)
+    except OSError as error:
+        raise ValueError(f"{review.callbacks.ca}: no authorities can be read: {error}") from error
+    outbox = await stack.enter_async_context(open_outbox(settings.store))
+    callbacks = Callbacks(outbox, record.recorder, guard, load_log_key(settings.log.key), context)
+    stack.push_async_callback(_ended, asyncio.create_task(callbacks.run(), name="callbacks"))
+    golden = golden_source(review.golden, time.monotonic) if review.golden else no_golden
+    desk = Desk(record.cases, record.recorder, review.rules(), aftermath, golden=golden)
+    return DeskService(desk, guard)
 
 
 async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:

@@ -1,13 +1,17 @@
 """gateway.yaml. Paths are relative to the file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 
+from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.settings import TlsSettings
 from ostiary_gateway.admission.rates import Quotas, TenantLimits
 from ostiary_gateway.reuse.cache import CacheLimits
+from ostiary_gateway.review.addresses import AddressRules
+from ostiary_gateway.review.rulings import ReviewRules
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _MIB = 1024 * 1024
@@ -110,6 +114,56 @@ class BulkSettings(BaseModel):
     """Most that one gateway has in hand."""
 
 
+class CallbackSettings(BaseModel):
+    """Where appeals' outcomes may be told, beside the public internet."""
+
+    model_config = _MODEL
+
+    allow: list[IPvAnyNetwork] = []
+    """Networks that are called though they are not public."""
+    refuse: list[IPvAnyNetwork] = []
+    """Networks that are not called though they are, such as a cluster's."""
+    ca: Path | None = None
+    """Authorities whose servers are trusted, PEM; null for the system's."""
+
+    def rules(self) -> AddressRules:
+        """The same, for the guard."""
+        return AddressRules(tuple(self.refuse), tuple(self.allow))
+
+
+class ReviewSettings(BaseModel):
+    """The review desk."""
+
+    model_config = _MODEL
+
+    leads: Annotated[list[str], Field(min_length=1)] = ["lead-auditor"]
+    """Roles that decide what was escalated, alone."""
+    double_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of cases that two reviewers have to agree on."""
+    double_verdicts: list[Literal["ALLOW", "REVIEW", "BLOCK", "HOLD"]] = []
+    """Verdicts of which two reviewers have to agree on every case."""
+    four_eyes: list[Literal["ALLOW", "REVIEW", "BLOCK", "HOLD"]] = []
+    """Verdicts that two reviewers have to agree to overturn."""
+    golden: Path | None = None
+    """CSV of `check_id,ruling`: cases whose right ruling is known; null for none."""
+    examples: Path | None = None
+    """Folder that pictures of settled cases are added to for calibration, not encrypted; null for none."""
+    callbacks: CallbackSettings = CallbackSettings()
+
+    def rules(self) -> ReviewRules:
+        """How many have to agree."""
+        return ReviewRules(
+            leads=frozenset(self.leads),
+            double_share=self.double_share,
+            double_verdicts=_verdicts(self.double_verdicts),
+            four_eyes=_verdicts(self.four_eyes),
+        )
+
+
+def _verdicts(names: Sequence[str]) -> frozenset[int]:
+    return frozenset(Verdict.Value(f"VERDICT_{name}") for name in names)
+
+
 class GatewaySettings(BaseModel):
     """Everything that `ostiary gateway serve` needs."""
 
@@ -142,6 +196,7 @@ class GatewaySettings(BaseModel):
     reuse: ReuseSettings | None = ReuseSettings()
     """Reuse of observations of identical work; null for none."""
     bulk: BulkSettings = BulkSettings()
+    review: ReviewSettings = ReviewSettings()
     look_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time that a pod gets for one check."""
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0

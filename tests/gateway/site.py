@@ -32,6 +32,9 @@ PEOPLE = {
     "pipeline": "/tenant/demo/role/pipeline",
     "stranger": "/tenant/other/role/pipeline",
     "auditor": "/tenant/demo/role/auditor",
+    "anna": "/tenant/demo/role/auditor/anna",
+    "bert": "/tenant/demo/role/auditor/bert",
+    "lead": "/tenant/demo/role/lead-auditor",
     "admin": "/tenant/demo/role/compliance-admin",
     "nobody": "/tenant/demo/role/nobody",
 }
@@ -149,3 +152,12 @@ class Running:
     async def close(self) -> None:
         for channel in self._channels.values():
             await channel.close()
+
+
+def profile_of(site: Site, running: Running) -> Path:
+    """A compliance administrator's profile."""
+    folder = site.people.folder / "admin"
+    values = {"endpoint": running.server.address, "server_name": f"gateway.{DOMAIN}"}
+    values |= {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    (folder / "profile.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    return folder

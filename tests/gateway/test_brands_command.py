@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner, Result
 
 from gateway.brands import registries
 from gateway.brands.registries import brand
 from gateway.scripted_pod import Script
-from gateway.site import DOMAIN, Running, Site, until
+from gateway.site import Running, Site, profile_of, until
 from ostiary_gateway.cli.brands import app
 
 
@@ -147,15 +146,6 @@ def test_what_cannot_be_tried_out(folder: Path, arguments: tuple[str, ...], code
 async def served(site: Site) -> AsyncIterator[Running]:
     async with site.start(brands="brands") as running:
         yield running
-
-
-def profile_of(site: Site, running: Running) -> Path:
-    """A compliance administrator's profile."""
-    folder = site.people.folder / "admin"
-    values = {"endpoint": running.server.address, "server_name": f"gateway.{DOMAIN}"}
-    values |= {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
-    (folder / "profile.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """`ostiary lists` as people and programs call it."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.hashes import lists
+from gateway.site import Running, Site, profile_of
 from ostiary_gateway.cli.lists import app
 from ostiary_gateway.list_source import read_folder
 
@@ -198,7 +201,61 @@ def test_a_wrong_command_line_ends_with_two(folder: Path, arguments: tuple[str, 
     assert run("lint", folder / "none").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["lint", "list", "import", "lookup"])
+@pytest.fixture
+async def served(site: Site) -> AsyncIterator[Running]:
+    async with site.start(lists="lists") as running:
+        yield running
+
+
+@pytest.fixture
+def profile(site: Site, served: Running) -> Path:
+    return profile_of(site, served)
+
+
+async def put(*arguments: object) -> Result:
+    """`ostiary lists put`, beside the gateway's event loop."""
+    return await asyncio.to_thread(run, "put", *arguments)
+
+
+async def test_a_list_is_put(site: Site, profile: Path, folder: Path) -> None:
+    """Tried first, then in force as it stands; a change under the same version is refused."""
+    held = site.folder / "lists"
+    tried = await put(folder / "appeals", "--profile", profile, "--dry-run")
+    assert (tried.exit_code, tried.stdout.split(", ")[0]) == (0, "appeals@1 would be in force (new)")
+    assert not list(held.iterdir())
+    done = await put(folder / "appeals.yaml", "--profile", profile, "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert (report["list"], report["before"], report["after"]) == ("appeals", "", "1")
+    written, _ = read_folder(held, {})
+    given, _ = read_folder(folder, {})
+    assert list(written["appeals"].list) == list(given["appeals"].list)
+    assert written["appeals"].list.header == given["appeals"].list.header
+    (folder / "appeals.csv").write_bytes(lists.rows([{"hash": FAR}]))
+    refused = await put(folder / "appeals", "--profile", profile)
+    assert refused.exit_code == 1
+    assert "refused: version: '1' is in force already" in refused.stderr
+
+
+def test_a_bad_list_is_not_sent(folder: Path, tmp_path: Path) -> None:
+    """It is told as lint tells it, before any profile is looked at; one that is not there, too."""
+    (folder / "fakes.csv").write_bytes(lists.rows([{"hash": HASH[:-2]}]))
+    refused = run("put", folder / "fakes", "--profile", tmp_path)
+    assert (refused.exit_code, f"{folder}/fakes.csv:2: hash: 62 characters" in refused.stderr) == (1, True)
+    missing = run("put", folder / "none", "--profile", tmp_path)
+    assert (missing.exit_code, "a list is both none.yaml and none.csv" in missing.stderr) == (1, True)
+
+
+def test_a_list_that_no_call_has_room_for(folder: Path, tmp_path: Path) -> None:
+    """The command says what to do with it instead."""
+    row = {"hash": HASH, "source": "team", "note": "x" * 500}
+    (folder / "fakes.csv").write_bytes(lists.rows([row] * 10_000))
+    refused = run("put", folder / "fakes", "--profile", tmp_path)
+    assert refused.exit_code == 1
+    assert "10,000 entries are more than one call has room for" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["lint", "list", "import", "lookup", "put", "dry-run"])
 def test_help_explains(command: str) -> None:
     """Each command says what it does."""
     told = run(command, "--help")

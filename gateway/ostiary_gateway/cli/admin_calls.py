@@ -9,9 +9,11 @@ import grpc
 from ostiary.client import Profile
 from ostiary.v1.admin_pb2 import (
     ChangeReport,
+    HashList,
     ListGalleriesRequest,
     PodGallery,
     PutBrandRegistryRequest,
+    PutHashListRequest,
 )
 from ostiary.v1.admin_pb2_grpc import AdminServiceStub
 from ostiary.v1.config_pb2 import BrandRegistry
@@ -34,6 +36,19 @@ async def put_brand_registry(
     async with _admin(profile) as admin:
         request = PutBrandRegistryRequest(registry=registry, dry_run=dry_run)
         return (await admin.PutBrandRegistry(request, timeout=seconds)).report
+
+
+async def put_hash_list(
+    profile: Profile, hash_list: HashList, seconds: float, *, dry_run: bool
+) -> ChangeReport:
+    """What the gateway reports of the change.
+
+    Raises:
+        OstiaryError: the call failed.
+    """
+    async with _admin(profile) as admin:
+        request = PutHashListRequest(list=hash_list, dry_run=dry_run)
+        return (await admin.PutHashList(request, timeout=seconds)).report
 
 
 async def list_galleries(profile: Profile, seconds: float) -> Sequence[PodGallery]:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ostiary_gateway.cli import change
 from ostiary_gateway.cli import dry_run as shared
 from ostiary_gateway.cli.ending import fail
 
 if TYPE_CHECKING:
-    from ostiary.client import Profile
-    from ostiary.v1.admin_pb2 import ChangeReport
     from ostiary_gateway.brands.in_force import Registry
     from ostiary_gateway.hashes.problems import Problem
     from ostiary_gateway.policy.in_force import PolicyInForce
@@ -35,17 +34,6 @@ Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of registries.", exists=True, file_okay=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-ProfileFile = Annotated[
-    Path,
-    typer.Option(
-        "--profile",
-        envvar="OSTIARY_PROFILE",
-        help="Folder of the role compliance-admin, or its profile.yaml.",
-        show_default=False,
-    ),
-]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for the call.")]
-
 _EXIT = {"NOTE": 0, "REVIEW": 3, "BLOCK": 5}
 
 
@@ -159,7 +147,7 @@ def try_out(
     raise typer.Exit(max((_EXIT[each["action"]] for each in findings), default=0))
 
 
-@app.command(epilog="Exit code: 0 in force, or could be, 1 refused or an error, 2 a wrong command line.")
+@app.command(epilog=change.EXIT_CODES)
 def put(
     file: Annotated[
         Path,
@@ -167,11 +155,9 @@ def put(
             metavar="FILE", help="NAME.yaml or NAME.json of a registry.", exists=True, dir_okay=False
         ),
     ],
-    profile: ProfileFile,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it would change, and what stands against it.")
-    ] = False,
-    timeout: Timeout = 60.0,
+    profile: change.ProfileFile,
+    dry_run: change.DryRun = False,
+    timeout: change.Timeout = 60.0,
     json: AsJson = False,
 ) -> None:
     """Put a registry in force at a gateway, which writes it to its own folder; it needs a new version."""
@@ -187,9 +173,9 @@ def put(
         for problem in error.problems:
             typer.echo(f"{file.parent}/{problem}", err=True)
         raise typer.Exit(1) from error
-    report = asyncio.run(put_brand_registry(_profile(profile), registry.message, timeout, dry_run=dry_run))
-    _tell_report(registry.message.name, report, json)
-    raise typer.Exit(1 if report.problems else 0)
+    who = change.load_profile(profile)
+    report = asyncio.run(put_brand_registry(who, registry.message, timeout, dry_run=dry_run))
+    change.end_with(report, "registry", registry.message.name, as_json=json)
 
 
 @app.command("dry-run", epilog=shared.EXIT_CODES)
@@ -222,7 +208,7 @@ def _tried(before: "PolicyInForce", folder: Path, policy: Path | None) -> "Polic
 
 
 @app.command(epilog="Example: ostiary brands galleries --profile stack/compliance-admin")
-def galleries(profile: ProfileFile, timeout: Timeout = 30.0, json: AsJson = False) -> None:
+def galleries(profile: change.ProfileFile, timeout: change.Timeout = 30.0, json: AsJson = False) -> None:
     """Show which marks each pod holds, which it refused, and why a pod lacks them. Exit code 1: one does."""
     import asyncio
 
@@ -230,7 +216,7 @@ def galleries(profile: ProfileFile, timeout: Timeout = 30.0, json: AsJson = Fals
 
     from ostiary_gateway.cli.admin_calls import list_galleries
 
-    held = asyncio.run(list_galleries(_profile(profile), timeout))
+    held = asyncio.run(list_galleries(change.load_profile(profile), timeout))
     if json:
         _print_json([json_format.MessageToDict(each, preserving_proto_field_name=True) for each in held])
     else:
@@ -268,16 +254,6 @@ def _policy(path: Path | None) -> "PolicyInForce":
     return put_in_force(message, {})
 
 
-def _profile(path: Path) -> "Profile":
-    from ostiary.client import Profile
-    from ostiary.wire.errors import OstiaryError
-
-    try:
-        return Profile.load(path)
-    except OstiaryError as error:
-        raise typer.BadParameter(str(error), param_hint="--profile") from error
-
-
 def _facts(one: "Registry") -> list[dict[str, Any]]:
     from google.protobuf import json_format
 
@@ -297,27 +273,6 @@ def _facts(one: "Registry") -> list[dict[str, Any]]:
         }
         for brand in one.message.brands
     ]
-
-
-def _tell_report(name: str, report: "ChangeReport", as_json: bool) -> None:
-    if as_json:
-        _print_json(
-            {
-                "registry": name,
-                "before": report.before,
-                "after": report.after,
-                "sha256": report.sha256.hex(),
-                "problems": list(report.problems),
-                "dry_run": report.dry_run,
-            }
-        )
-        return
-    for problem in report.problems:
-        typer.echo(f"refused: {problem}", err=True)
-    if not report.problems:
-        before = f"version {report.before} before" if report.before else "new"
-        would = "would be" if report.dry_run else "is"
-        typer.echo(f"{name}@{report.after} {would} in force ({before}), sha256 {report.sha256.hex()}")
 
 
 def _print_json(document: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ostiary_gateway.cli import change
 from ostiary_gateway.cli import dry_run as shared
 from ostiary_gateway.cli.ending import fail
 
@@ -31,11 +32,13 @@ app = typer.Typer(
         "ostiary lists lint lists — what is wrong, as FILE:LINE: REASON; exit code 1\n\n"
         "ostiary lists list lists\n\n"
         "ostiary lists lookup lists f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22\n\n"
+        "ostiary lists put lists/known-fakes --profile stack/compliance-admin --dry-run\n\n"
         "ostiary lists dry-run new-lists --config gateway/gateway.yaml — what they would have changed"
     ),
 )
 
 _MOST_SHOWN = 20
+_LARGEST = 5 * 1024 * 1024 - 1024  # bytes that a gateway takes in one message, less what stands around a list
 _EXIT = {"NOTE": 0, "REVIEW": 3, "BLOCK": 5}
 
 
@@ -170,9 +173,13 @@ def lookup(
     from ostiary_gateway.hashes.reading import parse_hash, parse_time
 
     try:
-        wanted, when = parse_hash(hash), parse_time(at) if at else datetime.now(UTC)
+        wanted = parse_hash(hash)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    try:
+        when = parse_time(at) if at else datetime.now(UTC)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--at") from error
     lists, problems = _read(folder)
     if problems:
         fail(f"{folder}/{problems[0]}")
@@ -183,6 +190,46 @@ def lookup(
     else:
         _print_matches(matches)
     raise typer.Exit(max((_EXIT[match["asks_for"]] for match in matches if match["holds"]), default=0))
+
+
+@app.command(epilog=change.EXIT_CODES)
+def put(
+    named: Annotated[
+        Path, typer.Argument(metavar="DIR/NAME", help="The list in NAME.yaml and NAME.csv of a folder.")
+    ],
+    profile: change.ProfileFile,
+    dry_run: change.DryRun = False,
+    timeout: change.Timeout = 60.0,
+    json: AsJson = False,
+) -> None:
+    """Put a list in force at a gateway, which writes it to its own folder; it needs a new version.
+
+    One call has room for some 50,000 entries: write larger lists to the gateway's folder.
+    Example: ostiary lists put lists/known-fakes --profile stack/compliance-admin
+    """
+    import asyncio
+
+    from ostiary_gateway.cli.admin_calls import put_hash_list
+    from ostiary_gateway.hashes.messages import message_of
+    from ostiary_gateway.hashes.problems import BadListError
+    from ostiary_gateway.list_source import read_files
+
+    # As tab completion gives it: either file stands for the list.
+    named = named.with_suffix("") if named.suffix in {".yaml", ".csv"} else named
+    try:
+        message = message_of(read_files(named.parent, named.name))
+    except BadListError as error:
+        for problem in error.problems:
+            typer.echo(f"{named.parent}/{problem}", err=True)
+        raise typer.Exit(1) from error
+    if message.ByteSize() > _LARGEST:
+        fail(
+            f"{named}: {len(message.entries):,} entries are more than one call has room for: "
+            "write the list's two files to the gateway's own folder of lists"
+        )
+    who = change.load_profile(profile)
+    report = asyncio.run(put_hash_list(who, message, timeout, dry_run=dry_run))
+    change.end_with(report, "list", message.name, as_json=json)
 
 
 @app.command("dry-run", epilog=shared.EXIT_CODES)

@@ -37,6 +37,11 @@ class ListInForce:
         """How many entries it has."""
         return len(self.entries)
 
+    def __iter__(self) -> Iterator[Entry]:
+        """Its entries, in the order of its file."""
+        for position in range(len(self)):
+            yield self.entries.entry(position, self.index.hash_at(position))
+
     def near(self, hash: bytes) -> Iterator[Hit]:  # noqa: A002 - the field's own term
         """The entries within the list's distance of a hash (32 bytes), the nearest first."""
         for near in self.index.within(hash):

@@ -41,6 +41,18 @@ def read_files(name: str, header: bytes, entries: bytes) -> ListInForce:
     return read_list(name, header, BytesIO(entries))
 
 
+def message_of(one: ListInForce) -> HashList:
+    """A list with its entries, as AdminService takes it."""
+    message = bare(one.header)
+    for entry in one:
+        added = message.entries.add(
+            hash=entry.hash, note=entry.note, seller=entry.seller, source=entry.source
+        )
+        if entry.expires_at is not None:
+            added.expires_at.FromDatetime(entry.expires_at)
+    return message
+
+
 def bare(header: Header) -> HashList:
     """A list in force, without its entries."""
     return HashList(
@@ -52,6 +64,7 @@ def bare(header: Header) -> HashList:
         label=header.label,
         max_distance=header.max_distance,
         source=header.source,
+        lifts=header.lifts,
     )
 
 

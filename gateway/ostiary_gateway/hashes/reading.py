@@ -70,7 +70,7 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: it is none, or has no zone.
     """
-    words = f"expires_at: {text!r}; a time with its zone is needed, such as 2027-01-31T00:00:00Z"
+    words = f"{text!r}; a time with its zone is needed, such as 2027-01-31T00:00:00Z"
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -140,4 +140,11 @@ def _row(row: list[str], order: list[int], width: int) -> Entry:
         if len(text) > _LONGEST.get(name, len(text)):
             raise ValueError(f"{name}: {len(text)} characters; at most {_LONGEST[name]}")
     digits, source, seller, until, note = cells
-    return Entry(parse_hash(digits), source, seller, parse_time(until) if until else None, note)
+    return Entry(parse_hash(digits), source, seller, _expiry(until), note)
+
+
+def _expiry(text: str) -> datetime | None:
+    try:
+        return parse_time(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"expires_at: {error}") from error

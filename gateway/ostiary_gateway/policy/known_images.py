@@ -36,14 +36,22 @@ def allowances(lists: HashLists, seen: Observations, seller: str, at: datetime) 
 def lifted(found: Finding, policy: PolicyInForce, allowed: Iterable[Match]) -> Finding:
     """`found`, or a note in its place where an allow-list lifts it.
 
-    An entry lifts findings of its list's policy and label on its own image, and of the sources that the
-    policy names in `allow_lifts`: the model's alone unless it says so; never what stands in listing texts.
+    An entry lifts findings of its list's policy and label on its own image, and of the sources that the list
+    names, or else the policy in `allow_lifts`: the model's alone unless it says so; never what stands in
+    listing texts.
     """
+    if found.action == Action.ACTION_NOTE:
+        return found
     rule = policy.rule(found.policy)
     sources = (rule.allow_lifts if rule else ()) or _LIFTED_UNLESS_TOLD
-    if found.source not in sources or found.action == Action.ACTION_NOTE:
-        return found
-    by = next((match for match in allowed if _speaks_for(match, found)), None)
+    by = next(
+        (
+            match
+            for match in allowed
+            if found.source in (match.list.header.lifts or sources) and _speaks_for(match, found)
+        ),
+        None,
+    )
     return found if by is None else _note(found, by)
 
 

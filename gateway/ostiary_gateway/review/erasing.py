@@ -5,7 +5,7 @@ log, whose entries give nothing away without record and salt, and the tombstone 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,9 +18,8 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
 from ostiary_gateway.case_log import CaseLog, OvertakenError, RecordedEvent
 from ostiary_gateway.evidence import EvidenceStore
-from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases
-from ostiary_gateway.review.service import case_event
+from ostiary_gateway.review.service import case_event, tenant_of
 from ostiary_gateway.review.standing import APPEALED, COMMENTED, ERASED, RULED
 
 MOST_REASON = 500
@@ -32,10 +31,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Erasure:
-    """A check whose tombstone is on record: what of it is left is to go."""
+    """A check whose tombstone is on record, in an entry of the log: what of it is left is to go."""
 
     tenant: str
     check_id: str
+    log_index: int
 
 
 class Erasures(Protocol):
@@ -72,8 +72,14 @@ class Eraser:
         erasures: Erasures,
         evidence: EvidenceStore,
         forget: Callable[[str, str], object] = lambda tenant, check_id: None,
+        elsewhere: Callable[[Erasure], Awaitable[None]] | None = None,
     ) -> None:
-        """`forget` is told tenant and check id of what must not be used again in this process."""
+        """`forget` is told tenant and check id of what must not be used again in this process.
+
+        `elsewhere` destroys what other files hold of a check, for as often as it is asked to; it raises
+        OstiaryError (STORE_UNAVAILABLE) where it cannot.
+        """
+        self._elsewhere = elsewhere
         self._cases = cases
         self._log = log
         self._erasures = erasures
@@ -89,7 +95,7 @@ class Eraser:
                 which the check may be erased in part: call again, or leave it to the gateway.
         """
         tombstone = await self.entomb(tenant, check_id, actor, reason)
-        await self.finish([Erasure(tenant, check_id)])
+        await self.finish([Erasure(tenant, check_id, tombstone.log_index)])
         return tombstone
 
     async def entomb(self, tenant: str, check_id: str, actor: str, reason: str) -> RecordedEvent:
@@ -134,6 +140,8 @@ class Eraser:
                 await self._name_texts(erasure)
                 for check_id in (erasure.check_id, *await self._erasures.submissions(erasure)):
                     await self._evidence.shred(erasure.tenant, check_id)
+                if self._elsewhere is not None:
+                    await self._elsewhere(erasure)
             await self._erasures.complete(erasures)
 
     async def _name_texts(self, erasure: Erasure) -> None:

@@ -1,7 +1,4 @@
-"""The handlers of AuditService: what auditors find, see and prove.
-
-Its other methods, those that decide and release, are not there yet, and answer UNIMPLEMENTED.
-"""
+"""The handlers of AuditService that only read: what auditors find, see and prove."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -24,8 +21,8 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
 from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.review.asked import asked, token
-from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases, Log
+from ostiary_gateway.review.rulings import Reviewer, ReviewRules, shown
 from ostiary_gateway.review.summary import summary
 from ostiary_gateway.times import microseconds, utc_now
 
@@ -33,10 +30,13 @@ from ostiary_gateway.times import microseconds, utc_now
 class AuditService:
     """What compliance teams call. Cases are those of the caller's tenant; the log is everybody's."""
 
-    def __init__(self, cases: Cases, log: Log, clock: Callable[[], datetime] = utc_now) -> None:
-        """`clock` gives aware times."""
+    def __init__(
+        self, cases: Cases, log: Log, rules: ReviewRules, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        """`rules` say who may see what others ruled; `clock` gives aware times."""
         self._cases = cases
         self._log = log
+        self._rules = rules
         self._clock = clock
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -67,12 +67,13 @@ class AuditService:
         if case is None:
             raise OstiaryError(Reason.NOT_FOUND, "There is no such case: check the check_id")
         record = case.record
+        reviewer = Reviewer(str(call.principal.id), call.principal.role)
         return GetCaseResponse(
             summary=summary(record, case.standing, microseconds(self._clock())),
             response=case.response,
             observations=record.observations if record.HasField("observations") else None,
             listing=record.listing,
-            events=[_decided(case), *map(case_event, case.events)],
+            events=[_decided(case), *map(case_event, shown(case.events, reviewer, self._rules))],
             legal_hold=case.standing.held,
         )
 
@@ -127,6 +128,15 @@ def _decided(case: Case) -> CaseEvent:
         detail="" if case.erased else f"{verdict} by {receipt.policy}",
         log_index=receipt.log_index,
     )
+
+
+def tenant_of(call: Call) -> str:
+    """Whose cases a call is about. Raises OstiaryError (PERMISSION_DENIED)."""
+    tenant = call.principal.tenant
+    if not tenant:
+        words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"
+        raise OstiaryError(Reason.PERMISSION_DENIED, words)
+    return tenant
 
 
 def _check_not_negative(field: str, value: int) -> None:

@@ -6,11 +6,19 @@ replaced by none, and its entry in the log stays.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
 
 from ostiary_gateway.review.erasing import WITH_TEXTS, Erasure
 from ostiary_gateway.review.standing import ERASED
-from ostiary_gateway.store.schema import bulk_checks, case_events, case_terms, cases, decisions, erasures
+from ostiary_gateway.store.schema import (
+    appeals,
+    bulk_checks,
+    case_events,
+    case_terms,
+    cases,
+    decisions,
+    erasures,
+)
 
 _D, _E, _Q = decisions.c, case_events.c, bulk_checks.c
 
@@ -18,12 +26,13 @@ _D, _E, _Q = decisions.c, case_events.c, bulk_checks.c
 def unfinished(connection: Connection, most: int) -> list[Erasure]:
     """Checks with a tombstone of which something may be left, the oldest first."""
     done = exists().where(erasures.c.check_id == _E.check_id)
+    first = func.min(_E.log_index)
     query = (
-        select(_E.tenant, _E.check_id)
+        select(_E.tenant, _E.check_id, first)
         .where(_E.kind == ERASED, ~done)
-        .order_by(_E.log_index)
+        .group_by(_E.tenant, _E.check_id)
+        .order_by(first)
         .limit(most)
-        .distinct()
     )
     return [Erasure(*row) for row in connection.execute(query)]
 
@@ -32,9 +41,7 @@ def since(connection: Connection, log_index: int) -> tuple[list[Erasure], int]:
     """Checks whose tombstones stand behind an entry, and the entry to go on from."""
     query = select(_E.tenant, _E.check_id, _E.log_index).where(_E.kind == ERASED, _E.log_index > log_index)
     rows = connection.execute(query).all()
-    return [Erasure(row.tenant, row.check_id) for row in rows], max(
-        (row.log_index for row in rows), default=log_index
-    )
+    return [Erasure(*row) for row in rows], max((row.log_index for row in rows), default=log_index)
 
 
 def submissions(connection: Connection, erasure: Erasure) -> list[str]:
@@ -50,6 +57,7 @@ def shred(connection: Connection, erasure: Erasure) -> None:
     index = connection.scalar(select(_D.log_index).where(mine))
     connection.execute(delete(case_terms).where(case_terms.c.log_index == index))
     connection.execute(delete(cases).where(cases.c.log_index == index))
+    connection.execute(delete(appeals).where(appeals.c.check_id == erasure.check_id))
     texts = (_E.check_id == erasure.check_id) & _E.kind.in_(WITH_TEXTS)
     connection.execute(update(case_events).where(texts).values(salt=b"", record=b""))
     nothing = {"caller": "", "idempotency_key": "", "request_sha256": b"", "salt": b"", "record": b""}

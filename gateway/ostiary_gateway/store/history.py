@@ -43,8 +43,8 @@ class History:
         if not store.is_file():
             raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
         self._store = store
-        self._engine = _engine(store)
-        self._where = _condition(period)
+        self._engine = read_only_engine(store)
+        self._where = condition(period)
         query = select(func.count(), func.max(_D.log_index)).where(self._where)
         ((self._count, self._last),) = self._ask(query)
 
@@ -89,13 +89,15 @@ class History:
             ) from error
 
 
-def _engine(store: Path) -> Engine:
+def read_only_engine(store: Path) -> Engine:
+    """Of a store that a gateway may have open; it writes nothing, not even a file beside it."""
     # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
     mode = "mode=ro" if store.with_name(store.name + "-wal").exists() else "mode=ro&immutable=1"
     return create_engine(f"sqlite:///file:{store.absolute()}?{mode}&uri=true", poolclass=NullPool)
 
 
-def _condition(period: Period) -> ColumnElement[bool]:
+def condition(period: Period) -> ColumnElement[bool]:
+    """What holds for the decisions of a period."""
     conditions: list[ColumnElement[bool]] = [_D.log_index >= 0]
     if period.since is not None:
         conditions.append(_D.created_us >= _microseconds(period.since))

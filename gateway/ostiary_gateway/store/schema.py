@@ -137,6 +137,20 @@ case_terms = Table(
     sqlite_with_rowid=False,
 )
 
+# Appeals whose outcome an address is to be told: from when they are opened until it is told, or given up.
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("appeal_id", Text, primary_key=True),
+    Column("check_id", Text, nullable=False),
+    Column("callback_uri", Text, nullable=False),
+    Column("ruled_in", Integer, ForeignKey("case_events.log_index")),  # null: not settled
+    Column("attempts", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Index("appeals_by_check", "check_id"),
+    Index("appeals_due", "due_us"),
+)
+
 # Checks that were submitted in bulk: until they are answered, or for good where another check answers them.
 bulk_checks = Table(
     "bulk_checks",

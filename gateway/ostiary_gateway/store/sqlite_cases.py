@@ -1,7 +1,7 @@
 """Cases and proofs over the record's SQLite database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ostiary_gateway.review.cases import Case, Page, Proof, Search
-from ostiary_gateway.store import case_queries
+from ostiary_gateway.review.cases import Case, Line, Page, Proof, Search, Settled
+from ostiary_gateway.store import case_queries, event_queries
 from ostiary_gateway.store.database import open_engine, unavailable
 
 T = TypeVar("T")
@@ -36,6 +36,35 @@ class SqliteCases:
         return await self._read(
             lambda asked: case_queries.case_by_check(asked, tenant, check_id, self._origin)
         )
+
+    async def lines(self, tenant: str, check_ids: Sequence[str]) -> Mapping[str, Line]:
+        """See `Cases.lines`."""
+        return await self._read(lambda asked: case_queries.lines(asked, tenant, check_ids))
+
+    async def waiting(
+        self,
+        tenant: str,
+        reviewer: str,
+        now_us: int,
+        most: int,
+        *,
+        leads: bool,
+        without: Collection[str] = (),
+    ) -> Sequence[Line]:
+        """See `Cases.waiting`."""
+        return await self._read(
+            lambda asked: case_queries.waiting(
+                asked, tenant, reviewer, now_us, most, leads=leads, without=without
+            )
+        )
+
+    async def ruled_by(self, tenant: str, reviewer: str, check_ids: Collection[str]) -> set[str]:
+        """See `Cases.ruled_by`."""
+        return await self._read(lambda asked: event_queries.ruled_by(asked, tenant, reviewer, check_ids))
+
+    async def overturned(self, now_us: int) -> Sequence[Settled]:
+        """See `Settlements.overturned`."""
+        return await self._read(lambda asked: event_queries.overturned(asked, now_us))
 
     async def checkpoint(self) -> str:
         """See `Log.checkpoint`."""

@@ -287,6 +287,7 @@ class HashList(_message.Message):
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    LIFTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """List name, a DNS label."""
     version: _builtins.str
@@ -307,6 +308,10 @@ class HashList(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___HashEntry]:
         """The entries."""
 
+    @_builtins.property
+    def lifts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of an allow-list: sources whose findings it turns into notes. Empty: as the policy says (`allow_lifts`)."""
+
     def __init__(
         self,
         *,
@@ -319,10 +324,11 @@ class HashList(_message.Message):
         max_distance: _builtins.int | None = ...,
         entries: _abc.Iterable[Global___HashEntry] | None = ...,
         source: _builtins.str = ...,
+        lifts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "action", b"action", "entries", b"entries", "kind", b"kind", "label", b"label", "max_distance", b"max_distance", "name", b"name", "policy", b"policy", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "action", b"action", "entries", b"entries", "kind", b"kind", "label", b"label", "lifts", b"lifts", "max_distance", b"max_distance", "name", b"name", "policy", b"policy", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015

@@ -114,6 +114,8 @@ def test_bytes_that_are_no_text_are_refused_where_they_stand() -> None:
         ({"maxDistance": -1}, "maxDistance: 0 to 31 bits"),
         ({"kind": "HASH_KIND_SHA256", "maxDistance": 1}, "maxDistance: 0 for SHA-256"),
         ({"source": "x" * 257}, "source: at most 256"),
+        ({"lifts": ["vlm"]}, "lifts: only an allow-list"),
+        ({"lifts": ["text"], "action": "ACTION_NOTE"}, "lifts: ['text'] is none of barcode, logo"),
         ({"entries": [{"note": "x"}]}, "entries: they stand in known.csv"),
         ({"distance": 3}, 'no field named "distance"'),
     ],

@@ -168,6 +168,8 @@ def test_each_image_is_found_in_each_list() -> None:
     [
         ([], "", REVIEW),
         ([allowing()], "", ALLOW),
+        ([allowing(lifts=["barcode"])], "", REVIEW),
+        ([allowing(lifts=["vlm"])], "barcode", ALLOW),
         ([allowing(near(31))], "", ALLOW),
         ([allowing(CANONICAL, kind="HASH_KIND_SHA256")], "", ALLOW),
         ([allowing(seller="")], "", ALLOW),
@@ -185,7 +187,7 @@ def test_each_image_is_found_in_each_list() -> None:
         ([allowing(), sha256()], "vlm, sha256", ALLOW),
     ],
     ids=[
-        "none", "hers", "near", "exact", "everybody's", "all labels", "not yet expired", "expired",
+        "none", "hers", "list lifts codes alone", "list lifts the model", "near", "exact", "everybody's", "all labels", "not yet expired", "expired",
         "another's", "another image", "another policy", "another label", "policy lifts codes alone",
         "block-list", "block-list, as the policy says", "exact block-list",
         "exact block-list, as the policy says",
