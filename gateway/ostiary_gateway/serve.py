@@ -25,6 +25,7 @@ from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.exports.service import ExportService
 from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.metrics import SCOPE, GatewayMetrics
@@ -120,7 +121,13 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         )
         builder.add_service(
             audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
-            {**audit.handlers(), **desk.handlers(), **view.handlers(), **erase.handlers()},
+            {
+                **audit.handlers(),
+                **desk.handlers(),
+                **view.handlers(),
+                **erase.handlers(),
+                **ExportService(cases).handlers(),
+            },
         )
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()

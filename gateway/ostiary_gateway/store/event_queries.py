@@ -60,10 +60,11 @@ def events_of(connection: Connection, tenant: str, check_id: str) -> list[Record
         .where(_E.check_id == check_id, _E.tenant == tenant)
         .order_by(_E.log_index)
     )
-    return [
-        RecordedEvent(row.log_index, _decoded(row.log_index, row.record) if row.record else _left(row))
-        for row in connection.execute(query)
-    ]
+    return [_recorded(row) for row in connection.execute(query)]
+
+
+def _recorded(row: Row[*tuple[Any, ...]]) -> RecordedEvent:
+    return RecordedEvent(row.log_index, _decoded(row.log_index, row.record) if row.record else _left(row))
 
 
 def _left(row: Row[*tuple[Any, ...]]) -> EventRecord:
@@ -99,6 +100,21 @@ def overturned(connection: Connection, now_us: int) -> list[Settled]:
             # As at first, not as before the ruling: an older overturn has nothing more to withdraw.
             record = DecisionRecord.FromString(row.record)
             found.append(Settled(Line(record, first_standing(record.response.verdict, row.log_index)), event))
+    return found
+
+
+def events_by_checks(
+    connection: Connection, tenant: str, check_ids: Collection[str]
+) -> dict[str, list[RecordedEvent]]:
+    """What happened to a tenant's cases, the oldest first, by their checks; every check that is asked for."""
+    query = (
+        select(_E.log_index, _E.check_id, _E.tenant, _E.kind, _E.created_us, _E.record)
+        .where(_E.check_id.in_(check_ids), _E.tenant == tenant)
+        .order_by(_E.log_index)
+    )
+    found: dict[str, list[RecordedEvent]] = {check_id: [] for check_id in check_ids}
+    for row in connection.execute(query):
+        found[row.check_id].append(_recorded(row))
     return found
 
 

@@ -1,6 +1,6 @@
 """The questions asked of the tables; each runs inside the caller's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
@@ -112,6 +112,15 @@ def place_of_check(connection: Connection, tenant: str, check_id: str, origin: s
     condition: ColumnElement[bool] = (_D.check_id == check_id) & (_D.tenant == tenant)
     row = connection.execute(_RECORDED.where(condition)).one_or_none()
     return None if row is None else _placed(CheckResponse(check_id=check_id), row, origin)
+
+
+def answers_by_checks(
+    connection: Connection, tenant: str, check_ids: Collection[str], origin: str
+) -> dict[str, CheckResponse]:
+    """A tenant's answers with their whole receipts, by their checks; what is not there is left out."""
+    wanted = (_D.check_id.in_(check_ids)) & (_D.tenant == tenant)
+    recorded = [_recorded(row, origin) for row in connection.execute(_RECORDED.where(wanted, _IS_THERE))]
+    return {each.response.check_id: each.response for each in recorded}
 
 
 def recorded_since(connection: Connection, tenant: str, after: int, most: int, origin: str) -> list[Recorded]:

@@ -10,8 +10,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ostiary_gateway.review.cases import Case, Line, Page, Proof, Search, Settled
-from ostiary_gateway.store import case_queries, event_queries
+from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search, Settled
+from ostiary_gateway.store import case_queries, event_queries, export_queries
 from ostiary_gateway.store.database import open_engine, unavailable
 
 T = TypeVar("T")
@@ -65,6 +65,10 @@ class SqliteCases:
     async def overturned(self, now_us: int) -> Sequence[Settled]:
         """See `Settlements.overturned`."""
         return await self._read(lambda asked: event_queries.overturned(asked, now_us))
+
+    async def whole(self, search: Search) -> tuple[list[Case], Place | None]:
+        """See `WholeCases.whole`."""
+        return await self._read(lambda asked: export_queries.whole_cases(asked, search, self._origin))
 
     async def checkpoint(self) -> str:
         """See `Log.checkpoint`."""
