@@ -7,7 +7,7 @@ as the policy says of allow-lists. What was read in it may be other words next t
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ostiary.v1.admin_pb2 import HashKind, HashList
@@ -24,7 +24,7 @@ PREFIX = "overturned"
 SOURCE = "review"
 # Not what known images are matched by: those are taken off their list, by whoever keeps it.
 _LIFTS = ("vlm", "nudity", "ocr", "logo", "barcode")
-_NEAR = 16  # bits: the same picture, saved anew
+NEAR = 16  # bits: the same picture, saved anew
 _LONGEST_NAME = 63
 
 
@@ -66,16 +66,20 @@ def granting(
     """Adds the entries to a list, for the record's seller `until` then, and drops what ended before `now`."""
 
     def amended(held: ListInForce | None) -> tuple[bytes, bytes] | None:
-        seller, note = record.listing.seller, _note(record.check_id)
+        seller, tenant, note = record.listing.seller, record.tenant, _note(record.check_id)
         kept = {
-            (entry.hash, entry.seller): entry
+            (entry.hash, entry.seller, entry.tenant): entry
             for entry in _entries(held)
             if entry.expires_at is None or entry.expires_at > now
         }
-        fresh = [hash_ for hash_ in allowance.hashes if not _outlasts(kept.get((hash_, seller)), until)]
+        fresh = [
+            hash_ for hash_ in allowance.hashes if not _outlasts(kept.get((hash_, seller, tenant)), until)
+        ]
         if not fresh:
             return None
-        kept.update({(hash_, seller): Entry(hash_, SOURCE, seller, until, note) for hash_ in fresh})
+        kept.update(
+            {(hash_, seller, tenant): Entry(hash_, SOURCE, seller, until, note, tenant) for hash_ in fresh}
+        )
         return _files(_header(allowance), version, list(kept.values()))
 
     return amended
@@ -89,10 +93,7 @@ def withdrawing(
     def amended(held: ListInForce | None) -> tuple[bytes, bytes] | None:
         entries = list(_entries(held))
         note = _note(check_id)
-        ended = [
-            Entry(entry.hash, entry.source, entry.seller, now, entry.note) if entry.note == note else entry
-            for entry in entries
-        ]
+        ended = [replace(entry, expires_at=now) if entry.note == note else entry for entry in entries]
         if held is None or ended == entries:
             return None
         return _files(bare(held.header), version, ended)
@@ -128,7 +129,7 @@ def _header(allowance: Allowance) -> HashList:
         action=ACTION_NOTE,
         policy=allowance.policy,
         label=allowance.label,
-        max_distance=0 if exact else _NEAR,
+        max_distance=0 if exact else NEAR,
         source=SOURCE,
         lifts=_LIFTS if exact else (),
     )
