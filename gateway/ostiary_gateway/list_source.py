@@ -142,7 +142,7 @@ class FolderListSource:
         with self._lock, (self._folder / ".amending").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             exists = (self._folder / f"{name}.yaml").exists()
-            files = amended(_read(self._folder, name) if exists else None)
+            files = amended(read_files(self._folder, name) if exists else None)
             if files is None:
                 return []
             return self._write(read_list(name, files[0], BytesIO(files[1])), *files)

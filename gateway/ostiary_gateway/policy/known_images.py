@@ -23,14 +23,18 @@ _BITS = 256
 _LIFTED_UNLESS_TOLD = ("vlm",)
 
 
-def findings(lists: HashLists, seen: Observations, seller: str, at: datetime) -> list[Finding]:
+def findings(
+    lists: HashLists, seen: Observations, seller: str, at: datetime, tenant: str = ""
+) -> list[Finding]:
     """One per image and list that knows it and asks for REVIEW or BLOCK; `at` is an aware time."""
-    return [_finding(match) for match in known_images(lists.asking, seen, seller, at)]
+    return [_finding(match) for match in known_images(lists.asking, seen, seller, at, tenant)]
 
 
-def allowances(lists: HashLists, seen: Observations, seller: str, at: datetime) -> list[Match]:
-    """The images that an allow-list knows wholly, for this seller at this aware time."""
-    return wholly_known_images(lists.allowing, seen, seller, at)
+def allowances(
+    lists: HashLists, seen: Observations, seller: str, at: datetime, tenant: str = ""
+) -> list[Match]:
+    """The images that an allow-list knows wholly, for this tenant's seller at this aware time."""
+    return wholly_known_images(lists.allowing, seen, seller, at, tenant)
 
 
 def lifted(found: Finding, policy: PolicyInForce, allowed: Iterable[Match]) -> Finding:
@@ -143,6 +147,7 @@ def _told(match: Match) -> str:
     facts = [f"{match.hit.distance} bits away"] if header.kind == PDQ else []
     facts += [f"from {source}"] if (source := entry.source or header.source) else []
     facts += [f"for seller {entry.seller}"] if entry.seller else []
+    facts += [f"of tenant {entry.tenant}"] if entry.tenant else []
     facts += [f"until {entry.expires_at.isoformat()}"] if entry.expires_at else []
     facts += [entry.note] if entry.note else []
     details = f" ({', '.join(facts)})" if facts else ""

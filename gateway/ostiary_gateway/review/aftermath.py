@@ -4,7 +4,7 @@ The ruling is on record by then, and is the truth: what fails here is said, and 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -22,6 +22,7 @@ from ostiary_gateway.review import standing as kinds
 from ostiary_gateway.review.cases import Cases, Line, Search, Settled, Settlements
 from ostiary_gateway.review.erasing import Erasure
 from ostiary_gateway.review.examples import ExampleFolder
+from ostiary_gateway.review.overturned import Allowance
 from ostiary_gateway.review.similar import similar, untouched
 from ostiary_gateway.times import microseconds, utc_now
 
@@ -108,34 +109,20 @@ class OverturnAftermath:
         standing = await self._settlements.overturned(microseconds(self._clock()))
         await asyncio.to_thread(self._put_lists, self._lists, standing)
 
-    def _put_lists(self, lists: FolderListSource, settled: Iterable[Settled]) -> None:
+    def _put_lists(self, lists: FolderListSource, settled: Sequence[Settled]) -> None:
+        """Each list is written once, however many cases it is about; later rulings come last."""
+        now = self._clock()
+        granted: dict[str, list[Allowance]] = {}
         for each in settled:
-            try:
-                self._withdraw(lists, each)
-                if each.overturned:
-                    self._grant(lists, each)
-            except (OSError, ValueError) as error:
-                check_id = each.line.record.check_id
-                LOG.error("an overturn could not be put on its list", check_id=check_id, error=str(error))
-
-    def _grant(self, lists: FolderListSource, settled: Settled) -> None:
-        record, ruling = settled.line.record, settled.event.record.ruling
-        until, version = ruling.allow_until.ToDatetime(UTC), str(settled.event.log_index)
-        if until <= self._clock():
-            return
-        for allowance in overturned.allowances(record):
-            amended = overturned.granting(allowance, record, until, version, self._clock())
-            for problem in lists.amend(allowance.name, amended):
-                LOG.error("an overturn is not in force", list=allowance.name, error=problem)
-
-    def _withdraw(self, lists: FolderListSource, settled: Settled) -> None:
-        """What an earlier overturn of the case allowed ends with a ruling against it."""
-        if settled.line.standing.verdict != VERDICT_ALLOW:
-            return
-        version = str(settled.event.log_index)
-        check_id = settled.line.record.check_id
-        for name in [name for name in lists.lists().by_name if overturned.is_of_overturns(name)]:
-            lists.amend(name, overturned.withdrawing(check_id, version, self._clock()))
+            if each.overturned and (until := each.event.record.ruling.allow_until.ToDatetime(UTC)) > now:
+                for allowance in overturned.allowances(each.line.record, until):
+                    granted.setdefault(allowance.list, []).append(allowance)
+        version = str(max((each.event.log_index for each in settled), default=0))
+        for name, allowed in granted.items():
+            _amend(lists, name, overturned.granting(allowed, version, now))
+        against = {each.line.record.check_id for each in settled if _ends_allowance(each)}
+        for name in [each for each in lists.lists().by_name if against and overturned.is_of_overturns(each)]:
+            _amend(lists, name, overturned.withdrawing(against, version, now))
 
     async def _finish(self, settled: Settled) -> None:
         if settled.overturned:
@@ -170,6 +157,19 @@ class OverturnAftermath:
             return  # somebody has it in hand
         except OstiaryError as error:
             LOG.error("a similar case could not be decided anew", check_id=event.check_id, error=str(error))
+
+
+def _ends_allowance(settled: Settled) -> bool:
+    """Whether a ruling goes against what an earlier one had allowed."""
+    return settled.line.standing.verdict == VERDICT_ALLOW and not settled.overturned
+
+
+def _amend(lists: FolderListSource, name: str, amended: overturned.Amended) -> None:
+    try:
+        for problem in lists.amend(name, amended):
+            LOG.error("a list of overturns is not in force", list=name, error=problem)
+    except (OSError, ValueError) as error:
+        LOG.error("a list of overturns cannot be written", list=name, error=str(error))
 
 
 async def _of_seller(cases: Cases, tenant: str, seller: str) -> AsyncIterator[Line]:

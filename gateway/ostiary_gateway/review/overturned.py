@@ -6,8 +6,8 @@ as the policy says of allow-lists. What was read in it may be other words next t
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ostiary.v1.admin_pb2 import HashKind, HashList
@@ -20,77 +20,80 @@ from ostiary_gateway.hashes.messages import bare
 from ostiary_gateway.hashes.writing import entries_text, header_text
 from ostiary_gateway.policy.known_images import image_of
 
+Amended = Callable[[ListInForce | None], tuple[bytes, bytes] | None]
+"""What becomes of a list, as `FolderListSource.amend` takes it."""
 PREFIX = "overturned"
 SOURCE = "review"
 # Not what known images are matched by: those are taken off their list, by whoever keeps it.
 _LIFTS = ("vlm", "nudity", "ocr", "logo", "barcode")
-_NEAR = 16  # bits: the same picture, saved anew
+NEAR = 16  # bits: the same picture, saved anew
+_PLAIN = re.compile("[a-z0-9]+(_[a-z0-9]+)*")
 _LONGEST_NAME = 63
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """Entries for one list: what they speak for, which kind of hash, and the hashes."""
+    """One hash that is allowed: what for, for whom, until when, and because of which check."""
 
     policy: str
     label: str
     kind: HashKind.ValueType
-    hashes: tuple[bytes, ...]
+    hash: bytes
+    tenant: str
+    seller: str
+    until: datetime
+    check_id: str
 
     @property
-    def name(self) -> str:
-        """The list's name."""
-        exact = "-exact" if self.kind == HashKind.HASH_KIND_SHA256 else ""
-        plain = re.sub("[^a-z0-9]+", "-", f"{self.policy}-{self.label}".lower()).strip("-")
-        name = f"{PREFIX}-{plain}{exact}"
-        if len(name) <= _LONGEST_NAME:
+    def list(self) -> str:
+        """Name of the list that it goes to."""
+        exact = "--exact" if self.kind == HashKind.HASH_KIND_SHA256 else ""
+        name = f"{PREFIX}-{self.policy}--{self.label}{exact}".replace("_", "-")
+        if _PLAIN.fullmatch(self.policy) and _PLAIN.fullmatch(self.label) and len(name) <= _LONGEST_NAME:
             return name
+        # No two policies and labels may share a list.
         return f"{PREFIX}-{hashlib.sha256(f'{self.policy}/{self.label}'.encode()).hexdigest()[:16]}{exact}"
 
+    @property
+    def entry(self) -> Entry:
+        """Its entry there."""
+        return Entry(self.hash, SOURCE, self.seller, self.until, _note(self.check_id), self.tenant)
 
-def allowances(record: DecisionRecord) -> list[Allowance]:
-    """What its overturn allows; nothing without a seller, or where no image was flagged."""
+
+def allowances(record: DecisionRecord, until: datetime) -> list[Allowance]:
+    """What its overturn allows until then; nothing without a seller, or where no image was flagged."""
     if not record.listing.seller:
         return []
-    flagged = dict.fromkeys(_flagged(record.response.findings))
-    found: dict[tuple[str, str, HashKind.ValueType], dict[bytes, None]] = {}
-    for policy, label, image in flagged:
-        for kind, hash_ in _hashes(record, image):
-            found.setdefault((policy, label, kind), {})[hash_] = None
-    return [Allowance(policy, label, kind, tuple(hashes)) for (policy, label, kind), hashes in found.items()]
+    found = (
+        Allowance(policy, label, kind, hash_, record.tenant, record.listing.seller, until, record.check_id)
+        for policy, label, image in _flagged(record.response.findings)
+        for kind, hash_ in _hashes(record, image)
+    )
+    return list(dict.fromkeys(found))
 
 
-def granting(
-    allowance: Allowance, record: DecisionRecord, until: datetime, version: str, now: datetime
-) -> Callable[[ListInForce | None], tuple[bytes, bytes] | None]:
-    """Adds the entries to a list, for the record's seller `until` then, and drops what ended before `now`."""
+def granting(granted: Sequence[Allowance], version: str, now: datetime) -> Amended:
+    """Adds what is allowed to its list, which is the same for all, and drops what ended before `now`."""
 
     def amended(held: ListInForce | None) -> tuple[bytes, bytes] | None:
-        seller, note = record.listing.seller, _note(record.check_id)
-        kept = {
-            (entry.hash, entry.seller): entry
-            for entry in _entries(held)
-            if entry.expires_at is None or entry.expires_at > now
-        }
-        fresh = [hash_ for hash_ in allowance.hashes if not _outlasts(kept.get((hash_, seller)), until)]
+        entries = {_key(entry): entry for entry in _entries(held) if _lasts(entry, now)}
+        fresh = [each.entry for each in granted if not _outlasts(entries.get(_key(each.entry)), each.until)]
         if not fresh:
             return None
-        kept.update({(hash_, seller): Entry(hash_, SOURCE, seller, until, note) for hash_ in fresh})
-        return _files(_header(allowance), version, list(kept.values()))
+        entries.update((_key(entry), entry) for entry in fresh)
+        return _files(_header(granted[0]), version, list(entries.values()))
 
     return amended
 
 
-def withdrawing(
-    check_id: str, version: str, now: datetime
-) -> Callable[[ListInForce | None], tuple[bytes, bytes] | None]:
-    """Ends, `now`, what the overturn of a check had allowed."""
+def withdrawing(check_ids: Collection[str], version: str, now: datetime) -> Amended:
+    """Ends, `now`, what the overturns of checks had allowed."""
+    notes = set(map(_note, check_ids))
 
     def amended(held: ListInForce | None) -> tuple[bytes, bytes] | None:
         entries = list(_entries(held))
-        note = _note(check_id)
         ended = [
-            Entry(entry.hash, entry.source, entry.seller, now, entry.note) if entry.note == note else entry
+            replace(entry, expires_at=now) if entry.note in notes and _lasts(entry, now) else entry
             for entry in entries
         ]
         if held is None or ended == entries:
@@ -136,12 +139,12 @@ def _hashes(record: DecisionRecord, image: int) -> Iterator[tuple[HashKind.Value
 def _header(allowance: Allowance) -> HashList:
     exact = allowance.kind == HashKind.HASH_KIND_SHA256
     return HashList(
-        name=allowance.name,
+        name=allowance.list,
         kind=allowance.kind,
         action=ACTION_NOTE,
         policy=allowance.policy,
         label=allowance.label,
-        max_distance=0 if exact else _NEAR,
+        max_distance=0 if exact else NEAR,
         source=SOURCE,
         lifts=_LIFTS if exact else (),
     )
@@ -156,6 +159,14 @@ def _entries(held: ListInForce | None) -> Iterator[Entry]:
     if held is not None:
         for position in range(len(held)):
             yield held.entries.entry(position, held.index.hash_at(position))
+
+
+def _key(entry: Entry) -> tuple[bytes, str, str]:
+    return entry.hash, entry.seller, entry.tenant
+
+
+def _lasts(entry: Entry, now: datetime) -> bool:
+    return entry.expires_at is None or entry.expires_at > now
 
 
 def _outlasts(entry: Entry | None, until: datetime) -> bool:

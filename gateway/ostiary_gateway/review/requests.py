@@ -19,7 +19,7 @@ from ostiary.wire.errors import OstiaryError, invalid_field, missing_field
 _RULINGS = (RULING_UPHOLD, RULING_OVERTURN, RULING_ESCALATE)
 _LEASE, _SHORTEST_LEASE, _LONGEST_LEASE = timedelta(minutes=15), timedelta(minutes=1), timedelta(minutes=120)
 _ALLOW, _SHORTEST_ALLOW, _LONGEST_ALLOW = timedelta(days=90), timedelta(minutes=1), timedelta(days=3650)
-_MOST_CASES = 200
+MOST_CASES = 200
 _MOST_REASON, _MOST_HOLD_REASON, _MOST_TEXT, _MOST_URI = 2_000, 500, 4_000, 2_000
 
 
@@ -42,9 +42,9 @@ def allow_for(request: DecideCasesRequest) -> timedelta:
 def check_decide(request: DecideCasesRequest) -> None:
     """Raises OstiaryError (MISSING_FIELD, INVALID_FIELD)."""
     if not request.check_ids:
-        raise missing_field("check_ids", f"name 1 to {_MOST_CASES} checks")
-    if len(request.check_ids) > _MOST_CASES:
-        raise invalid_field("check_ids", f"name at most {_MOST_CASES} checks at once")
+        raise missing_field("check_ids", f"name 1 to {MOST_CASES} checks")
+    if len(request.check_ids) > MOST_CASES:
+        raise invalid_field("check_ids", f"name at most {MOST_CASES} checks at once")
     if len(set(request.check_ids)) < len(request.check_ids):
         raise invalid_field("check_ids", "name each check once")
     if request.ruling not in _RULINGS:

@@ -347,6 +347,7 @@ class HashEntry(_message.Message):
     SELLER_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     hash: _builtins.bytes
     """The hash, 32 bytes."""
     note: _builtins.str
@@ -355,6 +356,8 @@ class HashEntry(_message.Message):
     """Seller it holds for. Empty: all."""
     source: _builtins.str
     """Where it comes from, at most 256 characters: a team, an exchange. Empty: as the list says."""
+    tenant: _builtins.str
+    """Tenant it holds for, at most 256 characters. Empty: all."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """Until when it holds. Unset: for good."""
@@ -367,10 +370,11 @@ class HashEntry(_message.Message):
         seller: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "hash", b"hash", "note", b"note", "seller", b"seller", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "hash", b"hash", "note", b"note", "seller", b"seller", "source", b"source", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

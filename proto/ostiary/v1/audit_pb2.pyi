@@ -373,7 +373,7 @@ class CaseEvent(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
-    """SPIFFE ID of who did it."""
+    """SPIFFE ID of who did it; `ostiary` where a gateway did it by itself."""
     kind: _builtins.str
     """`decided`, `viewed`, `claimed`, `ruled`, `commented`, `appealed`, `held`, `released`, `erased`, `redecided`, `told`."""
     detail: _builtins.str

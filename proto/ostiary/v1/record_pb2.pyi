@@ -146,7 +146,7 @@ class EventRecord(_message.Message):
     tenant: _builtins.str
     """Tenant whose case it is."""
     actor: _builtins.str
-    """SPIFFE ID of who did it."""
+    """SPIFFE ID of who did it; `ostiary` where a gateway did it by itself."""
     kind: _builtins.str
     """As in CaseEvent.kind."""
     detail: _builtins.str
