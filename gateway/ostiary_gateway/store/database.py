@@ -18,6 +18,9 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    # Pages (of 4 KiB) of write-ahead log before they go to the database: each time costs two more syncs.
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA cache_size = -32000",
     "PRAGMA busy_timeout = 5000",
     # What is erased is overwritten, also in pages that nothing uses any more.
     "PRAGMA secure_delete = ON",
