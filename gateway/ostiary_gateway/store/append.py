@@ -133,7 +133,7 @@ def _keep_appeal(connection: Connection, log_index: int, item: PreparedEvent) ->
             "attempts": 0,
             "due_us": 0,
         }
-        connection.execute(insert(appeals), row)
+        insert_rows(connection, appeals, [row])
     elif event.ruling.next == NEXT_REVIEWER_NONE:
         waiting = (appeals.c.check_id == event.check_id) & appeals.c.ruled_in.is_(None)
         now = {"ruled_in": log_index, "due_us": item.sealed.created_us}
