@@ -56,8 +56,8 @@ from ostiary_gateway.settings import (
 )
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
-from ostiary_gateway.store.opening import open_recorder
-from ostiary_gateway.store.sealing import load_evidence_key
+from ostiary_gateway.store.key_file import KeyFile
+from ostiary_gateway.store.opening import check_evidence_key, open_recorder
 from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_outbox import open_outbox
@@ -100,8 +100,10 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
         counts = GatewayMetrics(metrics.get_meter(SCOPE))
-        evidence = _evidence(settings.evidence)
+        key = _evidence_key(settings.evidence)
+        evidence = DirectoryEvidence(settings.evidence.dir, key)
         recorder = await stack.enter_async_context(_recorder(settings))
+        await asyncio.to_thread(check_evidence_key, settings.store, key.id, new=settings.evidence.new_key)
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
         reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
         record = _Record(recorder, cases, evidence, reuse)
@@ -303,9 +305,9 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _evidence(settings: EvidenceSettings) -> DirectoryEvidence:
+def _evidence_key(settings: EvidenceSettings) -> KeyFile:
     try:
-        return DirectoryEvidence(settings.dir, load_evidence_key(settings.key))
+        return KeyFile(settings.key)
     except OSError as error:
         why = f"{settings.key} cannot be read ({error.strerror}): make it with `ostiary gateway init`"
         raise ValueError(why) from error

@@ -39,6 +39,8 @@ class EvidenceSettings(BaseModel):
     """Folder of the encrypted items."""
     key: Path
     """The key-encryption key."""
+    new_key: bool = False
+    """Take the key though evidence was sealed under another, which is lost, and that evidence with it."""
 
 
 class TenantSettings(BaseModel):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ostiary_gateway.durable import sync_folder
 from ostiary_gateway.store.database import unavailable
-from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, KeyEncryptionKey, name_part
+from ostiary_gateway.store.key_file import KeySource
+from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, name_part
 
 # Each waits for the disk. The more wait at once, the more one commit of the file system serves.
 _THREADS = 32
@@ -26,7 +27,7 @@ class DirectoryEvidence:
     file with a leading dot, sealed like every other, until its check is erased.
     """
 
-    def __init__(self, root: Path, key: KeyEncryptionKey) -> None:
+    def __init__(self, root: Path, key: KeySource) -> None:
         """`root` is made on the first write."""
         self._root = root
         self._key = key
@@ -65,7 +66,7 @@ class DirectoryEvidence:
         try:
             made = [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_durably(path, self._key.seal(item, data))
+            _write_durably(path, self._key.current().seal(item, data))
             for folder in (path.parent, *(folder.parent for folder in made)):
                 sync_folder(folder)
         except OSError as error:
@@ -87,7 +88,7 @@ class DirectoryEvidence:
             return None
         except OSError as error:
             raise unavailable(error) from error
-        return self._key.open(item, sealed)
+        return self._key.current().open(item, sealed)
 
 
 def _write_durably(path: Path, data: bytes) -> None:

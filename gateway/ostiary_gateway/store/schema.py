@@ -25,6 +25,14 @@ logs = Table(
     Column("verifier_key", Text, nullable=False),
 )
 
+# One row: which key-encryption key the evidence is sealed under.
+evidence_keys = Table(
+    "evidence_keys",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_key"), primary_key=True),
+    Column("key_id", LargeBinary, nullable=False),
+)
+
 # The log's entries, by their zero-based index.
 entries = Table(
     "entries",

@@ -189,6 +189,28 @@ async def test_evidence_that_was_altered_is_not_shown(site: Site) -> None:
         assert (error.reason, "altered" in error.message) == (Reason.INTERNAL, True)
     (site.folder / "evidence.key").unlink()
     create_evidence_key(site.folder / "evidence.key")
-    async with site.start() as running:
+    with pytest.raises(ValueError, match="restore that one"):
+        async with site.start():
+            pass
+    taken = {"dir": "evidence", "key": "evidence.key", "new_key": True}
+    async with site.start(evidence=taken) as running:
         assert "of another key" in (await refused(running, check_id=check_id)).message
     assert not events_on_record(site)
+
+
+async def test_a_key_that_goes_while_it_is_needed(running: Running, site: Site) -> None:
+    """Nothing is decided without the key's file, or with another in its place; with it, all goes on."""
+    key = site.folder / "evidence.key"
+    lost = key.rename(site.folder / "lost.key")
+
+    async def failure() -> Reason:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await checked(running)
+        return from_rpc_error(caught.value).reason
+
+    assert await failure() is Reason.STORE_UNAVAILABLE
+    create_evidence_key(key)
+    assert await failure() is Reason.STORE_UNAVAILABLE
+    lost.rename(key)
+    check_id = await checked(running)
+    assert await seen(running, check_id=check_id) == ("image/jpeg", blurred_bytes(RAW))

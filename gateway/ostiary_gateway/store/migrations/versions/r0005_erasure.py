@@ -1,4 +1,4 @@
-"""Erased checks, and where their tombstones are."""
+"""Erased checks, where their tombstones are, and which key evidence is sealed under."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,12 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Make the table of what is erased for good."""
+    """Make the tables of what is erased for good, and of the key."""
+    op.create_table(
+        "evidence_keys",
+        sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1", name="one_key"), primary_key=True),
+        sa.Column("key_id", sa.LargeBinary, nullable=False),
+    )
     op.create_table(
         "erasures",
         sa.Column("check_id", sa.Text, primary_key=True),
