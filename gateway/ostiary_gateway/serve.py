@@ -43,6 +43,7 @@ from ostiary_gateway.review.desk_service import DeskService
 from ostiary_gateway.review.erasing import Eraser, EraseService
 from ostiary_gateway.review.examples import ExampleFolder
 from ostiary_gateway.review.golden import golden_source, no_golden
+from ostiary_gateway.review.retention import Retention
 from ostiary_gateway.review.service import AuditService
 from ostiary_gateway.review.viewing import EvidenceView
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
@@ -68,6 +69,7 @@ from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 _FIRST_PUSH_SECONDS = 5.0
 # How long what another gateway has erased may be in this one's memory.
 _ERASING_INTERVAL = 2.0
+_RETENTION_INTERVAL = 3600.0
 
 
 @asynccontextmanager
@@ -165,6 +167,10 @@ async def _erase(
     eraser = Eraser(record.cases, record.recorder, erasures, record.evidence, record.forget, aftermath.forget)
     erasing = asyncio.create_task(eraser.run(_ERASING_INTERVAL), name="erasing")
     stack.push_async_callback(_ended, erasing)
+    if settings.retention:
+        retention = Retention([each.keep() for each in settings.retention], record.cases, eraser)
+        sweeping = asyncio.create_task(retention.run(_RETENTION_INTERVAL), name="retention")
+        stack.push_async_callback(_ended, sweeping)
     return EraseService(eraser)
 
 
