@@ -103,7 +103,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         stack.push_async_callback(beside.close)
         counts = GatewayMetrics(metrics.get_meter(SCOPE))
         key = _evidence_key(settings.evidence)
-        evidence = DirectoryEvidence(settings.evidence.dir, key)
+        evidence = await _evidence(settings.evidence, key)
         recorder = await stack.enter_async_context(_recorder(settings))
         await asyncio.to_thread(check_evidence_key, settings.store, key.id, new=settings.evidence.new_key)
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
@@ -309,6 +309,25 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def _evidence(settings: EvidenceSettings, key: KeyFile) -> EvidenceStore:
+    if settings.dir is not None:
+        return DirectoryEvidence(settings.dir, key)
+    try:
+        from ostiary_gateway.store.s3_evidence import (
+            Bucket,
+            S3Evidence,
+        )  # the client is in an extra of its own
+    except ImportError as error:
+        raise ValueError(f"evidence.s3 needs a client: pip install 'ostiary[s3]' ({error})") from error
+    given = settings.s3
+    if given is None:
+        raise ValueError("evidence: name dir or s3, one of them")
+    bucket = Bucket(given.bucket, given.prefix, given.endpoint, given.region, given.plain_http)
+    evidence = S3Evidence(bucket, key)
+    await evidence.check()
+    return evidence
 
 
 def _evidence_key(settings: EvidenceSettings) -> KeyFile:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.settings import TlsSettings
@@ -31,17 +31,41 @@ class LogSettings(BaseModel):
     """Folder that it is published to."""
 
 
-class EvidenceSettings(BaseModel):
-    """Where images are kept."""
+class S3Settings(BaseModel):
+    """A bucket of S3-compatible storage, without versioning; credentials are those of the environment."""
 
     model_config = _MODEL
 
-    dir: Path
+    bucket: str
+    """Its name."""
+    prefix: str = ""
+    """What the names of all objects begin with."""
+    endpoint: str | None = None
+    """URL of the server; null for Amazon's own."""
+    region: str = "us-east-1"
+    plain_http: bool = False
+    """Whether the endpoint may be without TLS."""
+
+
+class EvidenceSettings(BaseModel):
+    """Where images are kept: in a folder, or in a bucket."""
+
+    model_config = _MODEL
+
+    dir: Path | None = None
     """Folder of the encrypted items."""
+    s3: S3Settings | None = None
+    """Bucket of the encrypted items; needs `ostiary[s3]`."""
     key: Path
     """The key-encryption key."""
     new_key: bool = False
     """Take the key though evidence was sealed under another, which is lost, and that evidence with it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "EvidenceSettings":
+        if (self.dir is None) == (self.s3 is None):
+            raise ValueError("name dir or s3, one of them")
+        return self
 
 
 class TenantSettings(BaseModel):
