@@ -13,9 +13,9 @@ from ostiary.v1.record_pb2 import NEXT_REVIEWER_NONE
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import OvertakenError, RecordedEvent
 from ostiary_gateway.recorder import DuplicateKey, Recorded
-from ostiary_gateway.review.standing import Standing, after_event
+from ostiary_gateway.review.standing import Standing, after_event, first_standing
 from ostiary_gateway.store import event_queries, queries
-from ostiary_gateway.store.case_rows import case_row, first_columns, standing_columns, term_rows
+from ostiary_gateway.store.case_rows import case_row, standing_columns, term_rows
 from ostiary_gateway.store.event_queries import Held
 from ostiary_gateway.store.queries import Key
 from ostiary_gateway.store.rows import Prepared, PreparedEvent, with_receipt
@@ -141,8 +141,13 @@ def _insert_decisions(connection: Connection, numbered: Sequence[tuple[int, Prep
         return
     connection.execute(insert(decisions), [item.decision_row(index) for index, item in numbered])
     found = [(index, item.new.tenant, item.traits()) for index, item in numbered]
-    rows = [{**case_row(*each), **first_columns(each[0], each[2].verdict)} for each in found]
-    connection.execute(insert(cases), rows)
+    connection.execute(
+        insert(cases),
+        [
+            {**case_row(index, tenant, traits), **standing_columns(first_standing(traits.verdict, index))}
+            for index, tenant, traits in found
+        ],
+    )
     terms = [row for index, _, traits in found for row in term_rows(index, traits)]
     if terms:
         connection.execute(insert(case_terms), terms)

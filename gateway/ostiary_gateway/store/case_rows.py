@@ -4,7 +4,6 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from ostiary.v1.decision_pb2 import Verdict
 from ostiary_gateway.policy.decide import GRAVITY
 from ostiary_gateway.review.standing import Standing, first_state
 from ostiary_gateway.review.summary import Traits
@@ -34,14 +33,10 @@ def term_rows(log_index: int, traits: Traits) -> list[dict[str, Any]]:
     return [{"kind": kind, "value": value, "log_index": log_index} for kind, value in terms]
 
 
-def first_columns(log_index: int, verdict: Verdict.ValueType) -> dict[str, Any]:
-    """Where a case stands that nobody has touched: what `case_row` does not say and is not the default."""
-    return {"version": log_index, "gravity": _gravity(verdict)}
-
-
 def standing_columns(standing: Standing) -> dict[str, Any]:
     """The columns that say where a case stands."""
-    return {**vars(standing), "gravity": _gravity(standing.verdict)}
+    gravity = GRAVITY.index(standing.verdict) if standing.verdict in GRAVITY else 0
+    return {**vars(standing), "gravity": gravity}
 
 
 def standing_of(row: Row[*tuple[Any, ...]]) -> Standing:
@@ -57,7 +52,3 @@ def standing_of(row: Row[*tuple[Any, ...]]) -> Standing:
         ruling=row.ruling,
         held=bool(row.held),
     )
-
-
-def _gravity(verdict: Verdict.ValueType) -> int:
-    return GRAVITY.index(verdict) if verdict in GRAVITY else 0
