@@ -31,7 +31,14 @@ async def write_log(folder: Path) -> None:
     """A record of decisions, and of what happened to them, with its published log, as a gateway leaves it."""
     key = folder / "log.key"
     create_log_key(key, ORIGIN)
-    opened = open_recorder(store=folder / "ostiary.db", log_dir=folder / "log", log_key=key, origin=ORIGIN)
+    # Published when it is closed, and not on the way: older partial tiles, which may go, would stay beside.
+    opened = open_recorder(
+        store=folder / "ostiary.db",
+        log_dir=folder / "log",
+        log_key=key,
+        origin=ORIGIN,
+        publish_interval=600,
+    )
     async with opened as recorder:
         checks = [decision(number) for number in range(DECISIONS)]
         await asyncio.gather(*map(recorder.record, checks))
