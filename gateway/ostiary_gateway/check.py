@@ -24,7 +24,7 @@ from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.telemetry import name_check, trace_id
 from ostiary_gateway import answer
-from ostiary_gateway.evidence import EvidenceStore, canonical_name
+from ostiary_gateway.evidence import EvidenceStore, kept
 from ostiary_gateway.idempotency import Idempotency
 from ostiary_gateway.offload import offload, quick_to_hash, sha256
 from ostiary_gateway.pods import Pods
@@ -369,16 +369,15 @@ class Checker:
 
     async def _discard(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         """Another process was first to record the key: what was kept here is of no check on record."""
-        for item in canonical:
+        for name, _ in kept(canonical):
             try:
-                await self._evidence.discard(tenant, check_id, canonical_name(item.image_index))
+                await self._evidence.discard(tenant, check_id, name)
             except OstiaryError as error:
                 _log.warning("evidence without a check", check_id=check_id, error=error.message)
 
     async def _keep(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         puts: list[Awaitable[None]] = [
-            self._evidence.put(tenant, check_id, canonical_name(item.image_index), item.data)
-            for item in canonical
+            self._evidence.put(tenant, check_id, name, data) for name, data in kept(canonical)
         ]
         await asyncio.gather(*puts)
 

@@ -11,6 +11,7 @@ from ostiary.wire.settings import TlsSettings
 from ostiary_gateway.admission.rates import Quotas, TenantLimits
 from ostiary_gateway.reuse.cache import CacheLimits
 from ostiary_gateway.review.addresses import AddressRules
+from ostiary_gateway.review.retention import Keep
 from ostiary_gateway.review.rulings import ReviewRules
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +40,8 @@ class EvidenceSettings(BaseModel):
     """Folder of the encrypted items."""
     key: Path
     """The key-encryption key."""
+    new_key: bool = False
+    """Take the key though evidence was sealed under another, which is lost, and that evidence with it."""
 
 
 class TenantSettings(BaseModel):
@@ -56,6 +59,23 @@ class TenantSettings(BaseModel):
     def limits(self) -> TenantLimits:
         """The same, for the meter."""
         return TenantLimits(self.per_second, self.burst, self.per_day)
+
+
+class KeepSettings(BaseModel):
+    """For how long checks are kept; of several, the first that fits a check holds."""
+
+    model_config = _MODEL
+
+    days: Annotated[float, Field(gt=0)] | None
+    """Days from the decision on, after which the check is erased; null for good."""
+    verdicts: list[Literal["ALLOW", "REVIEW", "BLOCK", "HOLD"]] = []
+    """Of these verdicts, as they stand; empty for any."""
+    policies: list[str] = []
+    """Decided under one of these, such as `default` or `default@1`; empty for any."""
+
+    def keep(self) -> Keep:
+        """The same, for the sweeper."""
+        return Keep(self.days, [Verdict.Value(f"VERDICT_{name}") for name in self.verdicts], self.policies)
 
 
 class AdmissionSettings(BaseModel):
@@ -192,6 +212,8 @@ class GatewaySettings(BaseModel):
     """SQLite database of the record."""
     log: LogSettings
     evidence: EvidenceSettings
+    retention: list[KeepSettings] = []
+    """For how long checks are kept; what no rule fits is kept for good."""
     admission: AdmissionSettings = AdmissionSettings()
     reuse: ReuseSettings | None = ReuseSettings()
     """Reuse of observations of identical work; null for none."""

@@ -11,7 +11,7 @@ import structlog
 
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD, VERDICT_REVIEW
 from ostiary.v1.record_pb2 import EventRecord, EventRedecision
-from ostiary.wire.errors import OstiaryError
+from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import CaseLog, OvertakenError
 from ostiary_gateway.list_source import FolderListSource
 from ostiary_gateway.policy.in_force import PolicyInForce
@@ -20,6 +20,7 @@ from ostiary_gateway.replay import replay
 from ostiary_gateway.review import overturned
 from ostiary_gateway.review import standing as kinds
 from ostiary_gateway.review.cases import Cases, Line, Search, Settled, Settlements
+from ostiary_gateway.review.erasing import Erasure
 from ostiary_gateway.review.examples import ExampleFolder
 from ostiary_gateway.review.overturned import Allowance
 from ostiary_gateway.review.similar import similar, untouched
@@ -75,6 +76,26 @@ class OverturnAftermath:
     async def settle(self) -> None:
         """Wait until everything that has come is done."""
         await self._todo.join()
+
+    async def forget(self, erasure: Erasure) -> None:
+        """Take a check that is erased off allow-lists and out of the examples.
+
+        Raises OstiaryError (STORE_UNAVAILABLE).
+        """
+        try:
+            if self._lists is not None:
+                await asyncio.to_thread(self._take_off_lists, self._lists, erasure)
+            if self._examples is not None:
+                await self._examples.remove(erasure.check_id)
+        except (OSError, ValueError) as error:
+            LOG.error("lists and examples still name a check", check_id=erasure.check_id, error=str(error))
+            words = "a list or an example of the check cannot be written: see the gateway's log"
+            raise OstiaryError(Reason.STORE_UNAVAILABLE, words) from error
+
+    def _take_off_lists(self, lists: FolderListSource, erasure: Erasure) -> None:
+        forgetting = overturned.forgetting(erasure.check_id, str(erasure.log_index))
+        for name in [name for name in lists.lists().by_name if overturned.is_of_overturns(name)]:
+            lists.amend(name, forgetting)
 
     async def _attempt(self, what: str, work: Awaitable[None]) -> None:
         try:

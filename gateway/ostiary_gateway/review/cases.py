@@ -9,7 +9,7 @@ from ostiary.v1.decision_pb2 import VERDICT_ALLOW
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.case_log import RecordedEvent
-from ostiary_gateway.review.standing import Standing
+from ostiary_gateway.review.standing import ERASED, Standing
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,21 @@ class Page:
 
 @dataclass(frozen=True)
 class Case:
-    """A decision as it was recorded, its answer with the whole receipt, and what happened since."""
+    """A decision as it was recorded, its answer with the whole receipt, and what happened since.
+
+    Of an erased check there is left: its id, its tenant, when it was recorded, where the log holds it, and
+    what happened, without what people wrote.
+    """
 
     record: DecisionRecord
     response: CheckResponse
     events: Sequence[RecordedEvent]
     standing: Standing
+
+    @property
+    def erased(self) -> bool:
+        """Whether it has a tombstone."""
+        return any(event.record.kind == ERASED for event in self.events)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 import asyncio
 import csv
+import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -14,6 +16,7 @@ from ostiary_gateway.durable import replace_file
 from ostiary_gateway.evidence import EvidenceStore, canonical_name
 
 ANSWERS = "answers.csv"
+LOCK = ".answers.lock"
 COLUMNS = ("file", "question", "label")
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
 
@@ -49,7 +52,23 @@ class ExampleFolder:
             if files[index]:
                 rows.append((files[index], example.question, example.label))
         if rows:
-            await asyncio.to_thread(_append, self._folder / ANSWERS, rows)
+            await asyncio.to_thread(_append, self._folder, rows)
+
+    async def remove(self, check_id: str) -> None:
+        """Take out a check's pictures, and the answers about them. Raises OSError."""
+        await asyncio.to_thread(self._remove, check_id)
+
+    def _remove(self, check_id: str) -> None:
+        pictures = [path for path in self._folder.glob("*") if _is_of(path.name, check_id)]
+        answers = self._folder / ANSWERS
+        if answers.exists():
+            with _alone(self._folder):
+                lines = answers.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if not _is_of(line, check_id)]
+                if kept != lines:
+                    replace_file(answers, "".join(kept).encode())
+        for path in pictures:
+            path.unlink(missing_ok=True)
 
     async def _picture(self, record: DecisionRecord, image_index: int) -> str:
         """The name of the picture's file; empty where the evidence is gone."""
@@ -75,15 +94,29 @@ def examples(record: DecisionRecord, event: EventRecord) -> Iterator[Example]:
             yield example
 
 
-def _append(path: Path, rows: list[tuple[str, str, str]]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if os.fstat(descriptor).st_size == 0:
-            writer.writerow(COLUMNS)
-        writer.writerows(rows)
-        os.write(descriptor, text.getvalue().encode())  # one write: several gateways may add to it
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _is_of(name: str, check_id: str) -> bool:
+    """Whether a picture's name, or a line that begins with one, is of a check."""
+    return name.startswith(f"{check_id}-")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Several gateways may add to the answers; one at a time."""
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _append(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+    with _alone(folder):
+        descriptor = os.open(folder / ANSWERS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            text = StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            if os.fstat(descriptor).st_size == 0:
+                writer.writerow(COLUMNS)
+            writer.writerows(rows)
+            os.write(descriptor, text.getvalue().encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

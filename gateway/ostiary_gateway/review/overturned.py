@@ -103,6 +103,19 @@ def withdrawing(check_ids: Collection[str], version: str, now: datetime) -> Amen
     return amended
 
 
+def forgetting(check_id: str, version: str) -> Callable[[ListInForce | None], tuple[bytes, bytes] | None]:
+    """Takes off what the overturn of a check had allowed, without a trace."""
+
+    def amended(held: ListInForce | None) -> tuple[bytes, bytes] | None:
+        entries, note = list(_entries(held)), _note(check_id)
+        left = [entry for entry in entries if entry.note != note]
+        if held is None or left == entries:
+            return None
+        return _files(bare(held.header), version, left)
+
+    return amended
+
+
 def is_of_overturns(name: str) -> bool:
     """Whether a list is one of those that overturns are written to."""
     return name.startswith(f"{PREFIX}-")

@@ -1,6 +1,7 @@
 """The handlers of AuditService that only read: what auditors find, see and prove."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from ostiary.v1.audit_pb2 import (
@@ -66,16 +67,9 @@ class AuditService:
         case = await self._cases.get(tenant, request.check_id)
         if case is None:
             raise OstiaryError(Reason.NOT_FOUND, "There is no such case: check the check_id")
-        record = case.record
         reviewer = Reviewer(str(call.principal.id), call.principal.role)
-        return GetCaseResponse(
-            summary=summary(record, case.standing, microseconds(self._clock())),
-            response=case.response,
-            observations=record.observations if record.HasField("observations") else None,
-            listing=record.listing,
-            events=[_decided(case), *map(case_event, shown(case.events, reviewer, self._rules))],
-            legal_hold=case.standing.held,
-        )
+        fit = replace(case, events=list(shown(case.events, reviewer, self._rules)))
+        return case_answer(fit, microseconds(self._clock()))
 
     async def get_checkpoint(self, request: GetCheckpointRequest, call: Call) -> GetCheckpointResponse:
         """GetCheckpoint."""
@@ -105,6 +99,19 @@ class AuditService:
         return GetConsistencyProofResponse(path=proof.path, checkpoint=proof.checkpoint)
 
 
+def case_answer(case: Case, now_us: int) -> GetCaseResponse:
+    """A case in full, as it stands at a time: microseconds since 1970."""
+    record = case.record
+    return GetCaseResponse(
+        summary=summary(record, case.standing, now_us),
+        response=case.response,
+        observations=record.observations if record.HasField("observations") else None,
+        listing=record.listing,
+        events=[_decided(case), *map(case_event, case.events)],
+        legal_hold=case.standing.held,
+    )
+
+
 def case_event(event: RecordedEvent) -> CaseEvent:
     """An event on record, as it is shown."""
     record = event.record
@@ -120,11 +127,12 @@ def case_event(event: RecordedEvent) -> CaseEvent:
 def _decided(case: Case) -> CaseEvent:
     """The first event of every case."""
     record, receipt = case.record, case.response.receipt
+    verdict = Verdict.Name(record.response.verdict).removeprefix("VERDICT_")
     return CaseEvent(
         at=record.recorded_at,
         actor=record.caller,
         kind="decided",
-        detail=f"{Verdict.Name(record.response.verdict).removeprefix('VERDICT_')} by {receipt.policy}",
+        detail="" if case.erased else f"{verdict} by {receipt.policy}",
         log_index=receipt.log_index,
     )
 

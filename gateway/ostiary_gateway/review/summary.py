@@ -34,18 +34,18 @@ def traits(
     listing: Listing, response: CheckResponse, observations: Observations | None, recorded_us: int
 ) -> Traits:
     """The traits of a decision; `recorded_us` stands in where it does not say when it was made."""
-    receipt = response.receipt
+    receipt, found = response.receipt, response.findings
     decided = receipt.HasField("decided_at")
     return Traits(
         seller=listing.seller,
         verdict=response.verdict,
         policy=receipt.policy,
         bundle_digest=receipt.bundle.digest,
-        score=highest_score(response),
+        score=highest_score(response) if found else 0.0,
         decided_us=receipt.decided_at.ToMicroseconds() if decided else recorded_us,
-        labels=tuple(labels(response)),
-        brands=tuple(_brands(response.findings)),
-        text=_text(listing, observations or Observations()),
+        labels=tuple(labels(response)) if found else (),
+        brands=tuple(_brands(found)) if found else (),
+        text=_text(listing, observations),
     )
 
 
@@ -84,16 +84,16 @@ def summary(record: DecisionRecord, standing: Standing, now_us: int) -> CaseSumm
 
 def folded(text: str) -> str:
     """Text as it is compared: compatibility forms and cases are the same."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def _brands(findings: Iterable[Finding]) -> dict[str, None]:
     return dict.fromkeys(finding.evidence.brand.brand for finding in findings if finding.evidence.brand.brand)
 
 
-def _text(listing: Listing, seen: Observations) -> str:
+def _text(listing: Listing, seen: Observations | None) -> str:
     """What the listing says and what was read in its images, a line each."""
-    said = (listing.title, listing.description, listing.claimed_brand)
-    read = (*(span.text for span in seen.ocr), *(code.text for code in seen.barcodes))
+    said = [listing.title, listing.description, listing.claimed_brand]
+    read = [span.text for span in seen.ocr] + [code.text for code in seen.barcodes] if seen else []
     # SQLite compares texts up to the first NUL.
     return folded("\n".join(part for part in (*said, *read) if part).replace("\0", " "))

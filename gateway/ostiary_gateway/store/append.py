@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, update
 
 from ostiary.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ostiary.tlog.growth import GrowingTree
@@ -13,10 +13,11 @@ from ostiary.v1.record_pb2 import NEXT_REVIEWER_NONE
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import OvertakenError, RecordedEvent
 from ostiary_gateway.recorder import DuplicateKey, Recorded
-from ostiary_gateway.review.standing import Standing, after_event, first_standing
+from ostiary_gateway.review.standing import ERASED, Standing, after_event, first_standing
 from ostiary_gateway.store import event_queries, queries
 from ostiary_gateway.store.case_rows import case_row, standing_columns, term_rows
 from ostiary_gateway.store.event_queries import Held
+from ostiary_gateway.store.inserting import insert_rows
 from ostiary_gateway.store.queries import Key
 from ostiary_gateway.store.rows import Prepared, PreparedEvent, with_receipt
 from ostiary_gateway.store.schema import (
@@ -65,6 +66,11 @@ class _Batch:
                 Reason.NOT_FOUND, "There is no such case: check the check_id"
             )
             return
+        erasing = item.event.kind == ERASED
+        if held.erased and not erasing:
+            words = "This check was erased: nothing more can happen to it"
+            self.refused[id(item)] = OstiaryError(Reason.FAILED_PRECONDITION, words)
+            return
         standing = held.standing
         if item.after is not None and (standing is None or standing.version != item.after):
             self.refused[id(item)] = OvertakenError(f"case {item.check_id} has changed meanwhile")
@@ -72,7 +78,7 @@ class _Batch:
         if standing is not None:
             now = after_event(standing, item.event, self.start + len(self.fresh))
             if now is not standing:
-                self.held[item.check_id] = Held(held.tenant, held.log_index, now)
+                self.held[item.check_id] = Held(held.tenant, held.log_index, now, erasing)
                 self.moved[held.log_index] = now
         self.fresh.append(item)
 
@@ -103,17 +109,16 @@ def _insert(connection: Connection, tree: GrowingTree, key: SignerKey, fresh: Se
     numbered = list(enumerate(fresh, tree.size))
     finished = [node for item in fresh for node in tree.append(item.sealed.leaf_hash)]
     note = sign_checkpoint(Checkpoint(key.name, tree.size, tree.root()), key)
-    connection.execute(insert(entries), [item.sealed.entry_row(index) for index, item in numbered])
+    insert_rows(connection, entries, [item.sealed.entry_row(index) for index, item in numbered])
     _insert_decisions(connection, [(index, item) for index, item in numbered if isinstance(item, Prepared)])
     events = [item.event_row(index) for index, item in numbered if isinstance(item, PreparedEvent)]
-    if events:
-        connection.execute(insert(case_events), events)
-    if finished:
-        connection.execute(
-            insert(nodes),
-            [{"level": node.level, "node_index": node.index, "hash": node.hash} for node in finished],
-        )
-    connection.execute(insert(checkpoints), {"size": tree.size, "note": note})
+    insert_rows(connection, case_events, events)
+    insert_rows(
+        connection,
+        nodes,
+        [{"level": node.level, "node_index": node.index, "hash": node.hash} for node in finished],
+    )
+    insert_rows(connection, checkpoints, [{"size": tree.size, "note": note}])
     return note
 
 
@@ -128,7 +133,7 @@ def _keep_appeal(connection: Connection, log_index: int, item: PreparedEvent) ->
             "attempts": 0,
             "due_us": 0,
         }
-        connection.execute(insert(appeals), row)
+        insert_rows(connection, appeals, [row])
     elif event.ruling.next == NEXT_REVIEWER_NONE:
         waiting = (appeals.c.check_id == event.check_id) & appeals.c.ruled_in.is_(None)
         now = {"ruled_in": log_index, "due_us": item.sealed.created_us}
@@ -139,18 +144,18 @@ def _insert_decisions(connection: Connection, numbered: Sequence[tuple[int, Prep
     """Insert decisions, and what they are found by."""
     if not numbered:
         return
-    connection.execute(insert(decisions), [item.decision_row(index) for index, item in numbered])
+    insert_rows(connection, decisions, [item.decision_row(index) for index, item in numbered])
     found = [(index, item.new.tenant, item.traits()) for index, item in numbered]
-    connection.execute(
-        insert(cases),
+    insert_rows(
+        connection,
+        cases,
         [
             {**case_row(index, tenant, traits), **standing_columns(first_standing(traits.verdict, index))}
             for index, tenant, traits in found
         ],
     )
     terms = [row for index, _, traits in found for row in term_rows(index, traits)]
-    if terms:
-        connection.execute(insert(case_terms), terms)
+    insert_rows(connection, case_terms, terms)
 
 
 def _outcomes(items: Sequence[Item], batch: _Batch, origin: str, note: str) -> list[Outcome]:

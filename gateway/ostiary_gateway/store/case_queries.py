@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from ostiary.tlog.proofs import TiledTree
 from ostiary.v1.audit_pb2 import CASE_STATE_CLAIMED, CASE_STATE_DECIDED
+from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import NEXT_REVIEWER_LEAD, DecisionRecord
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search
-from ostiary_gateway.review.standing import after_event, first_standing
+from ostiary_gateway.review.standing import ERASED, after_event, first_standing
 from ostiary_gateway.store import event_queries, queries
 from ostiary_gateway.store.case_rows import BRAND, LABEL, standing_of
 from ostiary_gateway.store.schema import case_terms, cases, decisions
@@ -37,19 +38,33 @@ def search_cases(connection: Connection, search: Search) -> Page:
 
 def case_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Case | None:
     """A tenant's case."""
-    query = select(decisions.c.log_index, decisions.c.record).where(
+    query = select(decisions.c.log_index, decisions.c.record, decisions.c.created_us).where(
         decisions.c.check_id == check_id, decisions.c.tenant == tenant
     )
     row = connection.execute(query).one_or_none()
-    recorded = queries.recorded_by_check(connection, tenant, check_id, origin) if row else None
-    if row is None or recorded is None:
+    place = queries.place_of_check(connection, tenant, check_id, origin) if row else None
+    if row is None or place is None:
         return None
-    record = _decoded(row.log_index, row.record)
     events = event_queries.events_of(connection, tenant, check_id)
+    if any(event.record.kind == ERASED for event in events):
+        # From its tombstone on, whether or not it has gone from the tables yet.
+        record, response = _left(tenant, check_id, row.created_us), place
+    else:
+        record = _decoded(row.log_index, row.record)
+        response = CheckResponse()
+        response.CopyFrom(record.response)
+        response.receipt.MergeFrom(place.receipt)
     standing = first_standing(record.response.verdict, row.log_index)
     for event in events:
         standing = after_event(standing, event.record, event.log_index)
-    return Case(record, recorded.response, events, standing)
+    return Case(record, response, events, standing)
+
+
+def _left(tenant: str, check_id: str, recorded_us: int) -> DecisionRecord:
+    """What is left of an erased decision's record."""
+    record = DecisionRecord(check_id=check_id, tenant=tenant)
+    record.recorded_at.FromMicroseconds(recorded_us)
+    return record
 
 
 def lines(connection: Connection, tenant: str, check_ids: Sequence[str]) -> dict[str, Line]:

@@ -45,28 +45,37 @@ class History:
         self._store = store
         self._engine = read_only_engine(store)
         self._where = condition(period)
-        query = select(func.count(), func.max(_D.log_index)).where(self._where)
-        ((self._count, self._last),) = self._ask(query)
+        query = select(func.count(), func.min(_D.log_index), func.max(_D.log_index)).where(self._where)
+        ((self._count, self._first, self._last),) = self._ask(query)
 
     def __len__(self) -> int:
         """How many there are."""
         return int(self._count)
 
-    def records(self) -> Iterator[DecisionRecord]:
-        """Each of them. Nothing is held open between batches, so that the write-ahead log is kept short."""
+    def spans(self, entries: int) -> list[tuple[int, int]]:
+        """Parts of the log that hold them, of so many entries each: behind which, and up to which."""
+        if not self._count:
+            return []
+        return [
+            (start - 1, min(start + entries - 1, self._last))
+            for start in range(self._first, self._last + 1, entries)
+        ]
+
+    def records(self, span: tuple[int, int] | None = None) -> Iterator[DecisionRecord]:
+        """Each of them, or of a span. Nothing is held open between batches: writers are not hindered."""
         if not self._count:
             return
-        after = -1
-        while after < self._last:
+        after, last = span or (-1, self._last)
+        while after < last:
             query = (
                 select(_D.log_index, _D.record)
-                .where(self._where, _D.log_index > after, _D.log_index <= self._last)
+                .where(self._where, _D.log_index > after, _D.log_index <= last)
                 .order_by(_D.log_index)
                 .limit(_BATCH)
             )
             for row in (rows := self._ask(query)):
                 yield self._decoded(row.log_index, row.record)
-            after = rows[-1].log_index if rows else self._last
+            after = rows[-1].log_index if rows else last
 
     def close(self) -> None:
         """Let go of the database."""
@@ -98,7 +107,8 @@ def read_only_engine(store: Path) -> Engine:
 
 def condition(period: Period) -> ColumnElement[bool]:
     """What holds for the decisions of a period."""
-    conditions: list[ColumnElement[bool]] = [_D.log_index >= 0]
+    # Of an erased decision there is nothing left to read.
+    conditions: list[ColumnElement[bool]] = [_D.record != b""]
     if period.since is not None:
         conditions.append(_D.created_us >= _microseconds(period.since))
     if period.until is not None:

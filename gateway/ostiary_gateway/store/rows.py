@@ -114,8 +114,8 @@ def _seal(record: bytes, kind: str, now: datetime) -> Sealed:
 
 
 def _serialise(new: NewDecision, now: datetime) -> bytes:
-    recorded_at = Timestamp()
-    recorded_at.FromDatetime(now)
+    seconds, rest = divmod(microseconds(now), 1_000_000)
+    recorded_at = Timestamp(seconds=seconds, nanos=1000 * rest)
     record = DecisionRecord(
         check_id=new.check_id,
         tenant=new.tenant,

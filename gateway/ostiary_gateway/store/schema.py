@@ -25,6 +25,14 @@ logs = Table(
     Column("verifier_key", Text, nullable=False),
 )
 
+# One row: which key-encryption key the evidence is sealed under.
+evidence_keys = Table(
+    "evidence_keys",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_key"), primary_key=True),
+    Column("key_id", LargeBinary, nullable=False),
+)
+
 # The log's entries, by their zero-based index.
 entries = Table(
     "entries",
@@ -86,6 +94,15 @@ case_events = Table(
     Column("record", LargeBinary, nullable=False),
     Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
     Index("case_events_by_check", "check_id", "log_index"),
+    Index("tombstones", "log_index", sqlite_where=text("kind = 'erased'")),
+)
+
+# Erased checks of which nothing is left. Those whose tombstone is on record alone are not done with.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("check_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
 )
 
 # What decisions are searched by. Made from the record, which alone is what an audit proves.

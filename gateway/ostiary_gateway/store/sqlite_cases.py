@@ -10,8 +10,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ostiary_gateway.review.cases import Case, Line, Page, Proof, Search, Settled
-from ostiary_gateway.store import case_queries, event_queries
+from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search, Settled
+from ostiary_gateway.review.retention import Due, Keep
+from ostiary_gateway.store import case_queries, due_queries, event_queries, export_queries
 from ostiary_gateway.store.database import open_engine, unavailable
 
 T = TypeVar("T")
@@ -65,6 +66,14 @@ class SqliteCases:
     async def overturned(self, now_us: int) -> Sequence[Settled]:
         """See `Settlements.overturned`."""
         return await self._read(lambda asked: event_queries.overturned(asked, now_us))
+
+    async def whole(self, search: Search) -> tuple[list[Case], Place | None]:
+        """See `WholeCases.whole`."""
+        return await self._read(lambda asked: export_queries.whole_cases(asked, search, self._origin))
+
+    async def due(self, keeps: Sequence[Keep], now_us: int, after: int, most: int) -> list[Due]:
+        """See `DueCases.due`."""
+        return await self._read(lambda asked: due_queries.due(asked, keeps, now_us, after, most))
 
     async def checkpoint(self) -> str:
         """See `Log.checkpoint`."""

@@ -21,7 +21,7 @@ from ostiary_gateway.store.database import unavailable
 from ostiary_gateway.store.rows import Prepared, PreparedEvent
 
 LOG = structlog.get_logger("ostiary.store")
-MAX_BATCH = 256
+MAX_BATCH = 1024
 
 
 @dataclass(frozen=True)

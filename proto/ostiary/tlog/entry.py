@@ -30,10 +30,11 @@ class Entry:
 
     def encode(self) -> bytes:
         """The entry as the log holds it: canonical JSON, UTF-8, no newline."""
-        time = self.time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+        time = self.time if self.time.tzinfo is UTC else self.time.astimezone(UTC)
+        written = time.isoformat(timespec="microseconds").removesuffix("+00:00")
         return (
             f'{{"commitment":"{self.commitment.hex()}","kind":"{self.kind}",'
-            f'"time":"{time}Z","version":{VERSION}}}'
+            f'"time":"{written}Z","version":{VERSION}}}'
         ).encode()
 
     @classmethod

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import shutil
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ostiary.v1.audit_pb2 import (
     RULING_OVERTURN,
     RULING_UPHOLD,
     DecideCasesRequest,
+    EraseCheckRequest,
     GetCaseRequest,
     GetCaseResponse,
     OpenAppealRequest,
@@ -191,3 +193,37 @@ async def test_a_pipeline_hears_what_stands(site_: Site) -> None:
         after = await running.as_("pipeline").GetCheck(asked, timeout=10)
         assert (after.verdict, after.reviewer_reason) == (VERDICT_ALLOW, "")
         assert after.response.verdict == VERDICT_REVIEW
+
+
+async def test_erasure_takes_all_of_it_back(site_: Site) -> None:
+    """Neither list nor example nor outbox holds anything of a check that is erased; others stay."""
+    async with site_.start(lists="lists", review={"examples": "examples"}) as running:
+        gone, stays = await check(running, b"one", "anna"), await check(running, b"other", "bert")
+        for flagged in (gone, stays):
+            await rule(running, "anna", flagged.check_id, RULING_OVERTURN)
+        appealed = await check(running, b"third", "anna")
+        appeal = OpenAppealRequest(
+            check_id=appealed.check_id, statement="it is mine", callback_uri="https://93.184.215.14/anna"
+        )
+        await AuditServiceStub(running.channel("pipeline")).OpenAppeal(appeal, timeout=10)
+        examples = site_.folder / "examples"
+        for _ in range(100):
+            if len(list(examples.glob("*-0.png"))) == 2:
+                break
+            await asyncio.sleep(0.05)
+        needles = (b"anna", sha256(b"one").hexdigest().encode(), PDQ.hex().encode(), b"it is mine")
+        needles += (gone.check_id.encode(), b"canonical:one")
+        for each in (gone, appealed):
+            asked = EraseCheckRequest(check_id=each.check_id, reason="Article 17")
+            await AuditServiceStub(running.channel("admin")).EraseCheck(asked, timeout=10)
+        for path in [*(site_.folder / "lists").iterdir(), *examples.iterdir()]:
+            data = path.read_bytes()
+            assert not [needle for needle in needles if needle in data], path
+        assert [path.name for path in examples.glob("*-0.png")] == [f"{stays.check_id}-0.png"]
+        assert (examples / "answers.csv").read_text().count("\n") == 2
+        for path in (site_.folder / "data").iterdir():
+            data = path.read_bytes()
+            assert b"93.184.215.14" not in data
+            assert b"it is mine" not in data
+        assert (await check(running, b"one", "anna")).verdict == VERDICT_REVIEW
+        assert (await check(running, b"other", "bert")).verdict == VERDICT_ALLOW
