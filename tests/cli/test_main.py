@@ -24,6 +24,7 @@ async def test_help() -> None:
     done = await ostiary("--help")
     assert done.code == 0
     for listed in all_commands():
+        assert not listed.summary.startswith("From "), f"{listed.name} has no summary of its own"
         assert re.search(rf"│ {listed.name} +{re.escape(listed.summary)}", done.out), listed.name
     assert "ostiary demo" in done.out
 

@@ -29,6 +29,7 @@ from ostiary_gateway.times import microseconds, utc_now
 LOG = structlog.get_logger("ostiary.review")
 _LOOKED_AT = 1_000  # of a seller's cases, the newest, for similar ones
 _PAGE = 200
+_RECENT_US = 86_400_000_000
 
 
 class OverturnAftermath:
@@ -66,7 +67,7 @@ class OverturnAftermath:
 
     async def run(self) -> None:
         """Make good what an earlier process left, then do what comes, until cancelled."""
-        await self._attempt("the allow-lists of overturns", self._restore())
+        await self._attempt("what followed from earlier rulings", self._restore())
         while True:
             settled = await self._todo.get()
             await self._attempt("what follows from a ruling", self._finish(settled))
@@ -103,11 +104,14 @@ class OverturnAftermath:
             LOG.error("a ruling's aftermath failed", what=what, error=str(error))
 
     async def _restore(self) -> None:
-        """Allow what overturns on record allow still: a crash may have come in between."""
-        if self._lists is None:
-            return
-        standing = await self._settlements.overturned(microseconds(self._clock()))
-        await asyncio.to_thread(self._put_lists, self._lists, standing)
+        """Do again what follows from overturns on record: a crash may have come in between."""
+        now_us = microseconds(self._clock())
+        standing = await self._settlements.overturned(now_us)
+        if self._lists is not None:
+            await asyncio.to_thread(self._put_lists, self._lists, standing)
+        for each in standing:
+            if each.event.record.at.ToMicroseconds() > now_us - _RECENT_US:
+                await self._redecide(each)
 
     def _put_lists(self, lists: FolderListSource, settled: Sequence[Settled]) -> None:
         """Each list is written once, however many cases it is about; later rulings come last."""

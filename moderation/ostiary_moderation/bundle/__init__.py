@@ -5,7 +5,7 @@ the image-processor settings and the chat template. Nothing in it is code, and n
 is not needed to read one.
 """
 
-from ostiary_moderation.bundle.calibration import Calibration, PrecisionPoint
+from ostiary_moderation.bundle.calibration import NEUTRAL, Calibration, PrecisionPoint, ValueCalibration
 from ostiary_moderation.bundle.digest import measure_folder, measure_weights, weight_files
 from ostiary_moderation.bundle.errors import BundleError
 from ostiary_moderation.bundle.folder import Bundle, shipped
@@ -29,6 +29,7 @@ __all__ = [
     "ATTRIBUTES",
     "MANIFEST",
     "MAX_OPTIONS",
+    "NEUTRAL",
     "PROMPT_CATEGORIES",
     "UNKNOWN",
     "Answers",
@@ -46,6 +47,7 @@ __all__ = [
     "PrecisionPoint",
     "Prompts",
     "Question",
+    "ValueCalibration",
     "measure_folder",
     "measure_weights",
     "shipped",

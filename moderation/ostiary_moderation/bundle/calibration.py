@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ostiary_moderation.bundle.schema import Probability, Strict
@@ -38,3 +41,32 @@ class Calibration(Strict):
         """Lowest threshold whose measured precision is at least `precision`; None where no row reaches it."""
         reached = [point.threshold for point in self.table if point.precision >= precision - 1e-9]
         return min(reached, default=None)
+
+
+class ValueCalibration(Strict):
+    """Raw logits of an attribute's values → probabilities: softmax(slope * logit + bias of the value).
+
+    `biases`: by value; none means 0. Vector scaling with one slope (Guo et al., On Calibration of Modern
+    Neural Networks, 2017).
+    """
+
+    slope: float = Field(gt=0.0, default=1.0)
+    biases: Mapping[str, float] = Field(default_factory=dict)
+
+    def probabilities(self, values: Sequence[str], logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probability of each value, from its logit; both (len(values),)."""
+        scaled = self.slope * logits.astype(np.float64) + self._of(values)
+        weights = np.exp(scaled - scaled.max())
+        return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+    def logits(self, values: Sequence[str], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Logits that have these probabilities, (len(values),): the raw ones but for a constant."""
+        known = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float64).tiny))
+        return np.asarray((known - self._of(values)) / self.slope, dtype=np.float64)
+
+    def _of(self, values: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([self.biases.get(value, 0.0) for value in values], dtype=np.float64)
+
+
+NEUTRAL = ValueCalibration()
+"""Takes the model at its word."""

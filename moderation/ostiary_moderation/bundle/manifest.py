@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ostiary_moderation.bundle.calibration import ValueCalibration
 from ostiary_moderation.bundle.prompts import FALLBACK_CATEGORY, FALLBACK_LANGUAGE, Prompts, Question
 from ostiary_moderation.bundle.schema import Identifier, Probability, Strict
 
@@ -128,6 +129,7 @@ class Manifest(Strict):
     questions: tuple[Question, ...]
     attributes: dict[str, tuple[str, ...]]
     attribute_floor: dict[str, Probability] = Field(default_factory=dict)
+    attribute_calibration: dict[str, ValueCalibration] = Field(default_factory=dict)
     prompts: Prompts
     detectors: tuple[Detector, ...] = ()
     pixels: PixelBudget
@@ -155,6 +157,7 @@ class Manifest(Strict):
             raise ValueError(f"capabilities: add {sorted(unlisted)}, which questions judge")
         if unknown := sorted(set(self.attribute_floor) - set(self.attributes)):
             raise ValueError(f"attribute_floor: {', '.join(unknown)}: no such attribute")
+        _check_attribute_calibration(self.attribute_calibration, self.attributes)
         _check_attribute_prompts(self.attributes, self.prompts)
         names = [detector.name for detector in self.detectors]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -173,6 +176,18 @@ def _check_attributes(attributes: Mapping[str, Sequence[str]]) -> None:
         if UNKNOWN not in values or len(set(values)) != len(values) or len(values) > MAX_OPTIONS:
             raise ValueError(
                 f"attributes.{name}: at most {MAX_OPTIONS} different values, `unknown` among them"
+            )
+
+
+def _check_attribute_calibration(
+    calibrations: Mapping[str, ValueCalibration], attributes: Mapping[str, Sequence[str]]
+) -> None:
+    if unknown := sorted(set(calibrations) - set(attributes)):
+        raise ValueError(f"attribute_calibration: {', '.join(unknown)}: no such attribute")
+    for name, calibration in calibrations.items():
+        if unknown := sorted(set(calibration.biases) - set(attributes[name])):
+            raise ValueError(
+                f"attribute_calibration.{name}.biases: {', '.join(unknown)}: no such value of {name}"
             )
 
 

@@ -24,7 +24,7 @@ from ostiary_moderation.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from ostiary_moderation.bundle import Bundle, Calibration
+    from ostiary_moderation.bundle import Bundle, Calibration, ValueCalibration
     from ostiary_moderation.evaluation import LabelledPhoto
     from ostiary_moderation.evaluation.examples import Example
 
@@ -35,6 +35,10 @@ def calibrate(
     answers: Annotated[
         Path | None,
         typer.Option(help="Instead of --photos: CSV of file, question and label (yes or no)."),
+    ] = None,
+    colours: Annotated[
+        Path | None,
+        typer.Option(help="With --photos: CSV of file, colour and pattern, which adds labels."),
     ] = None,
     senders: Annotated[
         Senders,
@@ -54,11 +58,11 @@ def calibrate(
 ) -> None:
     """Fit a bundle's calibration and its precision-to-threshold table, and write them into bundle.yaml.
 
-    Questions with fewer than 20 examples of yes or of no keep what they have. Use photographs that the
-    model has not learnt from. The old manifest is kept beside the folder. The bundle's digest changes:
-    roll it out as a new version.
+    Questions with fewer than 20 examples of yes or of no keep what they have, and so do attributes that fewer
+    than 100 photographs are labelled with. Use photographs that the model has not learnt from. The old
+    manifest is kept beside the folder. The bundle's digest changes: roll it out as a new version.
     """
-    from ostiary_moderation.evaluation.calibrating import fit_calibrations
+    from ostiary_moderation.evaluation.calibrating import fit_attributes, fit_calibrations
     from ostiary_moderation.evaluation.examine import examine
 
     if (photos is None) == (answers is None):
@@ -66,7 +70,7 @@ def calibrate(
     loaded = load(bundle)
     try:
         if photos is not None:
-            examples = _drawn(loaded, choose_photos(photos, None, loaded, senders, limit), rounds, seed)
+            examples = _drawn(loaded, choose_photos(photos, colours, loaded, senders, limit), rounds, seed)
         else:
             examples = _given(loaded, answers)
     except ValueError as error:
@@ -75,10 +79,14 @@ def calibrate(
     answered = with_engine(loaded, threads, lambda engine: examine(engine, examples, progress=count))
     wanted = {question.id: prevalence for question in loaded.manifest.questions}
     fitted = fit_calibrations(loaded.manifest, answered, wanted)
-    if not fitted:
-        fail("no question has 20 examples of yes and 20 of no: give more")
-    after = None if dry_run else _write(loaded, fitted)
-    _tell(loaded, fitted, after, as_json)
+    attributes = fit_attributes(loaded.manifest, answered)
+    if not (fitted or attributes):
+        fail(
+            "no question has 20 examples of yes and 20 of no, and no attribute 100 labelled photographs: "
+            "give more"
+        )
+    after = None if dry_run else _write(loaded, fitted, attributes)
+    _tell(loaded, fitted, attributes, after, as_json)
 
 
 def _drawn(bundle: Bundle, photos: Sequence[LabelledPhoto], rounds: int, seed: int) -> Sequence[Example]:
@@ -99,7 +107,9 @@ def _given(bundle: Bundle, answers: Path | None) -> Sequence[Example]:
     return read_answers(answers, bundle.manifest) if answers else []
 
 
-def _write(bundle: Bundle, fitted: Mapping[str, Calibration]) -> Bundle:
+def _write(
+    bundle: Bundle, fitted: Mapping[str, Calibration], attributes: Mapping[str, ValueCalibration]
+) -> Bundle:
     from ostiary_moderation.bundle import BundleError
     from ostiary_moderation.bundle.rewriting import backup_path, rewrite_manifest
 
@@ -107,6 +117,8 @@ def _write(bundle: Bundle, fitted: Mapping[str, Calibration]) -> Bundle:
         for question in data["questions"]:
             if question["id"] in fitted:
                 question["calibration"] = fitted[question["id"]].model_dump(mode="json")
+        for name, calibration in attributes.items():
+            data.setdefault("attribute_calibration", {})[name] = calibration.model_dump(mode="json")
 
     try:
         return rewrite_manifest(bundle, change, backup_path(bundle))
@@ -114,13 +126,20 @@ def _write(bundle: Bundle, fitted: Mapping[str, Calibration]) -> Bundle:
         fail(error)
 
 
-def _tell(before: Bundle, fitted: Mapping[str, Calibration], after: Bundle | None, as_json: bool) -> None:
+def _tell(
+    before: Bundle,
+    fitted: Mapping[str, Calibration],
+    attributes: Mapping[str, ValueCalibration],
+    after: Bundle | None,
+    as_json: bool,
+) -> None:
     from ostiary_moderation.bundle.rewriting import backup_path
 
     left = [question.id for question in before.manifest.questions if question.id not in fitted]
     if as_json:
         facts = {
             "calibrations": {name: fit.model_dump(mode="json") for name, fit in fitted.items()},
+            "attributes": {name: fit.model_dump(mode="json") for name, fit in attributes.items()},
             "left_as_they_were": left,
             "digest_before": before.digest.hex(),
             "digest": after.digest.hex() if after else None,
@@ -131,6 +150,9 @@ def _tell(before: Bundle, fitted: Mapping[str, Calibration], after: Bundle | Non
         rows = ", ".join(f"{p.precision:g} → {p.threshold:.4f} ({p.recall:.0%})" for p in fit.table)
         typer.echo(f"{name}: slope {fit.slope:g}, intercept {fit.intercept:g}, prevalence {fit.prevalence:g}")
         typer.echo(f"  precision → threshold (recall): {rows or 'none is reached'}")
+    for name, values in attributes.items():
+        biases = ", ".join(f"{value} {bias:+.2f}" for value, bias in values.biases.items())
+        typer.echo(f"{name}: slope {values.slope:g}; {biases}")
     if left:
         typer.echo(f"left as they were, for want of examples: {', '.join(left)}")
     if after is None:

@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ostiary_moderation.bundle import UNKNOWN
 from ostiary_moderation.evaluation.examine import Answered
 from ostiary_moderation.evaluation.intervals import Figure, wilson
+from ostiary_moderation.evaluation.metrics import calibration_error
 
 OTHER = "other"
 
@@ -19,14 +22,15 @@ class AttributeFigures:
 
     `top1`: the served value is the truth. `top3`: the truth is among the three likeliest values, of which
     `unknown` is none. `recall`: of each true value. `commonest`: the truth's commonest value, and how often
-    it holds: what answering nothing else would get. `probe`: what a linear probe on colour histograms gets;
-    None where none was fitted.
+    it holds: what answering nothing else would get. `ece`: expected calibration error of the confidence in
+    the served value. `probe`: what a linear probe on colour histograms gets; None where none was fitted.
     """
 
     top1: Figure
     top3: Figure
     recall: Mapping[str, Figure]
     commonest: tuple[str, Figure]
+    ece: float
     probe: Figure | None = None
 
     def to_json(self) -> dict[str, object]:
@@ -35,6 +39,7 @@ class AttributeFigures:
             "top1": self.top1.to_json(),
             "top3": self.top3.to_json(),
             "recall": {value: figure.to_json() for value, figure in self.recall.items()},
+            "ece": self.ece,
             "floor_commonest": {"answer": self.commonest[0], **self.commonest[1].to_json()},
             "floor_linear_probe": self.probe and self.probe.to_json(),
         }
@@ -59,10 +64,18 @@ def judge_attributes(
     return found
 
 
+def expressed(truth: str | None, values: Sequence[str]) -> str | None:
+    """A truth in the words of a bundle: as it is, or as `other`; None where the bundle has neither."""
+    if truth is None or truth in values:
+        return truth
+    return OTHER if OTHER in values else None
+
+
 @dataclass(frozen=True)
 class _Row:
     truth: str
     said: str
+    confidence: float
     likeliest: Sequence[str]
 
 
@@ -70,17 +83,20 @@ def _row(answer: Answered, name: str, values: Sequence[str]) -> _Row:
     value = next(value for value in answer.look.attributes if value.name == name)
     truth = answer.example.attributes[name]
     named = [option for option, _ in value.ranking if option != UNKNOWN]
-    return _Row(truth if truth in values or OTHER not in values else OTHER, value.value, named[:3])
+    return _Row(expressed(truth, values) or truth, value.value, value.confidence, named[:3])
 
 
 def _figures(rows: Sequence[_Row], probe: Figure | None) -> AttributeFigures:
     often = Counter(row.truth for row in rows)
     right = Counter(row.truth for row in rows if row.said == row.truth)
     commonest, count = often.most_common(1)[0]
+    said = np.array([row.confidence for row in rows])
+    held = np.array([row.said == row.truth for row in rows])
     return AttributeFigures(
         top1=wilson(right.total(), len(rows)),
         top3=wilson(sum(row.truth in row.likeliest for row in rows), len(rows)),
         recall={value: wilson(right[value], often[value]) for value in sorted(often)},
         commonest=(commonest, wilson(count, len(rows))),
+        ece=calibration_error(said, held, np.ones(len(rows))),
         probe=probe,
     )

@@ -48,6 +48,47 @@ def fit_platt(margins: Margins, labels: Labels, prevalence: float, steps: int = 
     return max(float(theta[0]) / scale, 1e-3), float(theta[1])
 
 
+def fit_values(
+    logits: NDArray[np.float64], truth: NDArray[np.intp], doubt: float = 0.01, steps: int = 100
+) -> tuple[float, NDArray[np.float64]]:
+    """Slope and biases of softmax(slope * logits + biases), by penalised maximum likelihood (Newton).
+
+    Args:
+        logits: raw, (N, K).
+        truth: index of the true value of each, (N,).
+        doubt: weight of the biases' squares beside the mean log loss: a value that was hardly seen keeps the
+            bias 0.
+
+    Returns:
+        The slope, > 0, and the biases, (K,), whose sum is 0.
+    """
+    count, values = logits.shape
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    theta = np.zeros(values + 1)
+    theta[0] = 1.0
+    penalty = np.append(1e-6, np.full(values, 2 * doubt))
+    origin = theta.copy()
+    # d(slope * logit + bias) / d(slope, biases) of every value of every example: (N, K, K + 1)
+    design = np.concatenate(
+        [centred[:, :, None], np.broadcast_to(np.eye(values), (count, values, values))], 2
+    )
+    for _ in range(steps):
+        scores = design @ theta
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        missed = shares.copy()
+        missed[np.arange(count), truth] -= 1.0
+        gradient = np.einsum("nk,nkd->d", missed, design) / count + penalty * (theta - origin)
+        mean = np.einsum("nk,nkd->nd", shares, design)
+        curvature = np.einsum("nk,nkd,nke->de", shares, design, design) / count - mean.T @ mean / count
+        step = np.linalg.solve(curvature + np.diag(penalty), gradient)
+        theta = theta - step * min(1.0, 1.0 / float(np.abs(step).max() + 1e-12))
+        if np.abs(step).max() < 1e-9:
+            break
+    biases = theta[1:] - theta[1:].mean()
+    return max(float(theta[0]), 1e-3), biases
+
+
 def precision_table(
     probabilities: Margins, labels: Labels, prevalence: float, wanted: Sequence[float] = PRECISIONS
 ) -> tuple[PrecisionPoint, ...]:

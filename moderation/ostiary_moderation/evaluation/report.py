@@ -62,12 +62,14 @@ def _attribute_table(attributes: Mapping[str, AttributeFigures]) -> RenderableTy
         "top 3 [95%]",
         "commonest",
         "linear probe",
+        "ECE",
         title="Attributes",
     )
     for name, figures in attributes.items():
         commonest = f"{figures.commonest[1].value:.3f} ({figures.commonest[0]})"
         probe = f"{figures.probe.value:.3f}" if figures.probe else "–"
-        table.add_row(name, str(figures.top1.n), str(figures.top1), str(figures.top3), commonest, probe)
+        cells = (name, str(figures.top1.n), str(figures.top1), str(figures.top3), commonest, probe)
+        table.add_row(*cells, f"{figures.ece:.3f}")
     return table
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ostiary_moderation.bundle import Bundle, Calibration
+from ostiary_moderation.bundle import Bundle, Calibration, ValueCalibration
 from ostiary_moderation.engines import load_engine
 from ostiary_moderation.evaluation import LabelledPhoto, Plan, evaluate
-from ostiary_moderation.evaluation.calibrating import fit_calibrations
+from ostiary_moderation.evaluation.calibrating import fit_attributes, fit_calibrations
 from ostiary_moderation.evaluation.examine import Answered, examine
 from ostiary_moderation.evaluation.examples import judged_labels, make_examples
 from ostiary_moderation.evaluation.rendering import RenderedOverlays
@@ -22,10 +23,16 @@ ROUNDS = 4  # overlays drawn over each calibration photograph
 Count = Callable[[int], None]  # gets how many looks of a round are done
 
 
-def calibrate_questions(
-    folder: Path, photos: Sequence[Photo], seed: int, threads: int, count: Count
-) -> dict[str, Calibration]:
-    """Calibration by question id. A question that too few examples are drawn of has none."""
+@dataclass(frozen=True)
+class Calibrations:
+    """Of questions by id, and of attributes by name. Of what too few examples are known there is none."""
+
+    questions: Mapping[str, Calibration]
+    attributes: Mapping[str, ValueCalibration]
+
+
+def calibrate(folder: Path, photos: Sequence[Photo], seed: int, threads: int, count: Count) -> Calibrations:
+    """Calibrations of the bundle in `folder`."""
 
     async def look() -> list[Answered]:
         bundle, overlays = Bundle.load(folder), RenderedOverlays()
@@ -43,7 +50,8 @@ def calibrate_questions(
 
     manifest = Bundle.load(folder).manifest
     prevalences = {question.id: PREVALENCE for question in manifest.questions}
-    return fit_calibrations(manifest, asyncio.run(look()), prevalences)
+    answers = asyncio.run(look())
+    return Calibrations(fit_calibrations(manifest, answers, prevalences), fit_attributes(manifest, answers))
 
 
 def measure(

@@ -12,7 +12,13 @@ import yaml
 from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from ostiary_moderation.bundle import MANIFEST, Calibration, measure_weights, weight_files
+from ostiary_moderation.bundle import (
+    MANIFEST,
+    Calibration,
+    ValueCalibration,
+    measure_weights,
+    weight_files,
+)
 from ostiary_moderation.training import library
 from ostiary_moderation.training.architecture import build_image_processor
 
@@ -42,11 +48,19 @@ def write_model(
     build_image_processor(library.MIN_PIXELS, library.MAX_PIXELS).save_pretrained(folder)
 
 
-def write_manifest(folder: Path, calibrations: Mapping[str, Calibration]) -> None:
-    """`bundle.yaml`, with the weights' measured digest."""
+def write_manifest(
+    folder: Path,
+    questions: Mapping[str, Calibration],
+    attributes: Mapping[str, ValueCalibration] | None = None,
+) -> None:
+    """`bundle.yaml`, with the weights' measured digest and the calibrations of questions and attributes."""
     digest = measure_weights(weight_files(folder)).hex()
-    tables = {name: calibration.model_dump(mode="json") for name, calibration in calibrations.items()}
-    text = yaml.safe_dump(library.manifest(digest, tables), allow_unicode=True, sort_keys=False, width=110)
+    of_questions = {name: calibration.model_dump(mode="json") for name, calibration in questions.items()}
+    of_attributes = {
+        name: calibration.model_dump(mode="json") for name, calibration in (attributes or {}).items()
+    }
+    data = library.manifest(digest, of_questions, of_attributes)
+    text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=110)
     (folder / MANIFEST).write_text(text, "utf-8")
 
 
@@ -81,7 +95,8 @@ def _policy_row(name: str, row: Mapping[str, Any]) -> str:
 def _attribute_row(name: str, row: Mapping[str, Any]) -> str:
     probe = row["floor_linear_probe"]
     floors = f"{row['floor_commonest']['value']:.3f} | {probe['value']:.3f}" if probe else "– | –"
-    return f"| {name} | {row['top1']['n']} | {_interval(row['top1'])} | {_interval(row['top3'])} | {floors} |"
+    reached = f"{_interval(row['top1'])} | {_interval(row['top3'])}"
+    return f"| {name} | {row['top1']['n']} | {reached} | {floors} | {row['ece']:.3f} |"
 
 
 def _recalls(name: str, recalls: Mapping[str, Any]) -> str:
@@ -105,8 +120,8 @@ time, so a rerun gives an equivalent model, not the same bytes).
 ## What it can see
 Measured on {photos} photographs of {senders} senders that it never learnt from. In brackets: 95% intervals.
 
-| Attribute | Photographs | Top 1 | Top 3 | Always the commonest | Linear probe on colour histograms |
-|---|---|---|---|---|---|
+| Attribute | Photographs | Top 1 | Top 3 | Commonest | Linear probe on colours | Calibration error |
+|---|---|---|---|---|---|---|
 {attributes}
 
 Each photograph was also looked at with one prohibited overlay (a QR code or contact details) and with one

@@ -4,13 +4,14 @@ twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ostiary_moderation.bundle import ATTRIBUTES, UNKNOWN
 from ostiary_moderation.training.gallery import LABELS
 
 NAME = "mini"
-VERSION = "2026.11.3"
+VERSION = "2026.11.4"
 LANGUAGES = ("en", "zh")
 MIN_PIXELS, MAX_PIXELS = 96 * 1024, 134 * 1024  # 96 to 134 visual tokens of 32 × 32 pixels
 
@@ -30,9 +31,11 @@ QUESTIONS: tuple[dict[str, Any], ...] = tuple(
 SEEN: dict[str, tuple[str, ...]] = {name: (*values, UNKNOWN) for name, values in LABELS.items()}
 
 
-def manifest(weights_digest: str, calibrations: dict[str, Any]) -> dict[str, Any]:
+def manifest(
+    weights_digest: str, calibrations: Mapping[str, Any], attributes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What `bundle.yaml` holds. `calibrations`: by question id; a question without one keeps the neutral
-    default.
+    default. `attributes`: calibrations by attribute.
     """
     questions = [{**question, "calibration": calibrations.get(question["id"], {})} for question in QUESTIONS]
     return {
@@ -44,6 +47,7 @@ def manifest(weights_digest: str, calibrations: dict[str, Any]) -> dict[str, Any
         "capabilities": ["prohibited_ads"],
         "questions": questions,
         "attributes": {name: list(SEEN.get(name, (UNKNOWN,))) for name in ATTRIBUTES},
+        "attribute_calibration": dict(attributes or {}),
         "prompts": PROMPTS,
         "detectors": [
             {"name": "ocr", "settings": {}},

@@ -19,7 +19,7 @@ from ostiary_moderation.training.architecture import (
     build_image_processor,
     build_model,
 )
-from ostiary_moderation.training.assess import PREVALENCE, calibrate_questions, measure
+from ostiary_moderation.training.assess import PREVALENCE, calibrate, measure
 from ostiary_moderation.training.curriculum import Curriculum
 from ostiary_moderation.training.export import write_figures, write_manifest, write_model
 from ostiary_moderation.training.feed import Batch, Showing, feeding
@@ -156,10 +156,8 @@ def _course(
 def _assess(
     run: TrainingRun, split: Split[Photo], student: Student, progress: Progress, report: Report
 ) -> None:
-    calibrations = calibrate_questions(
-        run.out, split.calibration, run.seed, run.threads, _counter("calibrating", report)
-    )
-    write_manifest(run.out, calibrations)
+    fitted = calibrate(run.out, split.calibration, run.seed, run.threads, _counter("calibrating", report))
+    write_manifest(run.out, fitted.questions, fitted.attributes)
     count = _counter("measuring", report)
     figures = measure(run.out, split.train, split.test, run.seed, run.threads, count)
     facts = {

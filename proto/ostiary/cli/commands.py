@@ -53,6 +53,7 @@ _KNOWN_SERVICES = {
     "review": ("Review flagged items.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
     "operator": ("Explain and replay the autoscaler's decisions.", "operator"),
+    "sandbox": ("Run a Kubernetes API on this machine, to try rollouts in.", "operator"),
     "model": ("Inspect, train and evaluate model bundles.", "moderation"),
 }
 

@@ -196,5 +196,5 @@ class DeskMachine(RuleBasedStateMachine):
 @pytest.mark.timeout(120)
 def test_the_desk() -> None:
     """Whatever reviewers do at once, and however leases end meanwhile."""
-    DeskMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+    DeskMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
     DeskMachine.TestCase().runTest()

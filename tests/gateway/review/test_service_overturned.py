@@ -123,6 +123,19 @@ async def test_what_a_crash_lost_is_made_good(site_: Site) -> None:
     assert {path.name for path in (site_.folder / "lists").glob("*.csv")} == written
 
 
+async def test_a_start_takes_up_what_was_left(site_: Site) -> None:
+    """A gateway that starts with lists decides similar cases of a recent overturn anew."""
+    async with site_.start() as running:
+        flagged, near = await check(running, b"one", "anna"), await check(running, b"two", "anna")
+        await rule(running, "anna", flagged.check_id, RULING_OVERTURN)
+    async with site_.start(lists="lists") as running:
+        for _ in range(100):
+            if (await case(running, near.check_id)).summary.verdict == VERDICT_ALLOW:
+                break
+            await asyncio.sleep(0.05)
+        assert (await case(running, near.check_id)).summary.verdict == VERDICT_ALLOW
+
+
 async def test_similar_cases_are_decided_anew(site_: Site) -> None:
     """The same seller's, of much the same picture, that nobody has in hand; each says because of which."""
     async with site_.start(lists="lists") as running:

@@ -170,6 +170,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f, lambda d: d.update(attribute_floor={"brand": 0.5})),
         "attribute_floor: brand",
     ),
+    "calibration of nothing": (
+        lambda f: edit(f, lambda d: d.update(attribute_calibration={"brand": {"slope": 1.0}})),
+        "attribute_calibration: brand",
+    ),
+    "calibration of a value that is none": (
+        lambda f: edit(f, lambda d: d.update(attribute_calibration={"colour": {"biases": {"mauve": 1.0}}})),
+        "attribute_calibration.colour.biases: mauve",
+    ),
     "empty text": (lambda f: edit(f, lambda d: d["prompts"].update(system={"en": ""})), "prompts.system.en"),
     "no room to decode": (lambda f: edit(f, lambda d: d.update(batching={"max_sequences": 0})), "batching"),
     "too hot": (lambda f: edit(f, lambda d: d["description"].update(temperature=3)), "temperature"),

@@ -126,6 +126,25 @@ async def test_an_attribute_below_its_floor_is_unknown(load: Loads, pictures: Pi
     assert doubts["category"].value == sees["category"].value
 
 
+async def test_an_attribute_is_calibrated(load: Loads, pictures: Pictures) -> None:
+    """Probabilities are the softmax of the scaled and shifted logits, in the ranking too."""
+    plain = await load()
+    (sees,) = [each for each in await attributes(plain, pictures) if each.name == "colour"]
+    second = sees.ranking[1][0]
+    fitted = {"colour": {"slope": 0.5, "biases": {second: 20.0}}}
+    (now,) = [
+        each
+        for each in await attributes(await load(attribute_calibration=fitted), pictures)
+        if each.name == "colour"
+    ]
+    assert (now.value, now.confidence) == (second, pytest.approx(1.0, abs=1e-3))
+    halved = {value: share**0.5 for value, share in sees.ranking if value != second}
+    rest = {value: share for value, share in now.ranking if value != second}
+    assert {value: share / sum(rest.values()) for value, share in rest.items()} == pytest.approx(
+        {value: share / sum(halved.values()) for value, share in halved.items()}, rel=1e-3
+    )
+
+
 async def attributes(engine: Engine, pictures: Pictures) -> Any:
     """The first picture's."""
     views = shown(engine, pictures[:1])

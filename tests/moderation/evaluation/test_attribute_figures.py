@@ -26,6 +26,11 @@ def test_first_and_first_three_are_counted() -> None:
     assert (figures.commonest[0], figures.commonest[1].value) == ("dress", 0.75)
 
 
+def test_confidence_is_held_against_what_was_right() -> None:
+    """One in four was right where every answer said a half."""
+    assert judge_attributes({"category": VALUES}, ANSWERS, {})["category"].ece == pytest.approx(0.25)
+
+
 def test_an_attribute_that_the_bundle_cannot_see_has_no_figures() -> None:
     """Nor has one whose truth nobody knows."""
     options = {"category": ("unknown",), "colour": ("red", "unknown")}

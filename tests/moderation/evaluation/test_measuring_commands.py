@@ -138,6 +138,22 @@ def test_calibrate_writes_what_it_fitted(photos: Path, copied: Path) -> None:
     assert after.manifest.prompts == before.manifest.prompts
 
 
+def test_calibrate_fits_attributes_where_enough_is_labelled(photos: Path, copied: Path) -> None:
+    """Five looks at each of twenty-four labelled pictures; colours only where a file names them."""
+    facts = run("calibrate", copied, "--photos", photos, "--rounds", 5, "--json")
+    assert set(facts["attributes"]) == {"category", "audience"}
+    manifest = Bundle.load(copied).manifest
+    written = {
+        name: manifest.attribute_calibration[name].model_dump(mode="json") for name in facts["attributes"]
+    }
+    assert written == facts["attributes"]
+    assert set(facts["attributes"]["category"]["biases"]) == set(manifest.attributes["category"])
+    colours = [f"{index}.jpg,{'red' if index % 2 else 'blue'}" for index in range(24)]
+    (photos / "more.csv").write_text("\n".join(["file,colour", *colours]) + "\n", "utf-8")
+    arguments = ["--photos", photos, "--colours", photos / "more.csv", "--rounds", 5, "--dry-run"]
+    assert "colour: slope" in run("calibrate", copied, *arguments)
+
+
 def test_calibrate_from_a_table_of_answers(photos: Path, copied: Path) -> None:
     """For what cannot be drawn: images, questions and labels of one's own. Dry, it writes nothing."""
     path = photos / "answers.csv"

@@ -11,7 +11,7 @@ from string import ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
-from ostiary_moderation.bundle import UNKNOWN, Manifest, Question
+from ostiary_moderation.bundle import NEUTRAL, UNKNOWN, Manifest, Question, ValueCalibration
 from ostiary_moderation.engine import AttributeValue, ListingText, QuestionScore
 from ostiary_moderation.engines.qwen3_vl.packs import Branch, Pack
 from ostiary_moderation.engines.qwen3_vl.processor import ImageOnlyProcessor
@@ -77,9 +77,9 @@ class QuestionBook:
         ArithmeticError.
         """
         seen = dict(zip(self._visible, logits, strict=True))
-        floors = self._manifest.attribute_floor
+        floors, calibrations = self._manifest.attribute_floor, self._manifest.attribute_calibration
         return [
-            choose(name, values, seen[name], floors.get(name, 0.0))
+            choose(name, values, seen[name], floors.get(name, 0.0), calibrations.get(name, NEUTRAL))
             if name in seen
             else AttributeValue(name, UNKNOWN, 0.0)
             for name, values in self._manifest.attributes.items()
@@ -116,16 +116,19 @@ class QuestionBook:
 
 
 def choose(
-    name: str, values: Sequence[str], logits: NDArray[np.float32], floor: float = 0.0
+    name: str,
+    values: Sequence[str],
+    logits: NDArray[np.float32],
+    floor: float = 0.0,
+    calibration: ValueCalibration = NEUTRAL,
 ) -> AttributeValue:
-    """The likeliest value; its confidence is its share among the letters. Below `floor` it is `unknown`.
+    """The likeliest value; its confidence is its calibrated probability. Below `floor` it is `unknown`.
 
     Raises ArithmeticError where a logit is not a number.
     """
     if not np.isfinite(logits).all():
         raise ArithmeticError(f"attribute {name}: the model's answer is no number to choose by")
-    weights = np.exp(logits.astype(np.float64) - float(logits.max()))
-    shares = weights / weights.sum()
+    shares = calibration.probabilities(values, logits)
     ranking = tuple((values[index], float(shares[index])) for index in np.argsort(-shares, kind="stable"))
     likeliest = AttributeValue(name, *ranking[0], ranking)
     return likeliest if likeliest.confidence >= floor else replace(likeliest, value=UNKNOWN)

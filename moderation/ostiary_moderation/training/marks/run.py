@@ -30,7 +30,7 @@ from ostiary_moderation.training.photos import Split, split_by_sender
 VERSION = "1"
 BATCH = 16
 CLOSE_UPS = 32
-PLACES = 0.54  # share of the time; the rest is for inks
+PLACES = 0.35  # share of the time; the rest is for inks
 GALLERIES = (200, 3_000)
 """Numbers of registered marks that the score is fitted for."""
 TRIALS, STRANGERS, CLEAN = 200, 80, 80
