@@ -15,7 +15,7 @@ KUBECTL := $(VENV)/kubectl
 S3SERVER := $(VENV)/s3server
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-record bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -82,6 +82,9 @@ bench-detectors: $(READY)  ## What is found and wrongly flagged: make bench-dete
 
 bench-cluster: $(READY)  ## The sandbox's API: 10,000 objects listed, writes per second.
 	$(BIN)/python -m bench.cluster
+
+bench-record: $(READY)  ## A million decisions: appended, verified, searched, judged again: make bench-record QUICK=1
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.record $(if $(QUICK),--quick) $(if $(PARTS),--parts $(PARTS)) $(if $(FOLDER),--folder $(FOLDER))
 
 bench-rules: $(READY)  ## What thousands of rules take on a text.
 	$(BIN)/python -m bench.rules

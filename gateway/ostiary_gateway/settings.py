@@ -15,6 +15,7 @@ from ostiary_gateway.review.retention import Keep
 from ostiary_gateway.review.rulings import ReviewRules
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
+PostgresUrl = Annotated[str, Field(pattern="^postgresql://")]
 _MIB = 1024 * 1024
 
 
@@ -232,8 +233,8 @@ class GatewaySettings(BaseModel):
     """Folder of hash lists, NAME.yaml with NAME.csv; read again when they change; null for none."""
     brands: Path | None = None
     """Folder of brand registries, NAME.yaml or NAME.json; read again when they change; null for none."""
-    store: Path
-    """SQLite database of the record."""
+    store: PostgresUrl | Path
+    """Database of the record: a file (SQLite), or a URL such as `postgresql://ostiary@db.example/ostiary`."""
     log: LogSettings
     evidence: EvidenceSettings
     retention: list[KeepSettings] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -218,6 +219,25 @@ def test_what_cannot_be_tried(milder: Path, export: Path, options: list[str], co
     told = run("--policy", milder, *(str(export) if each == "EXPORT" else each for each in options))
     assert (told.exit_code, told.stdout) == (code, "")
     assert words in told.stderr
+
+
+def test_the_commands_of_the_page(
+    store: Site, export: Path, milder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/policy.md: on files of these names, each ends well, or with too many flips."""
+    page = (Path(__file__).resolve().parents[2] / "docs/policy.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("ostiary policy replay")]
+    monkeypatch.chdir(store.folder.parent)
+    for name, there in (
+        ("new.yaml", milder),
+        ("cases.jsonl", export),
+        ("old.yaml", store.folder / "policy.yaml"),
+    ):
+        if not Path(name).exists():
+            Path(name).symlink_to(there)
+    Path("packs").mkdir()
+    Path("packs/house.yaml").write_text(PACK, encoding="utf-8")
+    assert [run(*shlex.split(line)[3:]).exit_code for line in lines] == [0, 0]
 
 
 def test_a_bad_policy_is_told_by_its_file(export: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 from ostiary.v1.audit_pb2 import GetCaseResponse
 from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.store.database import Store
 from ostiary_gateway.store.history import History, Period
 
 _ENTRIES, _BYTES = 4096, 8 * 1024 * 1024
@@ -34,7 +35,7 @@ class Part(Protocol):
 class StorePart:
     """Entries of a store's log: behind `span[0]`, up to `span[1]`."""
 
-    store: Path
+    store: Store
     period: Period
     span: tuple[int, int]
 
@@ -75,7 +76,7 @@ class ExportPart:
                     yield record
 
 
-def parts_of_store(store: Path, period: Period) -> Sequence[Part]:
+def parts_of_store(store: Store, period: Period) -> Sequence[Part]:
     """Raises StoreError, a ValueError."""
     with closing(History(store, period)) as history:
         return [StorePart(store, period, span) for span in history.spans(_ENTRIES)]

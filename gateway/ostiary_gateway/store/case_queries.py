@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Text, and_, cast, func, or_, select
 
 from ostiary.tlog.proofs import TiledTree
 from ostiary.v1.audit_pb2 import CASE_STATE_CLAIMED, CASE_STATE_DECIDED
@@ -15,6 +15,7 @@ from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search
 from ostiary_gateway.review.standing import ERASED, after_event, first_standing
 from ostiary_gateway.store import event_queries, queries
 from ostiary_gateway.store.case_rows import BRAND, LABEL, standing_of
+from ostiary_gateway.store.grams import grams
 from ostiary_gateway.store.schema import case_terms, cases, decisions
 
 _C = cases.c
@@ -26,7 +27,7 @@ def search_cases(connection: Connection, search: Search) -> Page:
     query = (
         select(cases, decisions.c.record)
         .join_from(cases, decisions)
-        .where(*_conditions(search))
+        .where(*_conditions(search), *_by_grams(connection, search.words))
         .order_by(_C.decided_us.desc(), _C.log_index.desc())
         .limit(search.most + 1)  # the one more tells whether there is another page
     )
@@ -169,6 +170,16 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
     if search.behind is not None:
         conditions.append(_behind(search.behind))
     return conditions
+
+
+def _by_grams(connection: Connection, words: Sequence[str]) -> list[ColumnElement[bool]]:
+    """What an index finds words by, where there is one."""
+    if connection.dialect.name != "postgresql":
+        return []
+    wanted = list(dict.fromkeys(gram for word in words for gram in grams(word)))
+    if not wanted:
+        return []
+    return [func.ostiary_grams(_C.text).op("@>", is_comparison=True)(cast(wanted, ARRAY(Text)))]
 
 
 def _has(kind: str, values: Sequence[str]) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ostiary.v1.record_pb2 import DecisionRecord
-from ostiary_gateway.store.database import StoreError
+from ostiary_gateway.store.database import Store, StoreError, named, open_engine
 from ostiary_gateway.store.schema import decisions
 
 _BATCH = 200
@@ -38,9 +38,9 @@ class Period:
 class History:
     """The decisions of a period, in the order of the log. Each method raises StoreError."""
 
-    def __init__(self, store: Path, period: Period) -> None:
+    def __init__(self, store: Store, period: Period) -> None:
         """Look at what is there now; what is recorded later is not part of it."""
-        if not store.is_file():
+        if isinstance(store, Path) and not store.is_file():
             raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
         self._store = store
         self._engine = read_only_engine(store)
@@ -87,19 +87,21 @@ class History:
                 return list(connection.execute(query))
         except SQLAlchemyError as error:
             why = getattr(error, "orig", None) or error
-            raise StoreError(f"{self._store} cannot be read as a record: {why}") from error
+            raise StoreError(f"{named(self._store)} cannot be read as a record: {why}") from error
 
     def _decoded(self, log_index: int, data: bytes) -> DecisionRecord:
         try:
             return DecisionRecord.FromString(data)
         except DecodeError as error:
             raise StoreError(
-                f"{self._store}: the record of entry {log_index} is damaged; see `ostiary audit verify`"
+                f"{named(self._store)}: the record of entry {log_index} is damaged: `ostiary audit verify`"
             ) from error
 
 
-def read_only_engine(store: Path) -> Engine:
+def read_only_engine(store: Store) -> Engine:
     """Of a store that a gateway may have open; it writes nothing, not even a file beside it."""
+    if isinstance(store, str):
+        return open_engine(store, begin="BEGIN")
     # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
     mode = "mode=ro" if store.with_name(store.name + "-wal").exists() else "mode=ro&immutable=1"
     return create_engine(f"sqlite:///file:{store.absolute()}?{mode}&uri=true", poolclass=NullPool)

@@ -11,19 +11,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from ostiary.v1.record_pb2 import DecisionRecord, EventRecord
 from ostiary_gateway.review.agreement import Reviewed
 from ostiary_gateway.review.standing import RULED
-from ostiary_gateway.store.database import StoreError
+from ostiary_gateway.store.database import Store, StoreError
 from ostiary_gateway.store.history import Period, condition, read_only_engine
 from ostiary_gateway.store.schema import case_events, decisions
 
 _E = case_events.c
 
 
-def reviewed(store: Path, period: Period) -> Iterator[Reviewed]:
+def reviewed(store: Store, period: Period) -> Iterator[Reviewed]:
     """The cases that were ruled on and whose decisions are of a period, with all their rulings.
 
     Raises StoreError.
     """
-    if not store.is_file():
+    if isinstance(store, Path) and not store.is_file():
         raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
     query = (
         select(_E.check_id, _E.record.label("event"), decisions.c.record)

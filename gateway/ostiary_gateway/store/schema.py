@@ -79,6 +79,7 @@ decisions = Table(
         "idempotency_key",
         unique=True,
         sqlite_where=text("idempotency_key <> ''"),
+        postgresql_where=text("idempotency_key <> ''"),
     ),
 )
 
@@ -94,7 +95,12 @@ case_events = Table(
     Column("record", LargeBinary, nullable=False),
     Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
     Index("case_events_by_check", "check_id", "log_index"),
-    Index("tombstones", "log_index", sqlite_where=text("kind = 'erased'")),
+    Index(
+        "tombstones",
+        "log_index",
+        sqlite_where=text("kind = 'erased'"),
+        postgresql_where=text("kind = 'erased'"),
+    ),
 )
 
 # Erased checks of which nothing is left. Those whose tombstone is on record alone are not done with.
@@ -132,7 +138,14 @@ cases = Table(
     Index("cases_by_verdict", "tenant", "verdict", "decided_us"),
     Index("cases_by_seller", "tenant", "seller", "decided_us"),
     # Those that wait for somebody: all that are not decided.
-    Index("cases_waiting", "tenant", "gravity", "decided_us", sqlite_where=text("state <> 3")),
+    Index(
+        "cases_waiting",
+        "tenant",
+        "gravity",
+        "decided_us",
+        sqlite_where=text("state <> 3"),
+        postgresql_where=text("state <> 3"),
+    ),
 )
 
 # Their labels and brands, by kind.

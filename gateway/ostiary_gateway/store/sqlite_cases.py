@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -13,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search, Settled
 from ostiary_gateway.review.retention import Due, Keep
 from ostiary_gateway.store import case_queries, due_queries, event_queries, export_queries
-from ostiary_gateway.store.database import open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, unavailable
 
 T = TypeVar("T")
 _READERS = 2  # a search may read much; checks have readers of their own
@@ -99,7 +98,7 @@ class SqliteCases:
 
 
 @asynccontextmanager
-async def open_cases(store: Path, origin: str) -> AsyncIterator[SqliteCases]:
+async def open_cases(store: Store, origin: str) -> AsyncIterator[SqliteCases]:
     """The cases of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN", pool_size=_READERS)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:

@@ -1,10 +1,9 @@
-"""What the record's SQLite database holds of erased checks, and how it goes without a trace."""
+"""What the record's database holds of erased checks, and how it goes without a trace."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -13,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.review.erasing import Erasure
 from ostiary_gateway.store import erasing
-from ostiary_gateway.store.database import open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, unavailable
 
 T = TypeVar("T")
 
@@ -50,7 +49,8 @@ class SqliteErasures:
         with self._engine.begin() as connection:
             for erasure in erasures:
                 erasing.shred(connection, erasure)
-        self._empty_log()
+        if self._engine.dialect.name == "sqlite":
+            self._empty_log()
         with self._engine.begin() as connection:
             erasing.finish(connection, erasures)
 
@@ -77,7 +77,7 @@ class SqliteErasures:
 
 
 @asynccontextmanager
-async def open_erasures(store: Path) -> AsyncIterator[SqliteErasures]:
+async def open_erasures(store: Store) -> AsyncIterator[SqliteErasures]:
     """The erasures of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
     with ThreadPoolExecutor(1, thread_name_prefix="erasing") as thread:

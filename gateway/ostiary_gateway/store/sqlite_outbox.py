@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, delete, select, update
@@ -12,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.v1.record_pb2 import EventRecord
 from ostiary_gateway.review.callbacks import Notice
-from ostiary_gateway.store.database import open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, unavailable
 from ostiary_gateway.store.schema import appeals, case_events
 
 T = TypeVar("T")
@@ -73,7 +72,7 @@ class SqliteOutbox:
 
 
 @asynccontextmanager
-async def open_outbox(store: Path) -> AsyncIterator[SqliteOutbox]:
+async def open_outbox(store: Store) -> AsyncIterator[SqliteOutbox]:
     """The outbox in a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
     with ThreadPoolExecutor(1, thread_name_prefix="outbox") as thread:

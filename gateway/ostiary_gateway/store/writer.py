@@ -98,7 +98,7 @@ class Writer:
         """Write a batch and tell its callers how it went."""
         try:
             items = [pending.item for pending in batch]
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, items)
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self.write, items)
         except IntegrityError as error:
             await self._settle_apart(batch, error)
             return
@@ -136,8 +136,8 @@ class Writer:
             LOG.info("store recovered")
         self._failing = False
 
-    def _write(self, batch: Sequence[Item]) -> list[Outcome]:
-        """Commit a batch; what becomes of each of it, in order."""
+    def write(self, batch: Sequence[Item]) -> list[Outcome]:
+        """Commit a batch, and block meanwhile; what becomes of each of it, in order."""
         with self._engine.begin() as connection:
             tree = self._current_tree(connection)
             outcomes = append(connection, tree, self._key, batch)

@@ -91,10 +91,10 @@ DECISIONS = [
 ]
 
 
-async def record(site: Site, *decisions: NewDecision) -> None:
-    """Record decisions as the site's gateway would, one after the other."""
+async def record(site: Site, *decisions: NewDecision, store: str = "") -> None:
+    """Record decisions as the site's gateway would, one after the other; `store`: URL of its database."""
     async with open_recorder(
-        store=site.folder / "data/ostiary.db",
+        store=store or site.folder / "data/ostiary.db",
         log_dir=site.folder / "log",
         log_key=site.folder / "log.key",
         origin="ostiary.local/log",
@@ -104,16 +104,22 @@ async def record(site: Site, *decisions: NewDecision) -> None:
 
 
 @pytest.fixture
-async def filled(site: Site) -> Site:
+def store() -> str:
+    """URL of the gateway's database; empty: a file in its folder."""
+    return ""
+
+
+@pytest.fixture
+async def filled(site: Site, store: str) -> Site:
     """A gateway's folder with the decisions on record."""
-    await record(site, *DECISIONS)
+    await record(site, *DECISIONS, store=store)
     return site
 
 
 @pytest.fixture
-async def desk(filled: Site) -> AsyncIterator[Running]:
+async def desk(filled: Site, store: str) -> AsyncIterator[Running]:
     """A gateway that serves them."""
-    async with filled.start() as running:
+    async with filled.start(**({"store": store} if store else {})) as running:
         yield running
 
 

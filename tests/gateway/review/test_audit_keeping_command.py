@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from gateway.scripted_pod import blurred_bytes, canonical_bytes
@@ -14,8 +17,10 @@ from ostiary.cli.audit import app
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest
+from ostiary_gateway.settings import EvidenceSettings, KeepSettings
 
 Ask = Callable[..., "asyncio.Future[Result]"]
+PAGE = (Path(__file__).resolve().parents[3] / "docs/record.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -108,6 +113,32 @@ async def test_hold_then_erase(ask: Ask, check_id: str) -> None:
     assert shown.exit_code == 0, shown.stderr
     assert "erased" in shown.stdout
     assert "Cup" not in shown.stdout
+
+
+async def test_the_page_s_commands(ask: Ask, running: Running) -> None:
+    """docs/record.md: what it says of evidence, holds and erasure runs as it stands there."""
+    request = CheckRequest(images=[Image(data=b"one"), Image(data=b"two")])
+    check_id = (await running.as_("pipeline").Check(request, timeout=10)).check_id
+    lines = [line for line in PAGE.splitlines() if re.match("ostiary audit (evidence|hold|erase)", line)]
+    assert len(lines) == 5
+    for line in lines:
+        words = shlex.split(line.replace("CHECK", check_id))
+        at = words.index("--profile")
+        who = "admin" if "compliance-admin" in words[at + 1] else "lead"
+        more = ["--yes"] if words[2] == "erase" else []
+        told = await ask(words[2], *words[3:at], *words[at + 2 :], *more, who=who)
+        assert told.exit_code == 0, f"{line}: {told.output}"
+
+
+def test_the_page_s_settings() -> None:
+    """Of evidence and retention, as gateway.yaml takes them."""
+    [text] = re.findall(r"```yaml\n(evidence:.*?)```", PAGE, re.DOTALL)
+    settings = yaml.safe_load(text)
+    evidence = EvidenceSettings.model_validate(settings["evidence"])
+    assert evidence.s3 is not None
+    assert evidence.s3.bucket == "ostiary-evidence"
+    keeps = [KeepSettings.model_validate(rule).keep() for rule in settings["retention"]]
+    assert [keep.days for keep in keeps] == [30, 365, None]
 
 
 async def test_who_may_not(ask: Ask, check_id: str) -> None:

@@ -50,5 +50,9 @@ def upgrade() -> None:
         op.add_column("cases", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")))
     op.execute(_FILL)
     op.create_index(
-        "cases_waiting", "cases", ["tenant", "gravity", "decided_us"], sqlite_where=sa.text("state <> 3")
+        "cases_waiting",
+        "cases",
+        ["tenant", "gravity", "decided_us"],
+        sqlite_where=sa.text("state <> 3"),
+        postgresql_where=sa.text("state <> 3"),
     )

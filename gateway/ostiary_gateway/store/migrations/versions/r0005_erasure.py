@@ -6,6 +6,22 @@ from alembic import op
 revision = "0005"
 down_revision = "0004"
 
+_FUNCTION = """
+    CREATE FUNCTION ostiary_erase_only() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.check_id = OLD.check_id AND NEW.log_index = OLD.log_index
+           AND length(NEW.record) = 0 AND length(NEW.salt) = 0
+           AND EXISTS (SELECT 1 FROM case_events e WHERE e.check_id = OLD.check_id AND e.kind = 'erased')
+        THEN
+            RETURN NEW;
+        END IF;
+        RAISE EXCEPTION 'the record is never changed; what has a tombstone can be emptied';
+    END $$
+"""
+_TRIGGER = """
+    CREATE TRIGGER erase_only BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION ostiary_erase_only()
+"""
+
 
 def upgrade() -> None:
     """Make the tables of what is erased for good, and of the key."""
@@ -19,4 +35,9 @@ def upgrade() -> None:
         sa.Column("check_id", sa.Text, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
     )
-    op.create_index("tombstones", "case_events", ["log_index"], sqlite_where=sa.text("kind = 'erased'"))
+    erased = sa.text("kind = 'erased'")
+    op.create_index("tombstones", "case_events", ["log_index"], sqlite_where=erased, postgresql_where=erased)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(_FUNCTION)
+        for table in ("decisions", "case_events"):
+            op.execute(_TRIGGER.format(table=table))
