@@ -20,12 +20,13 @@ from ostiary.tlog.keys import create_log_key, load_verifier_key
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.v1.record_pb2 import EventRecord, EventView
 from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.opening import open_recorder
 
 ORIGIN = "prove.ostiary.local/log"
-ENTRIES = 600
+DECISIONS, EVENTS = 540, 60
 CASES = 10_000
 FULL_CASES = CASES
 RECORDS, FEW_RECORDS = 1_000_000, 5_000
@@ -36,12 +37,21 @@ LISTED = Path(__file__).resolve().parents[2] / "build/tampering.jsonl"
 
 
 async def write_log(folder: Path) -> None:
-    """A record of ENTRIES decisions with its published log, as a gateway leaves it."""
+    """A record of decisions, and of what happened to them, with its published log, as a gateway leaves it."""
     key = folder / "log.key"
     create_log_key(key, ORIGIN)
-    opened = open_recorder(store=folder / "ostiary.db", log_dir=folder / "log", log_key=key, origin=ORIGIN)
+    # Published when it is closed, and not on the way: older partial tiles, which may go, would stay beside.
+    opened = open_recorder(
+        store=folder / "ostiary.db",
+        log_dir=folder / "log",
+        log_key=key,
+        origin=ORIGIN,
+        publish_interval=600,
+    )
     async with opened as recorder:
-        await asyncio.gather(*(recorder.record(decision(number)) for number in range(ENTRIES)))
+        checks = [decision(number) for number in range(DECISIONS)]
+        await asyncio.gather(*map(recorder.record, checks))
+        await asyncio.gather(*(recorder.append(looked_at(check)) for check in checks[:EVENTS]))
 
 
 def decision(number: int) -> NewDecision:
@@ -57,6 +67,14 @@ def decision(number: int) -> NewDecision:
         response=CheckResponse(check_id=check_id, verdict=Verdict.VERDICT_REVIEW),
         observations=None,
         trace_id="",
+    )
+
+
+def looked_at(check: NewDecision) -> EventRecord:
+    """Somebody looked at the check's image."""
+    view = EventView(item="canonical-0", unblurred=True)
+    return EventRecord(
+        check_id=check.check_id, tenant=check.tenant, actor=check.caller, kind="viewed", view=view
     )
 
 

@@ -33,7 +33,8 @@ class CaseLog(Protocol):
 
         Raises:
             OvertakenError: the case's version is another than `after`.
-            OstiaryError: the tenant has no such case (NOT_FOUND), or the store cannot take the event
-                (STORE_UNAVAILABLE): then nothing may follow from it.
+            OstiaryError: the tenant has no such case (NOT_FOUND), it was erased (FAILED_PRECONDITION; only
+                more tombstones are taken), or the store cannot take the event (STORE_UNAVAILABLE): then
+                nothing may follow from it.
         """
         ...

@@ -1,9 +1,7 @@
-"""The handlers of AuditService: what auditors find, see and prove.
-
-Its other methods, those that decide and release, are not there yet, and answer UNIMPLEMENTED.
-"""
+"""The handlers of AuditService that only read: what auditors find, see and prove."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from ostiary.v1.audit_pb2 import (
@@ -25,6 +23,7 @@ from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_fie
 from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.review.asked import asked, token
 from ostiary_gateway.review.cases import Case, Cases, Log
+from ostiary_gateway.review.rulings import Reviewer, ReviewRules, shown
 from ostiary_gateway.review.summary import summary
 from ostiary_gateway.times import microseconds, utc_now
 
@@ -32,10 +31,13 @@ from ostiary_gateway.times import microseconds, utc_now
 class AuditService:
     """What compliance teams call. Cases are those of the caller's tenant; the log is everybody's."""
 
-    def __init__(self, cases: Cases, log: Log, clock: Callable[[], datetime] = utc_now) -> None:
-        """`clock` gives aware times."""
+    def __init__(
+        self, cases: Cases, log: Log, rules: ReviewRules, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        """`rules` say who may see what others ruled; `clock` gives aware times."""
         self._cases = cases
         self._log = log
+        self._rules = rules
         self._clock = clock
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -51,7 +53,7 @@ class AuditService:
     async def search_cases(self, request: SearchCasesRequest, call: Call) -> SearchCasesResponse:
         """SearchCases."""
         now_us = microseconds(self._clock())
-        page = await self._cases.search(asked(request, _tenant(call), now_us))
+        page = await self._cases.search(asked(request, tenant_of(call), now_us))
         return SearchCasesResponse(
             cases=[summary(line.record, line.standing, now_us) for line in page.lines],
             next_page_token=token(page.end),
@@ -59,13 +61,15 @@ class AuditService:
 
     async def get_case(self, request: GetCaseRequest, call: Call) -> GetCaseResponse:
         """GetCase."""
-        tenant = _tenant(call)
+        tenant = tenant_of(call)
         if not request.check_id:
             raise missing_field("check_id", "name the check")
         case = await self._cases.get(tenant, request.check_id)
         if case is None:
             raise OstiaryError(Reason.NOT_FOUND, "There is no such case: check the check_id")
-        return case_answer(case, microseconds(self._clock()))
+        reviewer = Reviewer(str(call.principal.id), call.principal.role)
+        fit = replace(case, events=list(shown(case.events, reviewer, self._rules)))
+        return case_answer(fit, microseconds(self._clock()))
 
     async def get_checkpoint(self, request: GetCheckpointRequest, call: Call) -> GetCheckpointResponse:
         """GetCheckpoint."""
@@ -123,16 +127,18 @@ def case_event(event: RecordedEvent) -> CaseEvent:
 def _decided(case: Case) -> CaseEvent:
     """The first event of every case."""
     record, receipt = case.record, case.response.receipt
+    verdict = Verdict.Name(record.response.verdict).removeprefix("VERDICT_")
     return CaseEvent(
         at=record.recorded_at,
         actor=record.caller,
         kind="decided",
-        detail=f"{Verdict.Name(record.response.verdict).removeprefix('VERDICT_')} by {receipt.policy}",
+        detail="" if case.erased else f"{verdict} by {receipt.policy}",
         log_index=receipt.log_index,
     )
 
 
-def _tenant(call: Call) -> str:
+def tenant_of(call: Call) -> str:
+    """Whose cases a call is about. Raises OstiaryError (PERMISSION_DENIED)."""
     tenant = call.principal.tenant
     if not tenant:
         words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"

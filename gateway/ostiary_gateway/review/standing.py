@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ostiary.v1.audit_pb2 import (
@@ -21,6 +22,7 @@ from ostiary.v1.record_pb2 import (
     EventRecord,
     NextReviewer,
 )
+from ostiary_gateway.case_log import RecordedEvent
 
 DECIDED, VIEWED, CLAIMED, RULED = "decided", "viewed", "claimed", "ruled"
 COMMENTED, APPEALED, HELD, RELEASED = "commented", "appealed", "held", "released"
@@ -101,6 +103,12 @@ def after_event(standing: Standing, event: EventRecord, log_index: int) -> Stand
         case "erased":
             return replace(_unclaimed(now), state=CASE_STATE_DECIDED)
     return now
+
+
+def seller_reason(events: Sequence[RecordedEvent]) -> str:
+    """What the last ruling that settled the case says to the seller; empty: nothing."""
+    settling = [each.record.ruling for each in events if each.record.ruling.next == NEXT_REVIEWER_NONE]
+    return settling[-1].seller_reason if settling else ""
 
 
 def _ruled(now: Standing, event: EventRecord) -> Standing:

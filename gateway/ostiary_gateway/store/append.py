@@ -9,10 +9,11 @@ from ostiary.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ostiary.tlog.growth import GrowingTree
 from ostiary.tlog.note import SignerKey
 from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.v1.record_pb2 import NEXT_REVIEWER_NONE
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import OvertakenError, RecordedEvent
 from ostiary_gateway.recorder import DuplicateKey, Recorded
-from ostiary_gateway.review.standing import Standing, after_event
+from ostiary_gateway.review.standing import ERASED, Standing, after_event
 from ostiary_gateway.store import event_queries, queries
 from ostiary_gateway.store.case_rows import case_row, first_columns, standing_columns, term_rows
 from ostiary_gateway.store.event_queries import Held
@@ -20,6 +21,7 @@ from ostiary_gateway.store.inserting import insert_rows
 from ostiary_gateway.store.queries import Key
 from ostiary_gateway.store.rows import Prepared, PreparedEvent, with_receipt
 from ostiary_gateway.store.schema import (
+    appeals,
     case_events,
     case_terms,
     cases,
@@ -64,6 +66,11 @@ class _Batch:
                 Reason.NOT_FOUND, "There is no such case: check the check_id"
             )
             return
+        erasing = item.event.kind == ERASED
+        if held.erased and not erasing:
+            words = "This check was erased: nothing more can happen to it"
+            self.refused[id(item)] = OstiaryError(Reason.FAILED_PRECONDITION, words)
+            return
         standing = held.standing
         if item.after is not None and (standing is None or standing.version != item.after):
             self.refused[id(item)] = OvertakenError(f"case {item.check_id} has changed meanwhile")
@@ -71,7 +78,7 @@ class _Batch:
         if standing is not None:
             now = after_event(standing, item.event, self.start + len(self.fresh))
             if now is not standing:
-                self.held[item.check_id] = Held(held.tenant, held.log_index, now)
+                self.held[item.check_id] = Held(held.tenant, held.log_index, now, erasing)
                 self.moved[held.log_index] = now
         self.fresh.append(item)
 
@@ -88,6 +95,9 @@ def append(connection: Connection, tree: GrowingTree, key: SignerKey, items: Seq
     batch = _Batch(tree.size, taken, held)
     batch.place(items)
     note = _insert(connection, tree, key, batch.fresh) if batch.fresh else ""
+    for offset, item in enumerate(batch.fresh):
+        if isinstance(item, PreparedEvent):
+            _keep_appeal(connection, batch.start + offset, item)
     for log_index, standing in batch.moved.items():
         mine = cases.c.log_index == log_index
         connection.execute(update(cases).where(mine).values(standing_columns(standing)))
@@ -110,6 +120,24 @@ def _insert(connection: Connection, tree: GrowingTree, key: SignerKey, fresh: Se
     )
     insert_rows(connection, checkpoints, [{"size": tree.size, "note": note}])
     return note
+
+
+def _keep_appeal(connection: Connection, log_index: int, item: PreparedEvent) -> None:
+    """What has to be told to an appeal's callback address is in the outbox as soon as it is on record."""
+    event = item.event
+    if event.appeal.callback_uri:
+        row = {
+            "appeal_id": event.appeal.appeal_id,
+            "check_id": event.check_id,
+            "callback_uri": event.appeal.callback_uri,
+            "attempts": 0,
+            "due_us": 0,
+        }
+        insert_rows(connection, appeals, [row])
+    elif event.ruling.next == NEXT_REVIEWER_NONE:
+        waiting = (appeals.c.check_id == event.check_id) & appeals.c.ruled_in.is_(None)
+        now = {"ruled_in": log_index, "due_us": item.sealed.created_us}
+        connection.execute(update(appeals).where(waiting).values(now))
 
 
 def _insert_decisions(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.durable import sync_folder
@@ -28,11 +28,17 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA cache_size = -32000",
     "PRAGMA busy_timeout = 5000",
+    # What is erased is overwritten, also in pages that nothing uses any more.
+    "PRAGMA secure_delete = ON",
 )
 
 
 Store = Path | str
 """Where the record is: an SQLite file, or a URL that begins with `postgresql://`."""
+
+
+class StoreGoneError(SQLAlchemyError):
+    """The database file is not where it was: what is written to it now would be lost with this process."""
 
 
 class StoreError(ValueError):
@@ -58,17 +64,27 @@ def open_engine(store: Store, *, begin: str, pool_size: int = 1) -> Engine:
         except ImportError as error:
             words = f"{named(store)} needs PostgreSQL's driver: pip install 'ostiary[postgres]' ({error})"
             raise StoreError(words) from error
-    url = f"sqlite:///{store.absolute()}"
+    # A file that is not there is not made: that would be an empty record in place of a lost one.
+    url = f"sqlite:///{store.absolute().as_uri()}?mode=rw&uri=true"
     engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=10)
-    _configure(engine, begin)
+    _configure(engine, begin, store)
     return engine
 
 
-def _configure(engine: Engine, begin: str) -> None:
-    """Make each connection durable, and each transaction start where it is asked for."""
+def _configure(engine: Engine, begin: str, path: Path) -> None:
+    """Make each connection durable, and each transaction start where it is asked for, in the file of now.
+
+    Another file in its place is not taken: what it holds was not looked at when the record was opened.
+    """
+    opened = _identity(path)
+
+    def expect_file() -> None:
+        if _identity(path) != opened:
+            raise StoreGoneError(f"{path} is gone, or another file is in its place")
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
+        expect_file()
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
@@ -77,7 +93,21 @@ def _configure(engine: Engine, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
+        expect_file()
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "commit")
+    def end(_: Connection) -> None:
+        expect_file()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells files apart that have had the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def named(store: Store) -> str:

@@ -43,8 +43,8 @@ class History:
         if isinstance(store, Path) and not store.is_file():
             raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
         self._store = store
-        self._engine = _engine(store)
-        self._where = _condition(period)
+        self._engine = read_only_engine(store)
+        self._where = condition(period)
         query = select(func.count(), func.min(_D.log_index), func.max(_D.log_index)).where(self._where)
         ((self._count, self._first, self._last),) = self._ask(query)
 
@@ -98,7 +98,8 @@ class History:
             ) from error
 
 
-def _engine(store: Store) -> Engine:
+def read_only_engine(store: Store) -> Engine:
+    """Of a store that a gateway may have open; it writes nothing, not even a file beside it."""
     if isinstance(store, str):
         return open_engine(store, begin="BEGIN")
     # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
@@ -106,8 +107,10 @@ def _engine(store: Store) -> Engine:
     return create_engine(f"sqlite:///file:{store.absolute()}?{mode}&uri=true", poolclass=NullPool)
 
 
-def _condition(period: Period) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [_D.log_index >= 0]
+def condition(period: Period) -> ColumnElement[bool]:
+    """What holds for the decisions of a period."""
+    # Of an erased decision there is nothing left to read.
+    conditions: list[ColumnElement[bool]] = [_D.record != b""]
     if period.since is not None:
         conditions.append(_D.created_us >= _microseconds(period.since))
     if period.until is not None:

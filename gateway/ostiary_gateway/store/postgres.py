@@ -13,8 +13,13 @@ RECORDER_ROLE = "ostiary_recorder"
 # Any number that nobody else takes: PostgreSQL's advisory locks are the database's.
 _SEQUENCER_LOCK = 0x6F73746961727931
 _CONNECT_SECONDS = 10
-_ADD = ("logs", "entries", "nodes", "checkpoints", "decisions", "case_events", "case_terms")
-_KEEP = ("cases", "bulk_checks")
+_ADD = ("logs", "entries", "nodes", "checkpoints", "decisions", "case_events", "erasures")
+_KEEP = ("cases", "case_terms", "bulk_checks", "appeals", "evidence_keys")
+# What an erasure empties. Triggers let that happen to what has a tombstone, and nothing else to anything.
+_EMPTIED = {
+    "decisions": "caller, idempotency_key, request_sha256, salt, record",
+    "case_events": "salt, record",
+}
 
 
 def open_postgres(url: str, *, writes: bool, pool_size: int) -> Engine:
@@ -61,4 +66,6 @@ def grant(connection: Connection) -> None:
             rights = "SELECT, INSERT"
         elif table in _KEEP:
             rights = "SELECT, INSERT, UPDATE, DELETE"
+        if table in _EMPTIED:
+            rights += f", UPDATE ({_EMPTIED[table]})"
         connection.execute(text(f'GRANT {rights} ON "{table}" TO {RECORDER_ROLE}'))

@@ -25,6 +25,14 @@ logs = Table(
     Column("verifier_key", Text, nullable=False),
 )
 
+# One row: which key-encryption key the evidence is sealed under.
+evidence_keys = Table(
+    "evidence_keys",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_key"), primary_key=True),
+    Column("key_id", LargeBinary, nullable=False),
+)
+
 # The log's entries, by their zero-based index.
 entries = Table(
     "entries",
@@ -87,6 +95,20 @@ case_events = Table(
     Column("record", LargeBinary, nullable=False),
     Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
     Index("case_events_by_check", "check_id", "log_index"),
+    Index(
+        "tombstones",
+        "log_index",
+        sqlite_where=text("kind = 'erased'"),
+        postgresql_where=text("kind = 'erased'"),
+    ),
+)
+
+# Erased checks of which nothing is left. Those whose tombstone is on record alone are not done with.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("check_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
 )
 
 # What decisions are searched by. Made from the record, which alone is what an audit proves.
@@ -134,6 +156,20 @@ case_terms = Table(
     Column("value", Text, primary_key=True),
     Column("log_index", Integer, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+# Appeals whose outcome an address is to be told: from when they are opened until it is told, or given up.
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("appeal_id", Text, primary_key=True),
+    Column("check_id", Text, nullable=False),
+    Column("callback_uri", Text, nullable=False),
+    Column("ruled_in", Integer, ForeignKey("case_events.log_index")),  # null: not settled
+    Column("attempts", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Index("appeals_by_check", "check_id"),
+    Index("appeals_due", "due_us"),
 )
 
 # Checks that were submitted in bulk: until they are answered, or for good where another check answers them.

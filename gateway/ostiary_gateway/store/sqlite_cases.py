@@ -1,7 +1,7 @@
 """Cases and proofs over the record's SQLite database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -9,8 +9,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ostiary_gateway.review.cases import Case, Page, Place, Proof, Search
-from ostiary_gateway.store import case_queries, export_queries
+from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search, Settled
+from ostiary_gateway.review.retention import Due, Keep
+from ostiary_gateway.store import case_queries, due_queries, event_queries, export_queries
 from ostiary_gateway.store.database import Store, open_engine, unavailable
 
 T = TypeVar("T")
@@ -36,9 +37,42 @@ class SqliteCases:
             lambda asked: case_queries.case_by_check(asked, tenant, check_id, self._origin)
         )
 
+    async def lines(self, tenant: str, check_ids: Sequence[str]) -> Mapping[str, Line]:
+        """See `Cases.lines`."""
+        return await self._read(lambda asked: case_queries.lines(asked, tenant, check_ids))
+
+    async def waiting(
+        self,
+        tenant: str,
+        reviewer: str,
+        now_us: int,
+        most: int,
+        *,
+        leads: bool,
+        without: Collection[str] = (),
+    ) -> Sequence[Line]:
+        """See `Cases.waiting`."""
+        return await self._read(
+            lambda asked: case_queries.waiting(
+                asked, tenant, reviewer, now_us, most, leads=leads, without=without
+            )
+        )
+
+    async def ruled_by(self, tenant: str, reviewer: str, check_ids: Collection[str]) -> set[str]:
+        """See `Cases.ruled_by`."""
+        return await self._read(lambda asked: event_queries.ruled_by(asked, tenant, reviewer, check_ids))
+
+    async def overturned(self, now_us: int) -> Sequence[Settled]:
+        """See `Settlements.overturned`."""
+        return await self._read(lambda asked: event_queries.overturned(asked, now_us))
+
     async def whole(self, search: Search) -> tuple[list[Case], Place | None]:
         """See `WholeCases.whole`."""
         return await self._read(lambda asked: export_queries.whole_cases(asked, search, self._origin))
+
+    async def due(self, keeps: Sequence[Keep], now_us: int, after: int, most: int) -> list[Due]:
+        """See `DueCases.due`."""
+        return await self._read(lambda asked: due_queries.due(asked, keeps, now_us, after, most))
 
     async def checkpoint(self) -> str:
         """See `Log.checkpoint`."""

@@ -50,6 +50,7 @@ _KNOWN_SERVICES = {
     "rules": ("Check, try and list rule packs.", "gateway"),
     "lists": ("Keep lists of known images.", "gateway"),
     "brands": ("Keep brand registries.", "gateway"),
+    "review": ("Review flagged items.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
     "operator": ("Explain and replay the autoscaler's decisions.", "operator"),
     "sandbox": ("Run a Kubernetes API on this machine, to try rollouts in.", "operator"),

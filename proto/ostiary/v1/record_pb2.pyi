@@ -146,7 +146,7 @@ class EventRecord(_message.Message):
     tenant: _builtins.str
     """Tenant whose case it is."""
     actor: _builtins.str
-    """SPIFFE ID of who did it."""
+    """SPIFFE ID of who did it; `ostiary` where a gateway did it by itself."""
     kind: _builtins.str
     """As in CaseEvent.kind."""
     detail: _builtins.str
@@ -389,23 +389,33 @@ Global___EventHold: _TypeAlias = EventHold  # noqa: Y015
 
 @_typing.final
 class EventErasure(_message.Message):
-    """The check was erased."""
+    """The check was erased: its evidence, what the record held of it, and what people wrote about it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Index of the decision's entry in the log."""
     @_builtins.property
     def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the items whose keys were destroyed."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the entries of events that went with it."""
 
     def __init__(
         self,
         *,
         items: _abc.Iterable[_builtins.str] | None = ...,
+        log_index: _builtins.int = ...,
+        events: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "items", b"items", "log_index", b"log_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

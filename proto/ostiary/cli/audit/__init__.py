@@ -1,11 +1,11 @@
-"""`ostiary audit`: finds and shows what is on record, and proves that it is what it was."""
+"""`ostiary audit`: finds, shows and keeps what is on record, and proves that it is what it was."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ostiary.cli.audit import desk, export
+from ostiary.cli.audit import desk, export, keeping
 from ostiary.cli.audit.earlier import earlier_checkpoints, keep_checkpoint
 from ostiary.cli.audit.locate import locate
 from ostiary.cli.audit.problem import Tampered, UsageError
@@ -41,6 +41,7 @@ def _audit() -> None:
 
 desk.register(app)
 export.register(app)
+keeping.register(app)
 
 
 @app.command()

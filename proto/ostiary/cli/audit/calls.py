@@ -9,7 +9,9 @@ from ostiary.client.attempts import attempts
 from ostiary.client.connection import Connection
 from ostiary.client.retry import RetryPolicy
 from ostiary.v1.audit_pb2 import (
+    CaseEvent,
     CaseSummary,
+    EraseCheckRequest,
     ExportCasesRequest,
     GetCaseRequest,
     GetCaseResponse,
@@ -21,6 +23,7 @@ from ostiary.v1.audit_pb2 import (
     GetInclusionProofResponse,
     SearchCasesRequest,
     SearchCasesResponse,
+    SetLegalHoldRequest,
 )
 from ostiary.v1.audit_pb2_grpc import AuditServiceStub
 
@@ -91,10 +94,12 @@ class AuditCalls:
 
         return await attempts(retry or RetryPolicy(), self._seconds, attempt)
 
-    async def evidence(self, check_id: str, image_index: int, reason: str) -> tuple[str, bytes]:
-        """Media type and bytes of a picture as it is; the view is recorded with the reason."""
+    async def evidence(
+        self, check_id: str, image_index: int, reason: str, *, blurred: bool = False
+    ) -> tuple[str, bytes]:
+        """Media type and bytes of a picture, as it is or blurred; the view is recorded with the reason."""
         request = GetEvidenceRequest(
-            check_id=check_id, image_index=image_index, unblurred=True, reason=reason
+            check_id=check_id, image_index=image_index, unblurred=not blurred, reason=reason
         )
 
         async def attempt(left: float) -> tuple[str, bytes]:
@@ -105,6 +110,16 @@ class AuditCalls:
             return media_type, bytes(data)
 
         return await attempts(RetryPolicy(), self._seconds, attempt)
+
+    async def erase(self, check_id: str, reason: str) -> CaseEvent:
+        """The tombstone of a check of which nothing is left."""
+        request = EraseCheckRequest(check_id=check_id, reason=reason)
+        return (await self._ask(lambda stub, left: stub.EraseCheck(request, timeout=left))).event
+
+    async def hold(self, check_id: str, reason: str, *, held: bool) -> CaseEvent:
+        """The event of a legal hold that was set or lifted."""
+        request = SetLegalHoldRequest(check_id=check_id, hold=held, reason=reason)
+        return (await self._ask(lambda stub, left: stub.SetLegalHold(request, timeout=left))).event
 
     async def _page(self, asked: SearchCasesRequest) -> SearchCasesResponse:
         return await self._ask(lambda stub, left: stub.SearchCases(asked, timeout=left))

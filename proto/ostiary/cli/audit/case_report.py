@@ -56,6 +56,11 @@ def print_cases(cases: Sequence[CaseSummary]) -> None:
 
 def print_case(case: GetCaseResponse) -> None:
     """All that people want to know of a case."""
+    if any(event.kind == "erased" for event in case.events):
+        entry = case.response.receipt.log_index
+        words = f"{case.summary.check_id} was erased: entry {entry} of the log stays"
+        Console().print(Group(Text(words, style="bold"), Padding(_events(case.events), (0, 0, 0, 2))))
+        return
     parts = [described(case.summary.check_id, CheckResult.from_proto(case.response))]
     for title, table in (("listing", _listing(case.listing)), ("history", _events(case.events))):
         parts += [Text(title, style="bold"), Padding(table, (0, 0, 0, 2)), ""]

@@ -27,6 +27,10 @@ _ROWS = """
 _COLUMNS = ("check_id", "tenant", "caller", "idempotency_key", "request_sha256")
 _EVENT_COLUMNS = ("check_id", "tenant", "kind")
 _DECISION_END = 6 + len(_COLUMNS)
+# Salt and record of what was erased.
+_NOTHING = (b"", b"")
+# Its caller, idempotency key and request's digest.
+_NOBODY = ("", "", b"")
 _CHECKPOINTS = "SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size"
 # In the order in which a growing log completes them.
 _NODES = """
@@ -59,6 +63,7 @@ class StoreCheck:
         self._key = key
         self.size = 0
         self.decisions = 0
+        self._blank: set[int] = set()
         self._rows, self._checkpoints, self._nodes = (connection.cursor() for _ in range(3))
         self._next_checkpoint: Any = None
 
@@ -111,9 +116,9 @@ class StoreCheck:
         if row[1] != step.data or row[2] != step.leaf_hash:
             raise Tampered(f"entry {step.index} is not in the store as it was published", step.index)
         if step.entry.kind == EVENT:
-            _check_event(step, row)
+            self._check_event(step, row)
         else:
-            _check_decision(step, row)
+            self._check_decision(step, row)
             self.decisions += 1
         for node in step.nodes:
             if next(self._nodes, None) != (node.level, node.index, node.hash):
@@ -122,6 +127,40 @@ class StoreCheck:
             self._check_checkpoint(step, *self._next_checkpoint)
             self._next_checkpoint = next(self._checkpoints, None)
 
+    @property
+    def unexplained(self) -> int | None:
+        """The first entry walked whose bytes are gone and that no tombstone names; None: there is none."""
+        return min(self._blank, default=None)
+
+    def _check_decision(self, step: Step, row: Any) -> None:
+        """A decision must be what its entry commits to, and its columns what its record says."""
+        found, event = row[3:6], row[_DECISION_END]
+        if event is None and found[:2] == _NOTHING:
+            self._blank.add(step.index)
+            if tuple(row[8:_DECISION_END]) != _NOBODY:
+                raise Tampered(f"entry {step.index} was erased in part", step.index)
+            _check_time(step, found[2], found[2])
+            return
+        blob, created_us = _committed(step, "decision", found, event)
+        record = DecisionRecord.FromString(blob)
+        _check_columns(step, record, _COLUMNS, row[6:_DECISION_END])
+        _check_time(step, record.recorded_at.ToMicroseconds(), created_us)
+
+    def _check_event(self, step: Step, row: Any) -> None:
+        """Likewise an event."""
+        found, columns = row[_DECISION_END : _DECISION_END + 3], row[_DECISION_END + 3 :]
+        if row[3] is None and found[:2] == _NOTHING:
+            self._blank.add(step.index)
+            _check_time(step, found[2], found[2])
+            return
+        blob, created_us = _committed(step, "event", found, row[3])
+        record = EventRecord.FromString(blob)
+        _check_columns(step, record, _EVENT_COLUMNS, columns)
+        _check_time(step, record.at.ToMicroseconds(), created_us)
+        if record.HasField("erasure"):
+            # It stands behind what it explains: nothing can be blank before it was erased.
+            self._blank -= {record.erasure.log_index, *record.erasure.events}
+
     def _check_checkpoint(self, step: Step, size: Any, note: Any) -> None:
         try:
             signed = open_checkpoint(note, self._key)
@@ -129,22 +168,6 @@ class StoreCheck:
             raise Tampered(f"the store's checkpoint over {size} entries: {error}", step.index) from error
         if size != step.tree.size or signed.size != size or signed.root != step.tree.root():
             raise Tampered(f"the store's checkpoint over {size} entries is not of this log", step.index)
-
-
-def _check_decision(step: Step, row: Any) -> None:
-    """A decision must be what its entry commits to, and its columns what its record says."""
-    blob, created_us = _committed(step, "decision", row[3:6], row[_DECISION_END])
-    record = DecisionRecord.FromString(blob)
-    _check_columns(step, record, _COLUMNS, row[6:_DECISION_END])
-    _check_time(step, record.recorded_at.ToMicroseconds(), created_us)
-
-
-def _check_event(step: Step, row: Any) -> None:
-    """Likewise an event."""
-    blob, created_us = _committed(step, "event", row[_DECISION_END : _DECISION_END + 3], row[3])
-    record = EventRecord.FromString(blob)
-    _check_columns(step, record, _EVENT_COLUMNS, row[_DECISION_END + 3 :])
-    _check_time(step, record.at.ToMicroseconds(), created_us)
 
 
 def _committed(step: Step, what: str, found: Any, other: Any) -> tuple[bytes, Any]:

@@ -56,6 +56,7 @@ class Audit:
                 self._store.check_file()
             self._advance()
             self._catch_up(self._store.size if self._store else 0)
+            self._expect_tombstones()
             self._expect_no_strays()
         self._check_trusted_reached()
         decisions = self._store.decisions if self._store else 0
@@ -107,6 +108,17 @@ class Audit:
                     "verify again",
                     self._head.size,
                 )
+            else:
+                time.sleep(_POLL)
+
+    def _expect_tombstones(self) -> None:
+        """What is gone from the store was erased; a tombstone that is just being published is waited for."""
+        deadline = time.monotonic() + self._patience
+        while self._store and (entry := self._store.unexplained) is not None:
+            if self._look():
+                self._advance()
+            elif time.monotonic() > deadline:
+                raise Tampered(f"what entry {entry} stands for is gone, and no tombstone says why", entry)
             else:
                 time.sleep(_POLL)
 

@@ -32,6 +32,17 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger, nullable=False),
     )
     op.create_index("case_events_by_check", "case_events", ["check_id", "log_index"])
+    op.create_table(
+        "appeals",
+        sa.Column("appeal_id", sa.Text, primary_key=True),
+        sa.Column("check_id", sa.Text, nullable=False),
+        sa.Column("callback_uri", sa.Text, nullable=False),
+        sa.Column("ruled_in", sa.Integer, sa.ForeignKey("case_events.log_index")),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_us", sa.BigInteger, nullable=False),
+    )
+    op.create_index("appeals_by_check", "appeals", ["check_id"])
+    op.create_index("appeals_due", "appeals", ["due_us"])
     for name in ("version", "gravity", "lease_until_us", "next", "ruling", "held"):
         kind = sa.BigInteger() if name == "lease_until_us" else sa.Integer()
         op.add_column("cases", sa.Column(name, kind, nullable=False, server_default="0"))
