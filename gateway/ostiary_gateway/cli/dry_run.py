@@ -131,10 +131,10 @@ def _replay(history: "History", before: "PolicyInForce", after: "PolicyInForce",
 def _period(asked: Asked) -> "Period":
     from ostiary_gateway.store.history import Period
 
-    return Period(_time("--since", asked.since), _time("--until", asked.until), asked.tenant)
+    return Period(parse_time("--since", asked.since), parse_time("--until", asked.until), asked.tenant)
 
 
-def _time(option: str, text: str) -> datetime | None:
+def parse_time(option: str, text: str) -> datetime | None:
     """An aware time; UTC unless the text names a zone. Raises ValueError."""
     if not text:
         return None
