@@ -520,10 +520,10 @@ class _Call:
 
     # -- writing
 
-    async def _body(self, *, patch: bool = False) -> Any:
+    async def _body(self, *, patch: bool = False, options: bool = False) -> Any:
         data = await self._request.read()
         kind = self._request.content_type if "Content-Type" in self._request.headers else _JSON
-        reads = _READS if self._has_protobuf() else _READS[:2]
+        reads = _READS if options or self._has_protobuf() else _READS[:2]
         if not patch and kind not in reads:
             raise status.unsupported_media_type(reads)
         if not data:
@@ -637,10 +637,16 @@ class _Call:
         )
         return self._shown(made, 200 if existed else 201, write.warnings)
 
+    async def _deletion(self) -> Deletion:
+        body = await self._body(options=True)
+        if isinstance(body, dict):
+            body, _ = decode(schema("V1DeleteOptions"), body, "DeleteOptions", "v1")
+        return Deletion.of(body, self._query)
+
     async def _delete(self) -> web.StreamResponse:
         if self._target.subresource:
             raise status.method_not_allowed()
-        deletion = Deletion.of(await self._body(), self._query)
+        deletion = await self._deletion()
         answer, _ = await self._server._deletions.delete(
             self._resource, self._namespace, self._target.name, deletion, self._caller
         )
@@ -648,7 +654,7 @@ class _Call:
 
     async def _delete_collection(self) -> web.StreamResponse:
         resource = self._resource
-        deletion = Deletion.of(await self._body(), self._query)
+        deletion = await self._deletion()
         found = page(self._operations.store, resource, self._target.namespace, self._query)
         for stored in found.items:
             metadata = stored.data["metadata"]
