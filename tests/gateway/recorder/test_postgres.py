@@ -92,6 +92,9 @@ async def test_a_gateway_that_may_only_add(home: Home, postgres: Postgres) -> No
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 postgres.run(limited.url, statement)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        postgres.run(limited.url, "UPDATE decisions SET check_id = ''")
+    # What an erasure empties can be emptied for an erasure alone.
+    with pytest.raises(psycopg.errors.RaiseException, match="never changed"):
         postgres.run(limited.url, "UPDATE decisions SET record = ''")
 
 
