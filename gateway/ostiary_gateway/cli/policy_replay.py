@@ -142,7 +142,8 @@ def _trial(
     from ostiary_gateway.cli.replay_run import PolicyFiles, Trial
 
     held = PolicyFiles(policy, (), settings.lists, settings.brands) if settings else PolicyFiles(policy)
-    known = [settings.policy, *against] if settings else list(against)
+    # A gateway on Kubernetes has its policy as an object: `against` says what was in force.
+    known = [settings.policy, *against] if settings and settings.policy else list(against)
     return Trial(
         candidate=replace(held, rules=tuple(rules), lists=lists or held.lists, brands=brands or held.brands),
         known=tuple(replace(held, policy=each) for each in known),

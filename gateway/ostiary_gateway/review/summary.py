@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ostiary.v1.audit_pb2 import CaseSummary
 from ostiary.v1.decision_pb2 import Finding, Verdict
@@ -15,8 +15,7 @@ from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.review.standing import Standing
 
 
-@dataclass(frozen=True)
-class Traits:
+class Traits(NamedTuple):
     """What a case is found by: labels are `policy/label`, the gravest first; brands are ids in registries."""
 
     seller: str

@@ -13,9 +13,9 @@ from ostiary.v1.record_pb2 import NEXT_REVIEWER_NONE
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import OvertakenError, RecordedEvent
 from ostiary_gateway.recorder import DuplicateKey, Recorded
-from ostiary_gateway.review.standing import ERASED, Standing, after_event, first_standing
+from ostiary_gateway.review.standing import ERASED, Standing, after_event
 from ostiary_gateway.store import event_queries, queries
-from ostiary_gateway.store.case_rows import case_row, standing_columns, term_rows
+from ostiary_gateway.store.case_rows import case_row, first_columns, standing_columns, term_rows
 from ostiary_gateway.store.event_queries import Held
 from ostiary_gateway.store.inserting import insert_rows
 from ostiary_gateway.store.queries import Key
@@ -150,7 +150,7 @@ def _insert_decisions(connection: Connection, numbered: Sequence[tuple[int, Prep
         connection,
         cases,
         [
-            {**case_row(index, tenant, traits), **standing_columns(first_standing(traits.verdict, index))}
+            {**case_row(index, tenant, traits), **first_columns(traits.verdict, index)}
             for index, tenant, traits in found
         ],
     )

@@ -1,11 +1,13 @@
 """Turns what a case is found by, and where it stands, into rows and back. Pure."""
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row
 
+from ostiary.v1.decision_pb2 import Verdict
 from ostiary_gateway.policy.decide import GRAVITY
-from ostiary_gateway.review.standing import Standing, first_state
+from ostiary_gateway.review.standing import Standing, first_standing, first_state
 from ostiary_gateway.review.summary import Traits
 
 LABEL, BRAND = "label", "brand"
@@ -37,6 +39,16 @@ def standing_columns(standing: Standing) -> dict[str, Any]:
     """The columns that say where a case stands."""
     gravity = GRAVITY.index(standing.verdict) if standing.verdict in GRAVITY else 0
     return {**vars(standing), "gravity": gravity}
+
+
+def first_columns(verdict: Verdict.ValueType, log_index: int) -> dict[str, Any]:
+    """The columns of a case that nobody has touched."""
+    return {**_first_columns(verdict), "version": log_index}
+
+
+@lru_cache
+def _first_columns(verdict: Verdict.ValueType) -> dict[str, Any]:
+    return standing_columns(first_standing(verdict, 0))
 
 
 def standing_of(row: Row[*tuple[Any, ...]]) -> Standing:

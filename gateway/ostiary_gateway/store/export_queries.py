@@ -12,8 +12,10 @@ def whole_cases(connection: Connection, search: Search, origin: str) -> tuple[li
     ids = [line.record.check_id for line in page.lines]
     answers = queries.answers_by_checks(connection, search.tenant, ids, origin)
     events = event_queries.events_by_checks(connection, search.tenant, ids)
+    # What was erased has nothing left to export.
     found = [
-        Case(line.record, answers[line.record.check_id], events[line.record.check_id], line.standing)
-        for line in page.lines
+        Case(line.record, answers[check_id], events[check_id], line.standing)
+        for check_id, line in zip(ids, page.lines, strict=True)
+        if check_id in answers
     ]
     return found, page.end

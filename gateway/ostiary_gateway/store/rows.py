@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,8 +16,7 @@ from ostiary_gateway.review.summary import Traits, traits
 from ostiary_gateway.times import microseconds
 
 
-@dataclass(frozen=True)
-class Sealed:
+class Sealed(NamedTuple):
     """Bytes that an entry of the log commits to, under a salt of their own; all but its place."""
 
     record: bytes

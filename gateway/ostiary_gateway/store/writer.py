@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -24,8 +23,7 @@ LOG = structlog.get_logger("ostiary.store")
 MAX_BATCH = 1024
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(NamedTuple):
     """A decision or an event on its way, and the future that its caller waits on."""
 
     item: Item
