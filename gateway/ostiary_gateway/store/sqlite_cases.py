@@ -102,7 +102,7 @@ async def open_cases(store: Store, origin: str) -> AsyncIterator[SqliteCases]:
     """The cases of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN", pool_size=_READERS)
     try:
-        # The threads end first: what they have in hand when a caller is cancelled gives its connection back.
+        # The threads end first: what they hold then is back where it is closed.
         with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:
             yield SqliteCases(engine, threads, origin)
     finally:

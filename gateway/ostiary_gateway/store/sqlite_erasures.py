@@ -81,7 +81,7 @@ async def open_erasures(store: Store) -> AsyncIterator[SqliteErasures]:
     """The erasures of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
     try:
-        # The thread ends first: what it has in hand when its caller is cancelled gives its connection back.
+        # The threads end first: what they hold then is back where it is closed.
         with ThreadPoolExecutor(1, thread_name_prefix="erasing") as thread:
             yield SqliteErasures(engine, thread)
     finally:
