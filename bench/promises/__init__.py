@@ -4,6 +4,7 @@ from bench.promises import (
     bounded,
     closed,
     denial,
+    erased,
     idempotent,
     nobody,
     overload,
@@ -12,6 +13,7 @@ from bench.promises import (
     stopped,
     tampering,
     traced,
+    viewed,
 )
 
 BUILT = (
@@ -23,6 +25,8 @@ BUILT = (
     bounded.PROMISE,
     denial.PROMISE,
     tampering.PROMISE,
+    erased.PROMISE,
+    viewed.PROMISE,
     idempotent.PROMISE,
     traced.PROMISE,
     stopped.PROMISE,

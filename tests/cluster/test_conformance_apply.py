@@ -140,8 +140,12 @@ def test_apply_needs_a_manager_and_knows_no_foreign_fields(api: Api, maps: str) 
     }
     assert api.apply(path, config_map(managedFields=[entry])).code == 400
     assert api.apply(path, config_map("two")).code == 400
-    unknown = api.apply(path, config_map() | {"dada": {}}, fieldValidation="Strict")
-    assert unknown.code in (400, 500)
+    for mode in ("Strict", "Warn", "Ignore"):
+        unknown = api.apply(path, config_map() | {"dada": {}}, fieldValidation=mode)
+        assert unknown.code in (400, 500)
+        assert "dada: field not declared in schema" in unknown.body["message"]
+    other_version = api.apply(path, config_map() | {"apiVersion": "v7"})
+    assert other_version.code == 400
     assert api.get(path).code == 404
 
 

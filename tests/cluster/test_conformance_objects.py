@@ -98,6 +98,33 @@ def test_a_body_that_is_too_large_is_refused(api: Api, maps: str) -> None:
     assert (answer.code, answer.reason) == (413, "RequestEntityTooLarge")
 
 
+def test_objects_that_are_too_large(api: Api, maps: str, widgets: str) -> None:
+    """A map holds a mebibyte, any other object what the store takes in one request."""
+    answer = api.post(maps, config_map(data={"a": "x" * 600_000, "b": "x" * 600_000}))
+    assert (answer.code, answer.reason) == (422, "Invalid")
+    assert "Too long" in answer.body["message"]
+    answer = api.post(widgets, widget(free={"a": "x" * 1_700_000}))
+    assert answer.code == 500
+    assert "request is too large" in answer.body["message"]
+    assert api.get(f"{widgets}/one").code == 404
+
+
+@pytest.mark.parametrize("mode", ["Strict", "Warn", "Ignore"])
+def test_doubled_fields(api: Api, maps: str, mode: str) -> None:
+    """A field that is there twice is refused, warned of or taken as it was last, as the caller asks."""
+    text = (
+        b'{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, '
+        b'"immutable": true, "immutable": false}'
+    )
+    answer = api.post(maps, text, None, fieldValidation=mode)
+    if mode == "Strict":
+        assert (answer.code, answer.reason) == (400, "BadRequest")
+        assert 'duplicate field "immutable"' in answer.body["message"]
+        return
+    assert answer.body["immutable"] is False
+    assert ["duplicate" in warning for warning in answer.warnings] == ([True] if mode == "Warn" else [])
+
+
 def test_an_answer_of_another_type_is_not_acceptable(api: Api, maps: str) -> None:
     """Whoever takes neither JSON nor anything else that is offered is told so."""
     answer = api.get(maps, {"Accept": "image/png"})

@@ -1,6 +1,6 @@
 """Who asks, and how: what a request says beside the object itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,9 +38,13 @@ class Write:
     validation: str = "Warn"
     """What unknown fields are: `Ignore`, `Warn` or `Strict`."""
     warnings: list[str] = field(default_factory=list)
+    doubled: tuple[str, ...] = ()
+    """Fields that the body has twice."""
 
     @classmethod
-    def of(cls, query: Mapping[str, str], caller: Caller, agent: str, kind: str) -> "Write":
+    def of(
+        cls, query: Mapping[str, str], caller: Caller, agent: str, kind: str, doubled: Sequence[str] = ()
+    ) -> "Write":
         """From a query; 422 for options that do not exist."""
         errors: list[FieldError] = []
         dry = query.get("dryRun", "")
@@ -55,7 +59,7 @@ class Write:
         if errors:
             raise options_invalid(kind, errors)
         force = query.get("force", "").lower() in ("true", "1")
-        return cls(caller, manager[:128], dry == "All", force, validation)
+        return cls(caller, manager[:128], dry == "All", force, validation, doubled=tuple(doubled))
 
 
 def _unsupported(path: str, value: str, allowed: tuple[str, ...]) -> FieldError:
