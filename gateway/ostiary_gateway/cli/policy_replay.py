@@ -144,8 +144,8 @@ def _trial(
     held = PolicyFiles(policy, (), settings.lists, settings.brands) if settings else PolicyFiles(policy)
     if settings and settings.kubernetes and settings.kubernetes.brands and brands is None:
         raise ValueError(
-            "the gateway's brand registries are objects of a Kubernetes cluster: put them into files, and name "
-            "their folder with --brands"
+            "the gateway's brand registries are objects of a Kubernetes cluster: put them into files, and "
+            "name their folder with --brands"
         )
     known = [settings.policy, *against] if settings and settings.policy else list(against)
     return Trial(
