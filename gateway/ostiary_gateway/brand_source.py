@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,19 @@ class BrandSource(Protocol):
 
     def brands(self) -> Brands:
         """Those in force now; never raises."""
+        ...
+
+
+class EditableBrandSource(BrandSource, Protocol):
+    """One that administrators can change, or are told where to."""
+
+    def put(self, message: BrandRegistry) -> list[str]:
+        """Put a valid registry in force, durably; what kept it from that, in words. Blocking.
+
+        Raises:
+            OSError: it cannot be written.
+            OstiaryError: it is to be changed elsewhere.
+        """
         ...
 
 
@@ -80,12 +93,47 @@ class _State:
     until: float
 
 
+class Standing:
+    """The registries in force. After a change of marks pods compare with the gallery before for a moment, and
+    for `grace` seconds they are believed.
+    """
+
+    def __init__(self, registries: Iterable[Registry], clock: Callable[[], float], grace: float) -> None:
+        """`clock` gives monotonic seconds."""
+        self._clock = clock
+        self._grace = grace
+        named = {one.message.name: one for one in registries}
+        brands = Brands.of(named.values())
+        self._state = _State(named, brands, brands, 0.0)
+
+    @property
+    def registries(self) -> Mapping[str, Registry]:
+        """Those in force, by name."""
+        return self._state.registries
+
+    def brands(self) -> Brands:
+        """The same, ready to judge by."""
+        state = self._state
+        return state.young if self._clock() < state.until else state.settled
+
+    def replace(self, registries: Mapping[str, Registry]) -> bool:
+        """Puts others in force; False where they are the same."""
+        before = self._state
+        if not _differ(registries, before.registries):
+            return False
+        brands, now = Brands.of(registries.values()), self._clock()
+        earlier = before.young if now < before.until else before.settled
+        # Who may sell changes often, and pods need not hear of it: that must not prolong belief in old marks.
+        until = before.until if brands.gallery == before.settled.gallery else now + self._grace
+        self._state = _State(registries, brands, brands.believing(earlier.believed), until)
+        return True
+
+
 class FolderBrandSource:
     """The registries of a folder.
 
     `brands` has the folder looked at when that was last done longer than `interval` seconds ago, beside the
-    event loop; until a change is read the earlier registries hold. After a change of marks pods compare with
-    the gallery before for a moment, and for `grace` seconds they are believed.
+    event loop; until a change is read the earlier registries hold.
     """
 
     def __init__(
@@ -103,7 +151,7 @@ class FolderBrandSource:
             folder: as in `read_folder`.
             clock: monotonic seconds.
             interval: seconds between looks.
-            grace: seconds for which pods may compare with an earlier gallery.
+            grace: as in Standing.
             start: has the folder looked at; in a thread of its own unless given.
 
         Raises:
@@ -112,7 +160,6 @@ class FolderBrandSource:
         self._folder = folder
         self._clock = clock
         self._interval = interval
-        self._grace = grace
         self._start = start or _in_a_thread
         self._looked_at = clock()
         self._looking = False
@@ -124,8 +171,7 @@ class FolderBrandSource:
             raise ValueError(f"{folder}: {error.strerror}") from error
         if errors:
             raise ValueError(f"{folder}: {'; '.join(map(str, errors))}")
-        brands = Brands.of(registries.values())
-        self._state = _State(registries, brands, brands, 0.0)
+        self._standing = Standing(registries.values(), clock, grace)
 
     def brands(self) -> Brands:
         """The registries in force; never raises."""
@@ -134,8 +180,7 @@ class FolderBrandSource:
             self._looked_at = now
             self._looking = True
             self._start(self._look)
-        state = self._state
-        return state.young if now < state.until else state.settled
+        return self._standing.brands()
 
     def put(self, message: BrandRegistry) -> list[str]:
         """Write a valid registry durably and put it in force; what kept it from that, in words. Blocking.
@@ -148,7 +193,7 @@ class FolderBrandSource:
             replace_file(paths[0], registry_text(message).encode())
             self._signature = _sign(self._folder)
             errors = self._take_up()
-        held = self._state.registries.get(message.name)
+        held = self._standing.registries.get(message.name)
         if held is not None and held.digest == Registry.of(message).digest:
             return []
         return [f"written, but not in force: {error}" for error in errors]
@@ -168,22 +213,13 @@ class FolderBrandSource:
             self._looking = False
 
     def _take_up(self) -> list[BadRegistryError]:
-        before = self._state
-        registries, errors = read_folder(self._folder, before.registries)
+        registries, errors = read_folder(self._folder, self._standing.registries)
         for bad in errors:
             _log.error("kept the last good registry", folder=str(self._folder), error=str(bad))
-        if _differ(registries, before.registries):
-            self._state = self._after(before, registries)
+        if self._standing.replace(registries):
             titles = [one.title for one in registries.values()]
             _log.info("read brand registries", folder=str(self._folder), registries=titles)
         return errors
-
-    def _after(self, before: _State, registries: Mapping[str, Registry]) -> _State:
-        brands, now = Brands.of(registries.values()), self._clock()
-        earlier = before.young if now < before.until else before.settled
-        # Who may sell changes often, and pods need not hear of it: that must not prolong belief in old marks.
-        until = before.until if brands.gallery == before.settled.gallery else now + self._grace
-        return _State(registries, brands, brands.believing(earlier.believed), until)
 
 
 def _in_a_thread(work: Callable[[], None]) -> None:

@@ -18,8 +18,10 @@ SCOPE = "ostiary.gateway"
 class GatewayMetrics:
     """Counters and gauges, under `moderation.*`."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, arrived: Callable[[], None] = lambda: None) -> None:
+        """`arrived` is called for each check that pods have to carry, or should have had to."""
         self._meter = meter
+        self._arrived = arrived
         self._refusals = meter.create_counter(
             "moderation.admission.refusals", description="Checks that were not let in, by reason"
         )
@@ -42,6 +44,8 @@ class GatewayMetrics:
 
     def refused(self, reason: Reason) -> None:
         """Admission refused a check."""
+        if reason is Reason.OVERLOADED:
+            self._arrived()
         self._refusals.add(1, {"error.type": reason.value})
 
     def compared(self, version: str, outcome: Compared) -> None:
@@ -50,6 +54,7 @@ class GatewayMetrics:
 
     def judged(self, verdict: Verdict.ValueType, version: str, seconds: float) -> None:
         """A check was decided and recorded, `seconds` after it had arrived."""
+        self._arrived()
         attributes = {"verdict": Verdict.Name(verdict).removeprefix("VERDICT_"), "version": version}
         self._checks.add(1, attributes)
         self._seconds.record(seconds, attributes)
@@ -78,6 +83,19 @@ class GatewayMetrics:
             self._meter.create_observable_gauge(
                 f"moderation.admission.{name}", [_observing(read)], description=what
             )
+
+
+class WatchFailures:
+    """Lists and watches of a cluster's objects that failed."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._count = meter.create_counter(
+            "moderation.kubernetes.failures", description="Lists and watches that failed, by what was watched"
+        )
+
+    def failed(self, resource: str) -> None:
+        """One failed; `resource` is the kind's plural."""
+        self._count.add(1, {"resource": resource})
 
 
 def _observing(read: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:

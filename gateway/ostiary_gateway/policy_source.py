@@ -27,6 +27,43 @@ class PolicySource(Protocol):
         ...
 
 
+class EditablePolicySource(PolicySource, Protocol):
+    """One that administrators can change, or are told where to."""
+
+    def tried(self, message: ModerationPolicy) -> PolicyInForce:
+        """What `message` would be in force. Raises ValueError, in words, where it is wrong."""
+        ...
+
+    def put(self, message: ModerationPolicy) -> None:
+        """Put a policy that was found good in force, durably. Blocking.
+
+        Raises:
+            OSError: it cannot be written.
+            OstiaryError: it is to be changed elsewhere.
+        """
+        ...
+
+
+class Beside:
+    """A policy as it is written, with the lists and registries in force; joined when any of them changes."""
+
+    def __init__(self, lists: Callable[[], HashLists], brands: Callable[[], Brands]) -> None:
+        """`lists` and `brands` never raise."""
+        self._lists = lists
+        self._brands = brands
+        self._written: PolicyInForce | None = None
+        self._joined: PolicyInForce | None = None
+
+    def joined(self, written: PolicyInForce) -> PolicyInForce:
+        """`written` beside what is in force now; the same object while nothing changes."""
+        lists, brands, joined = self._lists(), self._brands(), self._joined
+        fresh = joined is not None and lists is joined.lists and brands is joined.brands
+        if joined is None or written is not self._written or not fresh:
+            joined = written.beside(lists, brands)
+            self._written, self._joined = written, joined
+        return joined
+
+
 class FilePolicySource:
     """A policy in a file; a change takes effect within a second, a bad one leaves the last good in force."""
 
@@ -46,18 +83,11 @@ class FilePolicySource:
         self._path = path
         self._packs = packs
         self._file = WatchedFile(path, lambda text: in_force.load(text, packs), clock=clock)
-        self._lists = lists
-        self._brands = brands
-        self._written = self._file.current()
-        self._joined = self._written.beside(lists(), brands())
+        self._beside = Beside(lists, brands)
 
     def policy(self) -> PolicyInForce:
         """The policy in force now."""
-        written, lists, brands = self._file.current(), self._lists(), self._brands()
-        joined = self._joined
-        if written is not self._written or lists is not joined.lists or brands is not joined.brands:
-            self._written, self._joined = written, written.beside(lists, brands)
-        return self._joined
+        return self._beside.joined(self._file.current())
 
     def tried(self, message: ModerationPolicy) -> PolicyInForce:
         """What `message` would be in force.

@@ -28,8 +28,8 @@ def load(text: str) -> TrafficRoute:
     return route
 
 
-def validate(route: TrafficRoute) -> None:
-    """Check a route.
+def validate(route: TrafficRoute, *, pods_elsewhere: bool = False) -> None:
+    """Check a route; with `pods_elsewhere`, versions need not name theirs.
 
     Raises:
         ValueError: in words: what is wrong where.
@@ -40,14 +40,14 @@ def validate(route: TrafficRoute) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     _require(not twice, f"versions: {twice} is named twice; keep one")
     for index, version in enumerate(route.versions):
-        _validate_version(f"versions[{index}]", version)
+        _validate_version(f"versions[{index}]", version, pods_elsewhere=pods_elsewhere)
     total = sum(version.weight for version in route.versions)
     _require(
         total == BASIS_POINTS, f"versions: the weights sum to {total}, not to {BASIS_POINTS} basis points"
     )
     for index, pin in enumerate(route.pins):
         _require(pin.version in names, f"pins[{index}].version: there is no version {pin.version!r}")
-    served = {version.name for version in route.versions if version.endpoints}
+    served = {version.name for version in route.versions if version.endpoints or pods_elsewhere}
     for index, mirror in enumerate(route.mirrors):
         here = f"mirrors[{index}]"
         _require(
@@ -92,11 +92,11 @@ def sticky_point(route: str, listing_id: str) -> int:
     return int.from_bytes(digest[:8]) % BASIS_POINTS
 
 
-def _validate_version(path: str, version: RouteVersion) -> None:
+def _validate_version(path: str, version: RouteVersion, *, pods_elsewhere: bool) -> None:
     _require(_DNS_LABEL.fullmatch(version.name), f"{path}.name: a DNS label is needed, such as `v1`")
     in_range = 0 <= version.weight <= BASIS_POINTS
     _require(in_range, f"{path}.weight: 0 to {BASIS_POINTS} basis points, not {version.weight}")
-    some = version.endpoints or not version.weight
+    some = pods_elsewhere or version.endpoints or not version.weight
     _require(some, f"{path}.endpoints: name at least one pod, or set the weight to 0")
     _validate_endpoints(path, version.endpoints)
 

@@ -4,9 +4,10 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import metrics
 
@@ -19,7 +20,8 @@ from ostiary_gateway.admin import AdminService
 from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
-from ostiary_gateway.brand_source import BrandSource, FolderBrandSource, no_brands
+from ostiary_gateway.arrivals import Arrivals
+from ostiary_gateway.brand_source import EditableBrandSource, FolderBrandSource, no_brands
 from ostiary_gateway.bulk.service import BulkService
 from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
@@ -27,10 +29,11 @@ from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.exports.service import ExportService
 from ostiary_gateway.galleries import Galleries
+from ostiary_gateway.hashes.in_force import HashLists
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.metrics import SCOPE, GatewayMetrics
 from ostiary_gateway.pods import PodClient
-from ostiary_gateway.policy_source import FilePolicySource, PolicySource
+from ostiary_gateway.policy_source import EditablePolicySource, FilePolicySource, PolicySource
 from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
 from ostiary_gateway.reuse.cache import ObservationCache
@@ -65,6 +68,10 @@ from ostiary_gateway.store.sqlite_outbox import open_outbox
 from ostiary_gateway.store.sqlite_queue import open_queue
 from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
+if TYPE_CHECKING:
+    from ostiary_gateway.kubernetes.sources import KubernetesSources
+
+T = TypeVar("T")
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
 # How long what another gateway has erased may be in this one's memory.
@@ -88,20 +95,14 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             credentials=credentials,
             authorizer=authorizer,
         )
-        route = await _route(stack, settings)
         lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
-        brands = FolderBrandSource(settings.brands, time.monotonic) if settings.brands else None
-        policy = FilePolicySource(
-            settings.policy,
-            shipped(),
-            time.monotonic,
-            lists.lists if lists else no_lists,
-            brands.brands if brands else no_brands,
-        )
+        arrivals = Arrivals(time.monotonic)
+        listed = lists.lists if lists else no_lists
+        route, policy, brands = await _sources(stack, settings, listed, arrivals.per_second)
         # What is asked of pods beside checks goes over connections apart from those of checks.
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
-        counts = GatewayMetrics(metrics.get_meter(SCOPE))
+        counts = GatewayMetrics(metrics.get_meter(SCOPE), arrivals.one)
         key = _evidence_key(settings.evidence)
         evidence = await _evidence(settings.evidence, key)
         recorder = await stack.enter_async_context(_recorder(settings))
@@ -257,12 +258,50 @@ async def _desk(
     return DeskService(desk, guard)
 
 
-async def _route(stack: AsyncExitStack, settings: GatewaySettings) -> DnsRouteSource:
-    route = DnsRouteSource(FileRouteSource(settings.route, time.monotonic))
+async def _sources(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    lists: Callable[[], HashLists],
+    checks_per_second: Callable[[], float],
+) -> tuple[RouteSource, EditablePolicySource, EditableBrandSource | None]:
+    """Route, policy and brand registries, each from files or from a cluster."""
+    brands: EditableBrandSource | None = None
+    if settings.brands:
+        brands = FolderBrandSource(settings.brands, time.monotonic)
+    held = brands.brands if brands else no_brands
+    found: KubernetesSources | None = None
+    if settings.kubernetes:
+        # A gateway with files needs no client of Kubernetes.
+        from ostiary_gateway.kubernetes.sources import kubernetes_sources
+
+        found = await stack.enter_async_context(
+            kubernetes_sources(settings.kubernetes, shipped(), lists, held, checks_per_second)
+        )
+        brands = found.brands or brands
+    policy: EditablePolicySource
+    if settings.policy is not None:
+        policy = FilePolicySource(
+            settings.policy, shipped(), time.monotonic, lists, brands.brands if brands else no_brands
+        )
+    else:
+        policy = _there(found.policy if found else None)
+    written: RouteSource
+    if settings.route is not None:
+        written = FileRouteSource(settings.route, time.monotonic)
+    else:
+        written = _there(found.route if found else None)
+    route = DnsRouteSource(written)
     await route.refresh()
     following = asyncio.create_task(route.follow())
     stack.callback(following.cancel)
-    return route
+    return route, policy, brands
+
+
+def _there(found: T | None) -> T:
+    """What settings that were checked promise."""
+    if found is None:
+        raise ValueError("give route and policy as files, or as kubernetes.route and kubernetes.policy")
+    return found
 
 
 def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveAdmission:
@@ -294,7 +333,7 @@ def _reuse(
 
 
 async def _galleries(
-    stack: AsyncExitStack, pods: PodClient, route: RouteSource, brands: BrandSource
+    stack: AsyncExitStack, pods: PodClient, route: RouteSource, brands: EditableBrandSource
 ) -> Galleries:
     """Looks after the pods' galleries."""
     galleries = Galleries(route, brands, pods)

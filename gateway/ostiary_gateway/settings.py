@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.settings import TlsSettings
@@ -209,6 +209,45 @@ def _verdicts(names: Sequence[str]) -> frozenset[int]:
     return frozenset(Verdict.Value(f"VERDICT_{name}") for name in names)
 
 
+class KubernetesSettings(BaseModel):
+    """What comes from a Kubernetes cluster in place of files."""
+
+    model_config = _MODEL
+
+    route: str | None = None
+    """Name of the TrafficRoute, and of the model whose pods are taken; null where `route` names a file."""
+    policy: str | None = None
+    """Name of the ModerationPolicy; null where `policy` names a file."""
+    brands: bool = False
+    """Whether all BrandRegistries of the namespace are in force."""
+    namespace: str | None = None
+    """Where all these are; null for the pod's own namespace, or the kubeconfig's."""
+    name: str | None = None
+    """This gateway's name, unlike all others': its Lease is `ostiary-gateway-NAME`; null for the host's name,
+    which in a cluster is the pod's.
+    """
+    server_name: str = "{service}.{namespace}.svc"
+    """DNS name in the certificates of the route's pods; `{service}`, `{namespace}`, `{version}` and `{model}`
+    are filled in.
+    """
+    kubeconfig: Path | None = None
+    """How to get into the cluster from outside; null for the pod's service account."""
+    context: str | None = None
+    """Context of the kubeconfig; null for its current one."""
+    wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """How long a start waits for objects that are missing or wrong."""
+
+    @field_validator("server_name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            value.format(service="", namespace="", version="", model="")
+        except (IndexError, KeyError, ValueError) as error:
+            there = "there are {service}, {namespace}, {version} and {model}"
+            raise ValueError(f"{error} cannot be filled in; {there}") from error
+        return value
+
+
 class GatewaySettings(BaseModel):
     """Everything that `ostiary gateway serve` needs."""
 
@@ -225,14 +264,20 @@ class GatewaySettings(BaseModel):
     tls: TlsSettings
     roles: Path
     """Who may call what; read again when it changes."""
-    route: Path
-    """Where checks go: an ostiary.v1.TrafficRoute; read again when it changes."""
-    policy: Path
-    """What is done about what is seen: an ostiary.v1.ModerationPolicy; read again when it changes."""
+    route: Path | None = None
+    """Where checks go: an ostiary.v1.TrafficRoute; read again when it changes. Or name `kubernetes.route`."""
+    policy: Path | None = None
+    """What is done about what is seen: an ostiary.v1.ModerationPolicy; read again when it changes. Or name
+    `kubernetes.policy`.
+    """
     lists: Path | None = None
     """Folder of hash lists, NAME.yaml with NAME.csv; read again when they change; null for none."""
     brands: Path | None = None
-    """Folder of brand registries, NAME.yaml or NAME.json; read again when they change; null for none."""
+    """Folder of brand registries, NAME.yaml or NAME.json; read again when they change; null for none, or
+    where `kubernetes.brands` is true.
+    """
+    kubernetes: KubernetesSettings | None = None
+    """What comes from a Kubernetes cluster in place of files; null for nothing."""
     store: PostgresUrl | Path
     """Database of the record: a file (SQLite), or a URL such as `postgresql://ostiary@db.example/ostiary`."""
     log: LogSettings
@@ -251,3 +296,20 @@ class GatewaySettings(BaseModel):
     log_format: Literal["json", "text"] = "json"
     otlp_endpoint: str | None = None
     """OpenTelemetry collector, such as `http://127.0.0.1:4317`; null for none."""
+
+    @model_validator(mode="after")
+    def _from_one_place(self) -> Self:
+        cluster = self.kubernetes or KubernetesSettings()
+        for key, file, name in (
+            ("route", self.route, cluster.route),
+            ("policy", self.policy, cluster.policy),
+        ):
+            if (file is None) == (name is None):
+                raise ValueError(
+                    f"{key}: give either {key}, a file, or kubernetes.{key}, the name of an object"
+                )
+        if self.brands is not None and cluster.brands:
+            raise ValueError("brands: give either brands, a folder, or kubernetes.brands")
+        if self.kubernetes is not None and not (cluster.route or cluster.policy or cluster.brands):
+            raise ValueError("kubernetes: say what comes from there: route, policy or brands")
+        return self

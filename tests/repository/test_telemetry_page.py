@@ -17,7 +17,7 @@ from ostiary.wire.errors import Reason
 from ostiary.wire.reloads import Reloads
 from ostiary.wire.telemetry.rpc import duration_histogram
 from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
-from ostiary_gateway.metrics import GatewayMetrics
+from ostiary_gateway.metrics import GatewayMetrics, WatchFailures
 from ostiary_gateway.shadow import Compared
 from ostiary_moderation.engine import Engine, EngineLoad
 from ostiary_moderation.metrics import PodMetrics
@@ -50,6 +50,7 @@ def exposed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     gateway.judged(Verdict.VERDICT_ALLOW, "v1", 0.1)
     gateway.watch(AdaptiveAdmission(AdmissionLimits()))
     Reloads("policy.yaml").rejected()
+    WatchFailures(meter).failed("trafficroutes")
     pod = PodMetrics(meter)
     pod.looked([StageTiming(stage="decode")])
     pod.watch(Turns(TurnLimits(1, 1, 1)), cast(Engine, IdleEngine()))
@@ -86,4 +87,4 @@ def test_no_label_names_a_tenant_or_a_seller(monkeypatch: pytest.MonkeyPatch) ->
     """Labels are of closed sets: who asks, and about what, stands in the record."""
     labels = set().union(*exposed(monkeypatch).values())
     closed = {"rpc_method", "rpc_response_status_code", "error_type", "verdict", "version", "outcome", "file"}
-    assert labels == closed | {"stage"}
+    assert labels == closed | {"stage", "resource"}

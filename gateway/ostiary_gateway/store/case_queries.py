@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Text, and_, cast, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Select, Text, and_, cast, func, or_, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from ostiary.tlog.proofs import TiledTree
 from ostiary.v1.audit_pb2 import CASE_STATE_CLAIMED, CASE_STATE_DECIDED
@@ -19,19 +20,26 @@ from ostiary_gateway.store.grams import grams
 from ostiary_gateway.store.schema import case_terms, cases, decisions
 
 _C = cases.c
+_NEWEST = 10_000
 _T = case_terms.c
 
 
 def search_cases(connection: Connection, search: Search) -> Page:
     """A page of a tenant's cases, the newest first."""
-    query = (
-        select(cases, decisions.c.record)
-        .join_from(cases, decisions)
-        .where(*_conditions(search), *_by_grams(connection, search.words))
-        .order_by(_C.decided_us.desc(), _C.log_index.desc())
-        .limit(search.most + 1)  # the one more tells whether there is another page
-    )
-    rows = connection.execute(query).all()
+    most = search.most + 1  # the one more tells whether there is another page
+    by_terms = search.words or search.labels or search.brands
+    rows: Sequence[Row[Any]] = []
+    if by_terms and connection.dialect.name == "postgresql":
+        rows = connection.execute(_among_newest(search, most)).all()
+    if len(rows) < most:
+        query = (
+            select(cases, decisions.c.record)
+            .join_from(cases, decisions)
+            .where(*_by_columns(search), *_by_terms(search, _C), *_by_grams(connection, search.words))
+            .order_by(_C.decided_us.desc(), _C.log_index.desc())
+            .limit(most)
+        )
+        rows = connection.execute(query).all()
     shown = rows[: search.most]
     end = Place(shown[-1].decided_us, shown[-1].log_index) if len(rows) > len(shown) else None
     return Page([_line(row) for row in shown], end)
@@ -146,7 +154,28 @@ def _tree(connection: Connection, size: int) -> TiledTree:
     return TiledTree(size, lambda level, start, stop: queries.tile_hashes(connection, level, start, stop))
 
 
-def _conditions(search: Search) -> list[ColumnElement[bool]]:
+def _among_newest(search: Search, most: int) -> Select[*tuple[Any, ...]]:
+    """The same page, if the newest cases fill it: what is common is found among them before any index is.
+
+    What they do not fill a page with is rare, and quick to find by its terms.
+    """
+    newest = (
+        select(cases)
+        .where(*_by_columns(search))
+        .order_by(_C.decided_us.desc(), _C.log_index.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    return (
+        select(newest, decisions.c.record)
+        .join_from(newest, decisions, newest.c.log_index == decisions.c.log_index)
+        .where(*_by_terms(search, newest.c))
+        .order_by(newest.c.decided_us.desc(), newest.c.log_index.desc())
+        .limit(most)
+    )
+
+
+def _by_columns(search: Search) -> list[ColumnElement[bool]]:
     chosen: tuple[tuple[ColumnElement[Any], Sequence[Any]], ...] = (
         (_C.verdict, search.verdicts),
         (_C.seller, search.sellers),
@@ -155,12 +184,8 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
     )
     conditions: list[ColumnElement[bool]] = [_C.tenant == search.tenant]
     conditions += [column.in_(values) for column, values in chosen if values]
-    conditions += [
-        _has(kind, values) for kind, values in ((LABEL, search.labels), (BRAND, search.brands)) if values
-    ]
     if search.states:
         conditions.append(_in_states(search.states, search.now_us))
-    conditions += [_C.text.contains(word, autoescape=True) for word in search.words]
     if search.since_us is not None:
         conditions.append(_C.decided_us >= search.since_us)
     if search.until_us is not None:
@@ -182,8 +207,15 @@ def _by_grams(connection: Connection, words: Sequence[str]) -> list[ColumnElemen
     return [func.ostiary_grams(_C.text).op("@>", is_comparison=True)(cast(wanted, ARRAY(Text)))]
 
 
-def _has(kind: str, values: Sequence[str]) -> ColumnElement[bool]:
-    return _C.log_index.in_(select(_T.log_index).where(_T.kind == kind, _T.value.in_(values)))
+def _by_terms(search: Search, of: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[bool]]:
+    """What is looked for in texts, and among labels and brands; `of`: the columns of the cases."""
+    wanted = ((LABEL, search.labels), (BRAND, search.brands))
+    conditions = [_has(of.log_index, kind, values) for kind, values in wanted if values]
+    return conditions + [of.text.contains(word, autoescape=True) for word in search.words]
+
+
+def _has(log_index: ColumnElement[int], kind: str, values: Sequence[str]) -> ColumnElement[bool]:
+    return log_index.in_(select(_T.log_index).where(_T.kind == kind, _T.value.in_(values)))
 
 
 def _in_states(states: Sequence[int], now_us: int) -> ColumnElement[bool]:

@@ -101,8 +101,9 @@ class SqliteCases:
 async def open_cases(store: Store, origin: str) -> AsyncIterator[SqliteCases]:
     """The cases of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN", pool_size=_READERS)
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:
-        try:
+    try:
+        # The threads end first: what they hold then is back where it is closed.
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:
             yield SqliteCases(engine, threads, origin)
-        finally:
-            engine.dispose()
+    finally:
+        engine.dispose()

@@ -80,8 +80,9 @@ class SqliteErasures:
 async def open_erasures(store: Store) -> AsyncIterator[SqliteErasures]:
     """The erasures of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1, thread_name_prefix="erasing") as thread:
-        try:
+    try:
+        # The threads end first: what they hold then is back where it is closed.
+        with ThreadPoolExecutor(1, thread_name_prefix="erasing") as thread:
             yield SqliteErasures(engine, thread)
-        finally:
-            engine.dispose()
+    finally:
+        engine.dispose()

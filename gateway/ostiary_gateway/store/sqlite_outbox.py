@@ -75,8 +75,9 @@ class SqliteOutbox:
 async def open_outbox(store: Store) -> AsyncIterator[SqliteOutbox]:
     """The outbox in a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1, thread_name_prefix="outbox") as thread:
-        try:
+    try:
+        # The threads end first: what they hold then is back where it is closed.
+        with ThreadPoolExecutor(1, thread_name_prefix="outbox") as thread:
             yield SqliteOutbox(engine, thread)
-        finally:
-            engine.dispose()
+    finally:
+        engine.dispose()

@@ -134,8 +134,9 @@ def _submission(row: Row[*tuple[Any, ...]]) -> Submission:
 async def open_queue(store: Store, most: int) -> AsyncIterator[SqliteBulkQueue]:
     """The queue in a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1, thread_name_prefix="bulk") as thread:
-        try:
+    try:
+        # The threads end first: what they hold then is back where it is closed.
+        with ThreadPoolExecutor(1, thread_name_prefix="bulk") as thread:
             yield SqliteBulkQueue(engine, thread, most)
-        finally:
-            engine.dispose()
+    finally:
+        engine.dispose()

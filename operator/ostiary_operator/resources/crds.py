@@ -1,15 +1,22 @@
-"""CustomResourceDefinitions of the operator's own kinds, made from the classes that read them."""
+"""CustomResourceDefinitions, made from the classes that read the operator's own kinds, and from the messages
+that gateways read.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from google.protobuf.message import Message
 from pydantic import BaseModel
 
+from ostiary.v1.config_pb2 import BrandRegistry, ModerationPolicy, TrafficRoute
 from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.resources.analysis import AnalysisRunSpec, AnalysisRunStatus, AnalysisTemplateSpec
 from ostiary_operator.resources.gpu_autoscaler import AutoscalerStatus
+from ostiary_operator.resources.message_kinds import FACETS, MESSAGE_RULES, NAMED_AS_THE_OBJECT, TakenUp
+from ostiary_operator.resources.messages import Comments, descriptor_of, of_message
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec, ModelOverrideStatus
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
@@ -70,16 +77,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of resource. `status`: None for one that only says something. `short`: its short names."""
+    """A kind of resource. `spec`: a class, or a message in its JSON mapping. `status`: None for one that only
+    says something. `short`: its short names.
+    """
 
     name: str
     plural: str
-    spec: type[BaseModel]
+    spec: type[BaseModel] | type[Message]
     status: type[BaseModel] | None
     short: tuple[str, ...]
     columns: tuple[Column, ...]
 
 
+_ACCEPTED = Column("Accepted", ".status.conditions[?(@.type=='Accepted')].status")
 KINDS = (
     Kind(
         "GPUAutoscaler",
@@ -160,28 +170,59 @@ KINDS = (
             Column("Expires", ".spec.expiresAt", "date"),
         ),
     ),
+    Kind(
+        "TrafficRoute",
+        "trafficroutes",
+        TrafficRoute,
+        TakenUp,
+        ("tr",),
+        (
+            Column("Epoch", ".spec.epoch"),
+            Column("Failure-Verdict", ".spec.failureVerdict", priority=1),
+            _ACCEPTED,
+        ),
+    ),
+    Kind(
+        "ModerationPolicy",
+        "moderationpolicies",
+        ModerationPolicy,
+        TakenUp,
+        ("mp",),
+        (Column("Version", ".spec.version"), _ACCEPTED),
+    ),
+    Kind(
+        "BrandRegistry",
+        "brandregistries",
+        BrandRegistry,
+        TakenUp,
+        ("br",),
+        (Column("Version", ".spec.version"), _ACCEPTED),
+    ),
 )
 
 
-def definition(kind: Kind) -> dict[str, Any]:
-    """The CustomResourceDefinition of a kind."""
+def definition(kind: Kind, comments: Comments = MappingProxyType({})) -> dict[str, Any]:
+    """The CustomResourceDefinition of a kind; `comments` describe the fields of messages."""
     properties: dict[str, Any] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": {"type": "object"},
-        "spec": structural(kind.spec, RULES),
+        "spec": _spec(kind, comments),
     }
     if kind.status is not None:
         properties["status"] = _conditions_by_type(structural(kind.status, RULES))
     age = Column("Age", ".metadata.creationTimestamp", "date")
+    schema: dict[str, Any] = {"type": "object", "required": ["spec"], "properties": properties}
+    if issubclass(kind.spec, Message):
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule, "message": message} for rule, message in NAMED_AS_THE_OBJECT
+        ]
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "additionalPrinterColumns": [_column(one) for one in (*kind.columns, age)],
-        "schema": {
-            "openAPIV3Schema": {"type": "object", "required": ["spec"], "properties": properties},
-        },
+        "schema": {"openAPIV3Schema": schema},
     }
     if kind.status is not None:
         version["subresources"] = {"status": {}}
@@ -203,6 +244,12 @@ def definition(kind: Kind) -> dict[str, Any]:
             "versions": [version],
         },
     }
+
+
+def _spec(kind: Kind, comments: Comments) -> dict[str, Any]:
+    if issubclass(kind.spec, BaseModel):
+        return structural(kind.spec, RULES)
+    return of_message(descriptor_of(kind.spec), MESSAGE_RULES, FACETS, comments)
 
 
 def _column(column: Column) -> dict[str, Any]:

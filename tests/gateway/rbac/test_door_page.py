@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from ostiary_gateway import routing
 from ostiary_gateway.cli.rbac import app
 from ostiary_gateway.rbac.roles import load
-from ostiary_gateway.settings import AdmissionSettings, BulkSettings, ReuseSettings
+from ostiary_gateway.settings import AdmissionSettings, BulkSettings, KubernetesSettings, ReuseSettings
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/door.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(yaml|json|sh)\n(.*?)```", PAGE, re.DOTALL)
-ROLES, POLICY, COMMANDS, ADMISSION, REUSE, BULK, ROUTE = (text for _, text in BLOCKS)
+ROLES, POLICY, COMMANDS, ADMISSION, REUSE, BULK, ROUTE, KUBERNETES = (text for _, text in BLOCKS)
 
 
 def test_the_rules_are_taken() -> None:
@@ -40,6 +40,12 @@ def test_the_settings_for_reuse_and_bulk_work_are_taken() -> None:
 def test_the_route_is_taken() -> None:
     """With a name, a pin and a mirror."""
     assert [version.weight for version in routing.load(ROUTE).versions] == [9500, 500]
+
+
+def test_the_settings_for_kubernetes_are_taken() -> None:
+    """The page gives the values that hold where nothing is said, and names for what comes from there."""
+    settings = KubernetesSettings.model_validate(yaml.safe_load(KUBERNETES)["kubernetes"])
+    assert settings == KubernetesSettings(route="qwen", policy="default", brands=True)
 
 
 @pytest.mark.parametrize("line", COMMANDS.splitlines())

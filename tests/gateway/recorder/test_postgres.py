@@ -12,18 +12,22 @@ from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.recorder.conftest import Home, make_home, new_decision
+from gateway.recorder.conftest import ORIGIN, Home, make_home, new_decision
 from ostiary.v1.decision_pb2 import VERDICT_REVIEW
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import EventComment, EventRecord
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.review.cases import Search
+from ostiary_gateway.review.erasing import Eraser
 from ostiary_gateway.store.database import StoreError, open_engine
+from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.grams import grams
 from ostiary_gateway.store.history import History, Period
 from ostiary_gateway.store.postgres import RECORDER_ROLE
 from ostiary_gateway.store.schema import metadata
+from ostiary_gateway.store.sealing import KeyEncryptionKey
 from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_queue import open_queue
 from postgres import Postgres
 
@@ -92,7 +96,37 @@ async def test_a_gateway_that_may_only_add(home: Home, postgres: Postgres) -> No
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 postgres.run(limited.url, statement)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        postgres.run(limited.url, "UPDATE decisions SET record = ''")
+        postgres.run(limited.url, "UPDATE decisions SET tenant = 'other'")
+    for table in ("decisions", "case_events"):
+        with pytest.raises(psycopg.errors.RaiseException, match="what has a tombstone can be emptied"):
+            postgres.run(limited.url, f"UPDATE {table} SET record = '', salt = ''")  # noqa: S608 # as above
+
+
+async def test_erasure_is_its_one_change(home: Home, postgres: Postgres) -> None:
+    """The recorder's role empties what has a tombstone, and cannot fill it again."""
+    postgres.run(
+        home.url,
+        f"DO $$ BEGIN CREATE ROLE {RECORDER_ROLE} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    )
+    await home.fill(3)
+    limited = Home(home.root, home.url.replace("postgres:@", f"{RECORDER_ROLE}:@"))
+    evidence = DirectoryEvidence(home.root / "evidence", KeyEncryptionKey(b"k" * 32))
+    check_id = new_decision(1).check_id
+    async with (
+        limited.open() as recorder,
+        open_cases(limited.url, ORIGIN) as cases,
+        open_erasures(limited.url) as erasures,
+    ):
+        eraser = Eraser(cases, recorder, erasures, evidence)
+        await eraser.erase("demo", check_id, "spiffe://x/y", "asked for")
+        assert await erasures.unfinished(1) == []
+        found = await cases.get("demo", check_id)
+        assert found is not None
+        assert found.erased
+        assert await recorder.get("demo", check_id) is None
+        assert await recorder.get("demo", new_decision(2).check_id) is not None
+    with pytest.raises(psycopg.errors.RaiseException):
+        postgres.run(limited.url, f"UPDATE decisions SET record = 'x' WHERE check_id = '{check_id}'")  # noqa: S608
 
 
 async def test_a_role_without_rights(home: Home, postgres: Postgres) -> None:

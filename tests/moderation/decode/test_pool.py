@@ -83,7 +83,7 @@ async def test_an_answer_waits_for_room(pool: DecodePool) -> None:
     room.set()
     image = await decoding
     assert isinstance(image, Canonical)
-    assert size == len(image.file) + len(image.frames[0].rgb)
+    assert size == len(image.file) + len(image.blurred) + len(image.frames[0].rgb)
 
 
 async def test_images_are_decoded_side_by_side() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from ostiary_operator.resources.conditions import Condition, updated
@@ -31,16 +32,12 @@ def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from schemas(inner)
 
 
-@of_kinds
-def test_files_are_what_the_classes_make(kind: Kind) -> None:
-    """`make crds` has been run."""
-    written = yaml.safe_load((FOLDER / f"{kind.plural}.yaml").read_text(encoding="utf-8"))
-    assert written == definition(kind)
-
-
-def test_no_file_is_left_over() -> None:
-    """A kind that is gone takes its file with it."""
-    assert {path.stem for path in FOLDER.glob("*.yaml")} >= {kind.plural for kind in KINDS}
+def test_files_are_what_is_generated(tmp_path: Path) -> None:
+    """`make crds` has been run, and a kind that is gone takes its file with it."""
+    command = [sys.executable, str(FOLDER.parents[1] / "operator/generate_crds.py"), str(tmp_path)]
+    subprocess.run(command, check=True)
+    written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.yaml")}
+    assert written == {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
 
 
 @of_kinds
@@ -48,7 +45,7 @@ def test_schemas_are_structural(kind: Kind) -> None:
     """One type a place, nothing referred to, no fields forbidden by schema: what Kubernetes accepts."""
     (version,) = definition(kind)["spec"]["versions"]
     for schema in schemas(version["schema"]["openAPIV3Schema"]):
-        assert isinstance(schema.get("type"), str), schema
+        assert isinstance(schema.get("type"), str) or schema.get("x-kubernetes-int-or-string"), schema
         assert not {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "title"} & set(schema)
         assert not ("properties" in schema and "additionalProperties" in schema)
         assert isinstance(schema.get("exclusiveMinimum", True), bool)

@@ -1,0 +1,91 @@
+"""The route of a TrafficRoute, with the pods of EndpointSlices."""
+
+from collections.abc import Callable, Mapping
+
+from ostiary.v1.config_pb2 import Endpoint, TrafficRoute
+from ostiary_gateway import routing
+from ostiary_gateway.kubernetes.acceptance import Acceptance
+from ostiary_gateway.kubernetes.api_server import ROUTES, Json
+from ostiary_gateway.kubernetes.pods import pods
+from ostiary_gateway.kubernetes.written import message_of
+
+
+class KubernetesRouteSource:
+    """A route that is an object, taken up when it changes; a bad one leaves the last good in force, and so
+    does its removal. See RouteSource.
+    """
+
+    def __init__(
+        self, name: str, server_name: str, acceptance: Acceptance, applied: Callable[[str, int], None]
+    ) -> None:
+        """
+        Args:
+            name: the TrafficRoute's, and the model's.
+            server_name: as in `pods`.
+            acceptance: is told what became of the object.
+            applied: is told, by name and epoch, that every check from now on takes the route.
+        """
+        self.name = name
+        self._server_name = server_name
+        self._acceptance = acceptance
+        self._applied = applied
+        self._slices: Mapping[str, Json] | None = None
+        self._pods: Mapping[str, tuple[Endpoint, ...]] = {}
+        self._written: TrafficRoute | None = None
+        self._uid = ""
+        self._route = TrafficRoute()
+        self.problem = f"there is no TrafficRoute {name}"
+        """Why there is no route, in words; empty where there is one, old or new."""
+
+    def route(self) -> TrafficRoute:
+        """The route in force now."""
+        return self._route
+
+    def take_routes(self, objects: Mapping[str, Json]) -> None:
+        """The TrafficRoutes of the namespace have changed."""
+        written = objects.get(self.name)
+        if written is None:
+            return
+        try:
+            message = message_of(written, TrafficRoute)
+            routing.validate(message, pods_elsewhere=True)
+            self._check_epoch(message, written["metadata"]["uid"])
+        except ValueError as error:
+            self._acceptance.say(ROUTES, written, str(error))
+            if self._written is None:
+                self.problem = f"TrafficRoute {self.name}: {error}"
+            return
+        self._uid = written["metadata"]["uid"]
+        if message != self._written:
+            self._written = message
+            self._join()
+        self._acceptance.say(ROUTES, written, "")
+
+    def take_slices(self, objects: Mapping[str, Json]) -> None:
+        """The EndpointSlices of the model have changed."""
+        self._slices = objects
+        found = pods(objects.values(), self.name, self._server_name)
+        if found != self._pods or self.problem:
+            self._pods = found
+            self._join()
+
+    def _check_epoch(self, message: TrafficRoute, uid: str) -> None:
+        """The epoch says what a gateway has applied: it may not go back while the object is the same."""
+        if self._written is not None and uid == self._uid and message.epoch < self._written.epoch:
+            raise ValueError(
+                f"epoch: {message.epoch} is older than {self._written.epoch}, which is in force; give the "
+                "route a greater one"
+            )
+
+    def _join(self) -> None:
+        """Puts the route as it is written, with the pods that there are, in force."""
+        if self._written is None or self._slices is None:
+            return
+        route = TrafficRoute()
+        route.CopyFrom(self._written)
+        for version in route.versions:
+            if not version.endpoints:
+                version.endpoints.extend(self._pods.get(version.name, ()))
+        self._route = route
+        self.problem = ""
+        self._applied(self.name, route.epoch)
