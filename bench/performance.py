@@ -10,7 +10,7 @@ from typing import Any
 from bench.report import RESULTS, bar_line, tables
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/performance.md"
-NAMES = ("engine", "gateway", "memory", "detectors", "lists", "rules", "wordmarks", "gpu")
+NAMES = ("engine", "gateway", "memory", "detectors", "lists", "record", "rules", "wordmarks", "gpu")
 _NOT_YET = "Not yet measured.\n"
 
 

@@ -5,6 +5,7 @@ from bench.promises import (
     bounded,
     closed,
     denial,
+    erased,
     idempotent,
     nobody,
     overload,
@@ -13,6 +14,7 @@ from bench.promises import (
     stopped,
     tampering,
     traced,
+    viewed,
 )
 
 BUILT = (
@@ -24,6 +26,8 @@ BUILT = (
     bounded.PROMISE,
     denial.PROMISE,
     tampering.PROMISE,
+    erased.PROMISE,
+    viewed.PROMISE,
     idempotent.PROMISE,
     traced.PROMISE,
     back.PROMISE,

@@ -36,7 +36,7 @@ REPLICAS = 3
 _LOAD_SECONDS = 0.3
 _EVERY = 0.005
 _GATEWAYS, _RATE, _POD_RATE = 2, 14.0, 10.0
-"""Checks a second that come to each gateway, as it says, and that a pod carries, as its version says."""
+"""Checks a second that come to each gateway, as they say, and that a pod carries, as ModelVersion says."""
 
 
 @dataclass

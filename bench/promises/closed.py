@@ -1,15 +1,17 @@
-"""Promise 3, the door's part: it fails closed when policy, decoder, every pod or the disk breaks."""
+"""Promise 3: it fails closed when policy, decoder, every pod, the disk, the record or its key breaks."""
 
 import asyncio
 import os
 import resource
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from bench.promises.contract import Outcome, Promise
 from bench.promises.estate import GATEWAY_ID, REPOSITORY, Estate, Service
 from ostiary.client.result import Verdict
 from ostiary.wire.errors import OstiaryError, Reason
+from ostiary_gateway.store.sealing import create_evidence_key
 
 FULL_COUNT = 10_000
 _CALLERS = 16
@@ -166,6 +169,77 @@ async def disk(estate: Estate, count: int, ends: float) -> Counter[str]:
         process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
+def _away(store: Path) -> Callable[[], object]:
+    kept = store.rename(store.with_name("away"))
+    return lambda: kept.replace(store)
+
+
+def _emptied(store: Path) -> Callable[[], object]:
+    back = _away(store)
+    store.touch()
+    return back
+
+
+def _copied(store: Path) -> Callable[[], object]:
+    back = _away(store)
+    shutil.copy(store.with_name("away"), store)
+    return back
+
+
+def _without_tables(store: Path) -> Callable[[], object]:
+    def rename(old: str, new: str) -> None:
+        with closing(sqlite3.connect(store, isolation_level=None, timeout=30)) as connection:
+            connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("decisions", "broken")
+    return lambda: rename("broken", "decisions")
+
+
+# What is done to the record's database; each gives back what makes it good.
+BROKEN_STORES = (_away, _emptied, _copied, _without_tables)
+
+
+async def store(estate: Estate, count: int, ends: float) -> Counter[str]:
+    """A record whose database is away, empty, a copy of what it was, or without its tables."""
+    told: Counter[str] = Counter()
+    for damage in BROKEN_STORES:
+        mend = await asyncio.to_thread(damage, estate.home / "ostiary.db")
+        told += await answers(estate, -(-count // len(BROKEN_STORES)), ends, _image)
+        await asyncio.to_thread(mend)
+        await sound(estate)
+    return told
+
+
+def _another_key(path: Path) -> None:
+    create_evidence_key(path)
+
+
+def _no_key(path: Path) -> None:
+    path.write_text("ostiary-evidence-key-1 AAAA\n", encoding="ascii")
+
+
+def _nothing(_: Path) -> None:
+    """The file stays away."""
+
+
+BROKEN_KEYS = (_nothing, _another_key, _no_key)
+
+
+async def evidence_key(estate: Estate, count: int, ends: float) -> Counter[str]:
+    """A key-encryption key that is gone, another one, or none: while it is needed, and at a start."""
+    told: Counter[str] = Counter()
+    path = estate.home / "evidence.key"
+    for damage in BROKEN_KEYS:
+        kept = path.rename(path.with_name("kept.key"))
+        damage(path)
+        told += await answers(estate, -(-count // len(BROKEN_KEYS)), ends, _image)
+        if not await asyncio.to_thread(refuses_to_start, estate):
+            told[_ALLOWED] += 1  # a gateway serves that seals what nobody will open
+        kept.replace(path)
+        await sound(estate)
+    return told
+
+
 @asynccontextmanager
 async def running(estate: Estate) -> AsyncIterator[Estate]:
     """The estate, started, and stopped in the end."""
@@ -225,9 +299,16 @@ async def break_all(folder: Path, count: int, seconds: float) -> dict[str, Count
     found: dict[str, Counter[str]] = {}
     estate = Estate(folder / "stub", settings={"look_seconds": _LOOK_SECONDS})
     # However little time there is: files are taken up within a second, seven times over.
-    share = max(seconds / 6, 30.0)
+    share = max(seconds / 8, 30.0)
+    parts = (
+        ("policy", policy),
+        ("pods", pods),
+        ("disk", disk),
+        ("store", store),
+        ("evidence key", evidence_key),
+    )
     async with running(estate):
-        for name, part in (("policy", policy), ("pods", pods), ("disk", disk)):
+        for name, part in parts:
             await sound(estate)
             found[name] = await part(estate, count, time.monotonic() + share)
         await sound(estate)

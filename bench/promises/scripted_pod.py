@@ -82,7 +82,8 @@ def seen(check: CheckRequest, probability: float = 0.01) -> InferResponse:
             source="vlm",
         )
         response.observations.scores.append(score)
-        response.canonical.append(CanonicalBytes(image_index=index, data=data))
+        blurred = b"\xff\xd8\xffblurred:" + hashlib.sha256(image.data).digest()
+        response.canonical.append(CanonicalBytes(image_index=index, data=data, blurred=blurred))
     return response
 
 

@@ -24,7 +24,7 @@ from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary.wire.telemetry import name_check, trace_id
 from ostiary_gateway import answer
-from ostiary_gateway.evidence import EvidenceStore, canonical_name
+from ostiary_gateway.evidence import EvidenceStore, kept
 from ostiary_gateway.idempotency import Idempotency
 from ostiary_gateway.offload import offload, quick_to_hash, sha256
 from ostiary_gateway.pods import Pods
@@ -165,12 +165,12 @@ class Checker:
             admitted = answer.timing("admit", self._clock() - caller.since)
             route = self._routes.route()
             seen = await self._see(check_id, raw, request, caller, route)
-            judged = await self._judge(request, seen, route.failure_verdict)
+            judged = await self._judge(request, caller.principal.tenant, seen, route.failure_verdict)
             if self._reuse and seen.reused and seen.place and judged.failed:
                 # What this policy needs was not seen then: it is looked at again, and not held for it.
                 self._reuse.discard(seen.place)
                 seen = await self._see(check_id, raw, request, caller, route)
-                judged = await self._judge(request, seen, route.failure_verdict)
+                judged = await self._judge(request, caller.principal.tenant, seen, route.failure_verdict)
             seen.timings.insert(0, admitted)
             return await self._conclude(check_id, digest, request, caller, seen, judged)
 
@@ -199,7 +199,7 @@ class Checker:
 
         async def work() -> CheckResponse:
             seen = Seen(Observations(faults=faults))
-            judged = await self._judge(header.request, seen, Verdict.VERDICT_HOLD)
+            judged = await self._judge(header.request, caller.principal.tenant, seen, Verdict.VERDICT_HOLD)
             return await self._conclude(check_id, digest, header.request, caller, seen, judged)
 
         tenant = caller.principal.tenant
@@ -216,7 +216,7 @@ class Checker:
         kept = CheckRequest(listing=request.listing, wants=request.wants, images=request.images)
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         seen = Seen(None, failure=why)
-        judged = await self._judge(kept, seen, Verdict.VERDICT_HOLD)
+        judged = await self._judge(kept, caller.principal.tenant, seen, Verdict.VERDICT_HOLD)
         return await self._conclude(check_id, digest, kept, caller, seen, judged)
 
     async def _see(
@@ -294,7 +294,9 @@ class Checker:
         reserve = min(self._limits.reserve_seconds, remaining / 5)
         return min(self._limits.look_seconds, remaining - reserve)
 
-    async def _judge(self, request: CheckRequest, seen: Seen, failure_verdict: Verdict.ValueType) -> Judged:
+    async def _judge(
+        self, request: CheckRequest, tenant: str, seen: Seen, failure_verdict: Verdict.ValueType
+    ) -> Judged:
         """Decide, by what is in force now, wherever the observations come from."""
         started = self._clock()
         policy, now = self._policies.policy(), self._now()
@@ -306,6 +308,7 @@ class Checker:
             flags=answer.wanted(request).flags,
             failure_verdict=failure_verdict,
             failure=seen.failure,
+            tenant=tenant,
         )
         # Rules over long texts and look-ups among a million hashes take milliseconds that other checks need.
         decision = await offload(_quick_to_decide(subject, policy), decide, subject, policy)
@@ -366,16 +369,15 @@ class Checker:
 
     async def _discard(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         """Another process was first to record the key: what was kept here is of no check on record."""
-        for item in canonical:
+        for name, _ in kept(canonical):
             try:
-                await self._evidence.discard(tenant, check_id, canonical_name(item.image_index))
+                await self._evidence.discard(tenant, check_id, name)
             except OstiaryError as error:
                 _log.warning("evidence without a check", check_id=check_id, error=error.message)
 
     async def _keep(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:
         puts: list[Awaitable[None]] = [
-            self._evidence.put(tenant, check_id, canonical_name(item.image_index), item.data)
-            for item in canonical
+            self._evidence.put(tenant, check_id, name, data) for name, data in kept(canonical)
         ]
         await asyncio.gather(*puts)
 

@@ -1,6 +1,9 @@
 """The contract of the evidence store: what was looked at, kept apart from the record and encrypted."""
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
+
+from ostiary.v1.inference_pb2 import CanonicalBytes
 
 
 class EvidenceError(Exception):
@@ -36,7 +39,34 @@ class EvidenceStore(Protocol):
         """
         ...
 
+    async def names(self, tenant: str, check_id: str) -> list[str]:
+        """Names of a check's items, sorted. Raises OstiaryError (STORE_UNAVAILABLE)."""
+        ...
+
+    async def shred(self, tenant: str, check_id: str) -> None:
+        """Destroy every item of a check, the keys first; nothing happens where there is none.
+
+        When it returns, no item can be opened again, whoever has the key-encryption key. Half done, it is
+        done again.
+
+        Raises OstiaryError (STORE_UNAVAILABLE) where one cannot be destroyed.
+        """
+        ...
+
 
 def canonical_name(image_index: int) -> str:
     """Name of the canonical bytes of an image."""
     return f"canonical-{image_index}"
+
+
+def blurred_name(image_index: int) -> str:
+    """Name of the blurred rendition of an image, a JPEG file."""
+    return f"blurred-{image_index}"
+
+
+def kept(images: Iterable[CanonicalBytes]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each item that is kept of a check's images."""
+    for image in images:
+        yield canonical_name(image.image_index), image.data
+        if image.blurred:
+            yield blurred_name(image.image_index), image.blurred

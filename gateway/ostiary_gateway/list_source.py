@@ -1,9 +1,11 @@
 """Hash lists from a folder, read again when they change; a bad new version never replaces a good one."""
 
+import fcntl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import structlog
@@ -18,6 +20,8 @@ _log = structlog.get_logger(__name__)
 # The second is refused for want of the first: a list left aside without a word would let its images pass.
 _SUFFIXES = (".yaml", ".yml", ".csv")
 
+Files = tuple[bytes, bytes]
+"""What NAME.yaml and NAME.csv hold."""
 _Signature = tuple[tuple[str, FileStamp], ...]
 
 
@@ -123,13 +127,33 @@ class FolderListSource:
         Raises:
             OSError: they cannot be written.
         """
-        name = new.header.name
         with self._lock:
-            # Entries first: they are read under the header that is there, until theirs is.
-            replace_file(self._folder / f"{name}.csv", entries)
-            replace_file(self._folder / f"{name}.yaml", header)
-            self._signature = _sign(_files(self._folder))
-            errors = self._take_up()
+            return self._write(new, header, entries)
+
+    def amend(self, name: str, amended: Callable[[ListInForce | None], Files | None]) -> list[str]:
+        """As `put`, of what `amended` makes of the list that stands in the folder; None: it stays. Blocking.
+
+        Gateways that share the folder amend one after the other, so that none undoes what another did.
+
+        Raises:
+            OSError: the files cannot be read or written.
+            BadListError: what stands there, or what is made of it, is no list.
+        """
+        with self._lock, (self._folder / ".amending").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            exists = (self._folder / f"{name}.yaml").exists()
+            files = amended(read_files(self._folder, name) if exists else None)
+            if files is None:
+                return []
+            return self._write(read_list(name, files[0], BytesIO(files[1])), *files)
+
+    def _write(self, new: ListInForce, header: bytes, entries: bytes) -> list[str]:
+        name = new.header.name
+        # Entries first: they are read under the header that is there, until theirs is.
+        replace_file(self._folder / f"{name}.csv", entries)
+        replace_file(self._folder / f"{name}.yaml", header)
+        self._signature = _sign(_files(self._folder))
+        errors = self._take_up()
         held = self._lists.by_name.get(name)
         if held is not None and held.digest == new.digest:
             return []

@@ -140,6 +140,7 @@ def subject_of(record: DecisionRecord) -> Subject:
         at=response.receipt.decided_at.ToDatetime(UTC),
         flags=all(reason.code != _NOT_WANTED for reason in response.hold_reasons),
         failure_verdict=_failure_verdict(response),
+        tenant=record.tenant,
     )
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import metrics
 
+from ostiary.tlog.keys import load_log_key
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.inspection import start as start_inspection
@@ -24,6 +27,7 @@ from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.exports.service import ExportService
 from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.hashes.in_force import HashLists
 from ostiary_gateway.list_source import FolderListSource, no_lists
@@ -34,7 +38,17 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
 from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.reuse.lookers import Lookers
+from ostiary_gateway.review.addresses import CallbackGuard
+from ostiary_gateway.review.aftermath import OverturnAftermath
+from ostiary_gateway.review.callbacks import Callbacks
+from ostiary_gateway.review.desk import Desk
+from ostiary_gateway.review.desk_service import DeskService
+from ostiary_gateway.review.erasing import Eraser, EraseService
+from ostiary_gateway.review.examples import ExampleFolder
+from ostiary_gateway.review.golden import golden_source, no_golden
+from ostiary_gateway.review.retention import Retention
 from ostiary_gateway.review.service import AuditService
+from ostiary_gateway.review.viewing import EvidenceView
 from ostiary_gateway.route_source import FileRouteSource, RouteSource
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
@@ -46,10 +60,13 @@ from ostiary_gateway.settings import (
 )
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
-from ostiary_gateway.store.opening import open_recorder
-from ostiary_gateway.store.sealing import load_evidence_key
-from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.key_file import KeyFile
+from ostiary_gateway.store.opening import check_evidence_key, open_recorder
+from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
+from ostiary_gateway.store.sqlite_erasures import open_erasures
+from ostiary_gateway.store.sqlite_outbox import open_outbox
 from ostiary_gateway.store.sqlite_queue import open_queue
+from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 if TYPE_CHECKING:
     from ostiary_gateway.kubernetes.sources import KubernetesSources
@@ -57,6 +74,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
+# How long what another gateway has erased may be in this one's memory.
+_ERASING_INTERVAL = 2.0
+_RETENTION_INTERVAL = 3600.0
 
 
 @asynccontextmanager
@@ -83,18 +103,37 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
         counts = GatewayMetrics(metrics.get_meter(SCOPE), arrivals.one)
+        key = _evidence_key(settings.evidence)
+        evidence = await _evidence(settings.evidence, key)
+        recorder = await stack.enter_async_context(_recorder(settings))
+        await asyncio.to_thread(check_evidence_key, settings.store, key.id, new=settings.evidence.new_key)
+        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
+        reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
+        record = _Record(recorder, cases, evidence, reuse)
         service, bulk = await _moderation_services(
-            stack, settings, credentials, route, policy, beside, counts
+            stack, settings, credentials, route, policy, record, counts
         )
         galleries = await _galleries(stack, beside, route, brands) if brands else None
-        cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
-        audit = AuditService(cases, cases)
+        audit = AuditService(cases, cases, settings.review.rules())
+        aftermath = _aftermath(stack, settings, record, policy, lists)
+        desk = await _desk(stack, settings, record, aftermath)
+        view = EvidenceView(cases, evidence, recorder)
+        erase = await _erase(stack, settings, record, aftermath)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
             moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
             {**service.handlers(), **bulk.handlers()},
         )
-        builder.add_service(audit_pb2.DESCRIPTOR.services_by_name["AuditService"], audit.handlers())
+        builder.add_service(
+            audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+            {
+                **audit.handlers(),
+                **desk.handlers(),
+                **view.handlers(),
+                **erase.handlers(),
+                **ExportService(cases).handlers(),
+            },
+        )
         builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
@@ -106,33 +145,52 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         yield server
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What keeps decisions, what was looked at, and what was seen."""
+
+    recorder: SqliteRecorder
+    cases: SqliteCases
+    evidence: EvidenceStore
+    reuse: ObservationReuse | None
+
+    def forget(self, tenant: str, check_id: str) -> None:
+        """Let nothing that was seen of a check be taken over any more."""
+        if self.reuse is not None:
+            self.reuse.purge(tenant, check_id)
+
+
+async def _erase(
+    stack: AsyncExitStack, settings: GatewaySettings, record: _Record, aftermath: OverturnAftermath
+) -> EraseService:
+    """Erases; what was begun and not finished is gone on with."""
+    erasures = await stack.enter_async_context(open_erasures(settings.store))
+    eraser = Eraser(record.cases, record.recorder, erasures, record.evidence, record.forget, aftermath.forget)
+    erasing = asyncio.create_task(eraser.run(_ERASING_INTERVAL), name="erasing")
+    stack.push_async_callback(_ended, erasing)
+    if settings.retention:
+        retention = Retention([each.keep() for each in settings.retention], record.cases, eraser)
+        sweeping = asyncio.create_task(retention.run(_RETENTION_INTERVAL), name="retention")
+        stack.push_async_callback(_ended, sweeping)
+    return EraseService(eraser)
+
+
 async def _moderation_services(
     stack: AsyncExitStack,
     settings: GatewaySettings,
     credentials: CredentialSource,
     route: RouteSource,
     policy: PolicySource,
-    beside: PodClient,
+    record: _Record,
     counts: GatewayMetrics,
 ) -> tuple[ModerationService, BulkService]:
-    evidence = _evidence(settings.evidence)
-    recorder = await stack.enter_async_context(
-        open_recorder(
-            store=settings.store,
-            log_dir=settings.log.dir,
-            log_key=settings.log.key,
-            origin=settings.log.origin,
-        )
-    )
+    recorder, evidence = record.recorder, record.evidence
     # Which pods are drawn need not be secret, only spread.
     rng = random.Random()  # noqa: S311
     pods = PodClient(credentials, rng)
     stack.push_async_callback(pods.close)
     shadow = Shadow(pods, rng, counts.compared)
     stack.push_async_callback(shadow.close)
-    reuse = (
-        _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts) if settings.reuse else None
-    )
     checker = Checker(
         routes=route,
         pods=pods,
@@ -141,7 +199,7 @@ async def _moderation_services(
         evidence=evidence,
         rng=rng,
         shadow=shadow,
-        reuse=reuse,
+        reuse=record.reuse,
         judged=counts.judged,
         limits=CheckLimits(look_seconds=settings.look_seconds),
     )
@@ -151,8 +209,53 @@ async def _moderation_services(
     times = BulkTimes(most=settings.bulk.at_once, lease=2 * settings.look_seconds + 60)
     worker = BulkWorker(queue, checker, admission, recorder, evidence, time.monotonic, times)
     stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
-    bulk = BulkService(queue, recorder, evidence, worker.wake)
+    bulk = BulkService(queue, recorder, evidence, worker.wake, record.cases)
     return ModerationService(checker, admission, recorder, evidence), bulk
+
+
+def _recorder(settings: GatewaySettings) -> AbstractAsyncContextManager[SqliteRecorder]:
+    return open_recorder(
+        store=settings.store,
+        log_dir=settings.log.dir,
+        log_key=settings.log.key,
+        origin=settings.log.origin,
+    )
+
+
+def _aftermath(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    record: _Record,
+    policy: PolicySource,
+    lists: FolderListSource | None,
+) -> OverturnAftermath:
+    """What follows from rulings."""
+    folder, cases = settings.review.examples, record.cases
+    examples = ExampleFolder(folder, record.evidence) if folder else None
+    aftermath = OverturnAftermath(cases, cases, record.recorder, policy, lists, examples)
+    stack.push_async_callback(_ended, asyncio.create_task(aftermath.run(), name="aftermath"))
+    return aftermath
+
+
+async def _desk(
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    record: _Record,
+    aftermath: OverturnAftermath,
+) -> DeskService:
+    """The review desk."""
+    review = settings.review
+    guard = CallbackGuard(review.callbacks.rules())
+    try:
+        context = ssl.create_default_context(cafile=review.callbacks.ca)
+    except OSError as error:
+        raise ValueError(f"{review.callbacks.ca}: no authorities can be read: {error}") from error
+    outbox = await stack.enter_async_context(open_outbox(settings.store))
+    callbacks = Callbacks(outbox, record.recorder, guard, load_log_key(settings.log.key), context)
+    stack.push_async_callback(_ended, asyncio.create_task(callbacks.run(), name="callbacks"))
+    golden = golden_source(review.golden, time.monotonic) if review.golden else no_golden
+    desk = Desk(record.cases, record.recorder, review.rules(), aftermath, golden=golden)
+    return DeskService(desk, guard)
 
 
 async def _sources(
@@ -215,12 +318,14 @@ def _admission(settings: AdmissionSettings, counts: GatewayMetrics) -> AdaptiveA
 
 def _reuse(
     stack: AsyncExitStack,
-    settings: ReuseSettings,
+    settings: ReuseSettings | None,
     lookers: Lookers,
     evidence: EvidenceStore,
     counts: GatewayMetrics,
-) -> ObservationReuse:
+) -> ObservationReuse | None:
     """What pods saw of identical work, while they say what they look with."""
+    if settings is None:
+        return None
     cache = ObservationCache(settings.limits())
     counts.watch_cache(cache)
     stack.push_async_callback(_ended, asyncio.create_task(lookers.run(), name="lookers"))
@@ -245,9 +350,28 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _evidence(settings: EvidenceSettings) -> DirectoryEvidence:
+async def _evidence(settings: EvidenceSettings, key: KeyFile) -> EvidenceStore:
+    if settings.dir is not None:
+        return DirectoryEvidence(settings.dir, key)
     try:
-        return DirectoryEvidence(settings.dir, load_evidence_key(settings.key))
+        from ostiary_gateway.store.s3_evidence import (
+            Bucket,
+            S3Evidence,
+        )  # the client is in an extra of its own
+    except ImportError as error:
+        raise ValueError(f"evidence.s3 needs a client: pip install 'ostiary[s3]' ({error})") from error
+    given = settings.s3
+    if given is None:
+        raise ValueError("evidence: name dir or s3, one of them")
+    bucket = Bucket(given.bucket, given.prefix, given.endpoint, given.region, given.plain_http)
+    evidence = S3Evidence(bucket, key)
+    await evidence.check()
+    return evidence
+
+
+def _evidence_key(settings: EvidenceSettings) -> KeyFile:
+    try:
+        return KeyFile(settings.key)
     except OSError as error:
         why = f"{settings.key} cannot be read ({error.strerror}): make it with `ostiary gateway init`"
         raise ValueError(why) from error

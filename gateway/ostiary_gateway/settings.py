@@ -1,15 +1,21 @@
 """gateway.yaml. Paths are relative to the file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
+from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.settings import TlsSettings
 from ostiary_gateway.admission.rates import Quotas, TenantLimits
 from ostiary_gateway.reuse.cache import CacheLimits
+from ostiary_gateway.review.addresses import AddressRules
+from ostiary_gateway.review.retention import Keep
+from ostiary_gateway.review.rulings import ReviewRules
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
+PostgresUrl = Annotated[str, Field(pattern="^postgresql://")]
 _MIB = 1024 * 1024
 
 
@@ -26,15 +32,41 @@ class LogSettings(BaseModel):
     """Folder that it is published to."""
 
 
-class EvidenceSettings(BaseModel):
-    """Where images are kept."""
+class S3Settings(BaseModel):
+    """A bucket of S3-compatible storage, without versioning; credentials are those of the environment."""
 
     model_config = _MODEL
 
-    dir: Path
+    bucket: str
+    """Its name."""
+    prefix: str = ""
+    """What the names of all objects begin with."""
+    endpoint: str | None = None
+    """URL of the server; null for Amazon's own."""
+    region: str = "us-east-1"
+    plain_http: bool = False
+    """Whether the endpoint may be without TLS."""
+
+
+class EvidenceSettings(BaseModel):
+    """Where images are kept: in a folder, or in a bucket."""
+
+    model_config = _MODEL
+
+    dir: Path | None = None
     """Folder of the encrypted items."""
+    s3: S3Settings | None = None
+    """Bucket of the encrypted items; needs `ostiary[s3]`."""
     key: Path
     """The key-encryption key."""
+    new_key: bool = False
+    """Take the key though evidence was sealed under another, which is lost, and that evidence with it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "EvidenceSettings":
+        if (self.dir is None) == (self.s3 is None):
+            raise ValueError("name dir or s3, one of them")
+        return self
 
 
 class TenantSettings(BaseModel):
@@ -52,6 +84,23 @@ class TenantSettings(BaseModel):
     def limits(self) -> TenantLimits:
         """The same, for the meter."""
         return TenantLimits(self.per_second, self.burst, self.per_day)
+
+
+class KeepSettings(BaseModel):
+    """For how long checks are kept; of several, the first that fits a check holds."""
+
+    model_config = _MODEL
+
+    days: Annotated[float, Field(gt=0)] | None
+    """Days from the decision on, after which the check is erased; null for good."""
+    verdicts: list[Literal["ALLOW", "REVIEW", "BLOCK", "HOLD"]] = []
+    """Of these verdicts, as they stand; empty for any."""
+    policies: list[str] = []
+    """Decided under one of these, such as `default` or `default@1`; empty for any."""
+
+    def keep(self) -> Keep:
+        """The same, for the sweeper."""
+        return Keep(self.days, [Verdict.Value(f"VERDICT_{name}") for name in self.verdicts], self.policies)
 
 
 class AdmissionSettings(BaseModel):
@@ -108,6 +157,56 @@ class BulkSettings(BaseModel):
     """Most that wait, for all gateways on the store."""
     at_once: Annotated[int, Field(gt=0)] = 8
     """Most that one gateway has in hand."""
+
+
+class CallbackSettings(BaseModel):
+    """Where appeals' outcomes may be told, beside the public internet."""
+
+    model_config = _MODEL
+
+    allow: list[IPvAnyNetwork] = []
+    """Networks that are called though they are not public."""
+    refuse: list[IPvAnyNetwork] = []
+    """Networks that are not called though they are, such as a cluster's."""
+    ca: Path | None = None
+    """Authorities whose servers are trusted, PEM; null for the system's."""
+
+    def rules(self) -> AddressRules:
+        """The same, for the guard."""
+        return AddressRules(tuple(self.refuse), tuple(self.allow))
+
+
+class ReviewSettings(BaseModel):
+    """The review desk."""
+
+    model_config = _MODEL
+
+    leads: Annotated[list[str], Field(min_length=1)] = ["lead-auditor"]
+    """Roles that decide what was escalated, alone."""
+    double_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of cases that two reviewers have to agree on."""
+    double_verdicts: list[Literal["ALLOW", "REVIEW", "BLOCK", "HOLD"]] = []
+    """Verdicts of which two reviewers have to agree on every case."""
+    four_eyes: list[Literal["ALLOW", "REVIEW", "BLOCK", "HOLD"]] = []
+    """Verdicts that two reviewers have to agree to overturn."""
+    golden: Path | None = None
+    """CSV of `check_id,ruling`: cases whose right ruling is known; null for none."""
+    examples: Path | None = None
+    """Folder that pictures of settled cases are added to for calibration, not encrypted; null for none."""
+    callbacks: CallbackSettings = CallbackSettings()
+
+    def rules(self) -> ReviewRules:
+        """How many have to agree."""
+        return ReviewRules(
+            leads=frozenset(self.leads),
+            double_share=self.double_share,
+            double_verdicts=_verdicts(self.double_verdicts),
+            four_eyes=_verdicts(self.four_eyes),
+        )
+
+
+def _verdicts(names: Sequence[str]) -> frozenset[int]:
+    return frozenset(Verdict.Value(f"VERDICT_{name}") for name in names)
 
 
 class KubernetesSettings(BaseModel):
@@ -179,14 +278,17 @@ class GatewaySettings(BaseModel):
     """
     kubernetes: KubernetesSettings | None = None
     """What comes from a Kubernetes cluster in place of files; null for nothing."""
-    store: Path
-    """SQLite database of the record."""
+    store: PostgresUrl | Path
+    """Database of the record: a file (SQLite), or a URL such as `postgresql://ostiary@db.example/ostiary`."""
     log: LogSettings
     evidence: EvidenceSettings
+    retention: list[KeepSettings] = []
+    """For how long checks are kept; what no rule fits is kept for good."""
     admission: AdmissionSettings = AdmissionSettings()
     reuse: ReuseSettings | None = ReuseSettings()
     """Reuse of observations of identical work; null for none."""
     bulk: BulkSettings = BulkSettings()
+    review: ReviewSettings = ReviewSettings()
     look_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time that a pod gets for one check."""
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0

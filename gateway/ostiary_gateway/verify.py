@@ -1,9 +1,13 @@
 """Whether a pod's answer belongs to the check, and its canonical bytes to the answer. Pure."""
 
 import hashlib
+from collections.abc import Sequence
 
-from ostiary.v1.inference_pb2 import InferResponse
+from ostiary.v1.inference_pb2 import CanonicalBytes, InferResponse
 from ostiary.v1.moderation_pb2 import CheckRequest
+
+MOST_BLURRED_BYTES = 16_384
+_JPEG = b"\xff\xd8\xff"
 
 
 def mismatch(request: CheckRequest, answer: InferResponse) -> str | None:
@@ -20,6 +24,8 @@ def mismatch(request: CheckRequest, answer: InferResponse) -> str | None:
         return "it holds two canonical forms of one image"
     if canonical.keys() != {image.image_index for image in seen.images}:
         return "canonical bytes and observations are not of the same images"
+    if (wrong := _badly_blurred(answer.canonical)) is not None:
+        return f"the blurred rendition of image {wrong} is no small JPEG file"
     for image in seen.images:
         index = image.image_index
         if not 0 <= index < len(request.images):
@@ -28,4 +34,13 @@ def mismatch(request: CheckRequest, answer: InferResponse) -> str | None:
             return f"image {index} is not the one that was sent"
         if image.sha256 != hashlib.sha256(canonical[index]).digest():
             return f"the canonical bytes of image {index} do not have the hash that it says"
+    return None
+
+
+def _badly_blurred(canonical: Sequence[CanonicalBytes]) -> int | None:
+    """The first image with a rendition that shows too much to be blurred, or is another kind of file."""
+    for item in canonical:
+        small = len(item.blurred) <= MOST_BLURRED_BYTES and item.blurred.startswith(_JPEG)
+        if item.blurred and not small:
+            return item.image_index
     return None

@@ -51,9 +51,9 @@ def images_of_frames(outcomes: Sequence[Canonical | Fault]) -> list[int]:
 
 
 def canonical_bytes(outcomes: Sequence[Canonical | Fault]) -> list[CanonicalBytes]:
-    """The canonical files of the readable images."""
+    """The canonical files of the readable images, each with its blurred rendition."""
     return [
-        CanonicalBytes(image_index=index, data=outcome.file)
+        CanonicalBytes(image_index=index, data=outcome.file, blurred=outcome.blurred)
         for index, outcome in enumerate(outcomes)
         if isinstance(outcome, Canonical)
     ]

@@ -16,6 +16,8 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+_GETTING_READY = 20.0
+"""Seconds that a server may take until it serves a resource that has just been defined."""
 
 
 @dataclass
@@ -91,21 +93,31 @@ class Api:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             made.setdefault("Content-Type", "application/json")
         url = f"{path}?{urlencode(query)}" if query else path
+        deadline = time.monotonic() + _GETTING_READY
+        while True:
+            response, content = self._sent(method, url, data, made)
+            if not _begins(response.status, content) or time.monotonic() > deadline:
+                break
+            time.sleep(0.25)
+        warnings = [value for name, value in response.getheaders() if name.lower() == "warning"]
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, names, content, warnings)
+
+    def _sent(
+        self, method: str, url: str, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         for attempt in (0, 1):
             if self._connection is None:
                 self._connection = self._connect()
             try:
-                self._connection.request(method, url, data, made)
+                self._connection.request(method, url, data, headers)
                 response = self._connection.getresponse()
-                content = response.read()
-                break
+                return response, response.read()
             except (http.client.HTTPException, ConnectionError, ssl.SSLError):
                 self.close()
                 if attempt:
                     raise
-        warnings = [value for name, value in response.getheaders() if name.lower() == "warning"]
-        names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, names, content, warnings)
+        raise AssertionError("unreachable")
 
     def get(self, path: str, headers: dict[str, str] | None = None, **query: str) -> Answer:
         return self.send("GET", path, None, headers, **query)
@@ -135,25 +147,38 @@ class Api:
     def watch(self, path: str, seconds: float = 10.0, **query: str) -> Iterator[Json]:
         """Events of a watch, until it ends or `seconds` are over."""
         query = {"watch": "true", "timeoutSeconds": str(max(int(seconds), 1)), **query}
-        connection = self._connect(seconds + 5)
-        connection.request("GET", f"{path}?{urlencode(query, quote_via=quote)}", None, self._headers())
-        response = connection.getresponse()
-        try:
-            if response.status != 200:
-                status = json.loads(response.read())
-                yield {"type": "ERROR", "object": status}
+        deadline = time.monotonic() + _GETTING_READY
+        while True:
+            connection = self._connect(seconds + 5)
+            connection.request("GET", f"{path}?{urlencode(query, quote_via=quote)}", None, self._headers())
+            response = connection.getresponse()
+            if response.status == 200:
+                break
+            content = response.read()
+            connection.close()
+            if not _begins(response.status, content) or time.monotonic() > deadline:
+                yield {"type": "ERROR", "object": json.loads(content)}
                 return
+            time.sleep(0.25)
+        try:
             while line := response.readline():
                 yield json.loads(line)
         finally:
             connection.close()
 
-    def until(self, path: str, holds: Any, seconds: float = 30.0) -> Json:
+    def until(
+        self, path: str, holds: Any, seconds: float = 60.0, headers: dict[str, str] | None = None
+    ) -> Json:
         """Reads an object until it is as it shall be; AssertionError where that takes too long."""
         deadline = time.monotonic() + seconds
         while True:
-            answer = self.get(path)
+            answer = self.get(path, headers)
             if holds(answer):
                 return answer.body if answer.data[:1] == b"{" else {}
             assert time.monotonic() < deadline, answer.data
             time.sleep(0.05)
+
+
+def _begins(code: int, content: bytes) -> bool:
+    """Whether a server says that its cache of a resource is not there yet, as one does after a definition."""
+    return code == 429 and b"initializing" in content

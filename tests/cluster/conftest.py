@@ -1,13 +1,15 @@
 """The servers that conformance tests run against: the sandbox, and a real control plane if there is one."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.api_client import Api
+from cluster.api_client import Answer, Api
 from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl, binaries, name_of
 from cluster.sandbox_thread import SandboxThread
 from cluster.shapes import WIDGETS
 from ostiary_operator.sandbox.api.request import Caller
@@ -99,7 +101,8 @@ def deployments(namespace: str) -> str:
 def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
     """A definition of widgets; the group."""
     api = server[0]
-    api.made("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)
+    made = api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)
+    assert made.code in (201, 409), made.data
     name = WIDGETS["metadata"]["name"]
     api.until(
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
@@ -108,11 +111,51 @@ def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
             for one in answer.body.get("status", {}).get("conditions", [])
         ),
     )
-    api.until("/apis/conformance.ostiary.dev/v1/widgets", lambda answer: answer.code == 200)
-    return "conformance.ostiary.dev"
+    group = "conformance.ostiary.dev"
+    for version in ("v1", "v1beta1"):
+        api.until(f"/apis/{group}/{version}/widgets", lambda answer: answer.code == 200)
+        api.until(f"/apis/{group}/{version}", lambda answer: _served(answer, "resources", "widgets"))
+    api.until("/apis", lambda answer: _served(answer, "groups", group))
+    api.until(f"/apis/{group}", lambda answer: len(answer.body.get("versions", ())) == 2)
+    return group
+
+
+def _served(answer: Answer, word: str, name: str) -> bool:
+    """Whether a document of discovery has an entry: it follows a definition after a moment."""
+    return answer.code == 200 and name in {one["name"] for one in answer.body[word]}
 
 
 @pytest.fixture
 def widgets(widgets_defined: str, namespace: str) -> str:
     """Where this test's widgets are."""
     return f"/apis/{widgets_defined}/v1/namespaces/{namespace}/widgets"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where kubectl keeps what it discovered."""
+    return tmp_path_factory.mktemp("home")
+
+
+def _with_namespace(binary: Path, sandbox: SandboxThread, home: Path, test: str) -> Iterator[Kubectl]:
+    namespace = f"kubectl-{zlib.crc32(f'{binary} {test}'.encode())}"
+    made = Kubectl(binary, sandbox.cluster.settings.folder / "kubeconfig", home, namespace)
+    made.run(
+        "create", "-f", "-", stdin={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    )
+    yield made
+    made.run("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(params=[pytest.param(path, id=name_of(path)) for path in binaries()])
+def kubectl(request: pytest.FixtureRequest, sandbox: SandboxThread, home: Path) -> Iterator[Kubectl]:
+    """Each kubectl that there is, with a namespace of its own."""
+    yield from _with_namespace(request.param, sandbox, home, request.node.name)
+
+
+@pytest.fixture
+def newest(request: pytest.FixtureRequest, sandbox: SandboxThread, home: Path) -> Iterator[Kubectl]:
+    """The newest alone, for what is the same in all."""
+    if not binaries():
+        pytest.skip("no kubectl")
+    yield from _with_namespace(binaries()[-1], sandbox, home, request.node.name)

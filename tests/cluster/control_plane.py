@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -16,7 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cluster.api_client import Api
 from ostiary_operator.sandbox.credentials import kubeconfig, make_certificates
 
-_PATIENCE = 90.0
+_PATIENCE = 120.0
+"""Seconds that each of the processes may take until it is ready."""
+_ATTEMPTS = 3
+"""How often it is tried: a port that was free may be taken when a process wants it."""
 
 
 def free_port() -> int:
@@ -30,7 +34,7 @@ class ControlPlane:
     """Processes of one control plane; ended by `close`."""
 
     def __init__(self, assets: Path, folder: Path) -> None:
-        self._assets = assets
+        self._assets = assets.resolve()
         self._folder = folder
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         for name in ("etcd", "kube-apiserver"):
@@ -40,13 +44,19 @@ class ControlPlane:
         self.admin = secrets.token_hex(16)
         self.users = {name: secrets.token_hex(16) for name in ("alice", "bob")}
         self._write_keys()
-        try:
-            self._start_etcd()
-            self._start_server()
-            self._start_controllers()
-        except BaseException:
-            self.close()
-            raise
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._start_etcd()
+                self._start_server()
+                self._start_controllers()
+                break
+            except RuntimeError as error:
+                self.close()
+                if "address already in use" not in str(error) or attempt == _ATTEMPTS - 1:
+                    raise
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def url(self) -> str:
@@ -77,16 +87,18 @@ class ControlPlane:
     def _start_etcd(self) -> None:
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self._etcd = client
+        data = self._folder / f"etcd-{client.rpartition(':')[2]}"
         self._run(
             "etcd",
-            f"--data-dir={self._folder / 'etcd'}",
+            f"--data-dir={data}",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
-            "--unsafe-no-fsync",
+            "--unsafe-no-fsync=true",
         )
+        self._wait_until_ready("etcd", f"{client}/health")
 
     def _start_server(self) -> None:
         self.port = free_port()
@@ -110,51 +122,63 @@ class ControlPlane:
             "--disable-admission-plugins=ServiceAccount",
             "--allow-privileged=true",
         )
-        self._wait_until_ready()
+        self._wait_until_ready("kube-apiserver", f"{self.url}/readyz", pki / "ca.pem")
         self.kubeconfig = self._folder / "kubeconfig"
+        self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(kubeconfig(self.url, (pki / "ca.pem").read_bytes(), self.admin))
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, name: str, url: str, authority: Path | None = None) -> None:
+        """Waits until a process says that it is well; the end of its log stands in what is raised instead."""
         deadline = time.monotonic() + _PATIENCE
-        context = ssl.create_default_context(cafile=str(self._folder / "pki" / "ca.pem"))
+        context = ssl.create_default_context(cafile=str(authority) if authority else None)
+        if authority is None:  # certificates that the controllers sign themselves, on loopback
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        headers = {"Authorization": f"Bearer {self.admin}"}
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310  # a server that was started here
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         while True:
-            for name, process in self._processes:
+            for other, process in self._processes:
                 if process.poll() is not None:
-                    tail = (self._folder / f"{name}.log").read_text(errors="replace")[-3000:]
-                    raise RuntimeError(f"{name} ended with {process.returncode}:\n{tail}")
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=5)
+                    raise RuntimeError(f"{other} ended with {process.returncode}:\n{self._log(other)}")
             try:
-                connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {self.admin}"})
-                if connection.getresponse().status == 200:
-                    return
+                with opener.open(request, timeout=5) as answer:
+                    if answer.status == 200:
+                        return
             except (OSError, http.client.HTTPException):
                 pass
-            finally:
-                connection.close()
             if time.monotonic() > deadline:
-                tail = (self._folder / "kube-apiserver.log").read_text(errors="replace")[-3000:]
-                raise TimeoutError(f"kube-apiserver was not ready after {_PATIENCE:.0f} s:\n{tail}")
+                raise TimeoutError(f"{name} was not ready after {_PATIENCE:.0f} s:\n{self._log(name)}")
             time.sleep(0.25)
+
+    def _log(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text(errors="replace")[-3000:]
 
     def _start_controllers(self) -> None:
         config = str(self.kubeconfig)
-        shared = (
-            f"--kubeconfig={config}",
-            f"--authentication-kubeconfig={config}",
-            f"--authorization-kubeconfig={config}",
-            "--leader-elect=false",
-            "--bind-address=127.0.0.1",
-        )
-        if os.access(self._assets / "kube-controller-manager", os.X_OK):
-            self._run(
-                "kube-controller-manager",
-                *shared,
-                f"--secure-port={free_port()}",
+        further = {
+            "kube-controller-manager": (
                 f"--service-account-private-key-file={self._folder / 'sa.key'}",
                 f"--root-ca-file={self._folder / 'pki' / 'ca.pem'}",
+            ),
+            "kube-scheduler": (),
+        }
+        for name, more in further.items():
+            if not os.access(self._assets / name, os.X_OK):
+                continue
+            port = free_port()
+            self._run(
+                name,
+                f"--kubeconfig={config}",
+                f"--authentication-kubeconfig={config}",
+                f"--authorization-kubeconfig={config}",
+                "--leader-elect=false",
+                "--bind-address=127.0.0.1",
+                f"--secure-port={port}",
+                *more,
             )
-        if os.access(self._assets / "kube-scheduler", os.X_OK):
-            self._run("kube-scheduler", *shared, f"--secure-port={free_port()}")
+            self._wait_until_ready(name, f"https://127.0.0.1:{port}/healthz")
 
     def api(self) -> Api:
         """The administrator's access."""
@@ -170,7 +194,8 @@ class ControlPlane:
 
     def close(self) -> None:
         """Ends the processes, the last started first."""
-        for _, process in reversed(self._processes):
+        while self._processes:
+            _, process = self._processes.pop()
             process.terminate()
             try:
                 process.wait(20)

@@ -1,4 +1,4 @@
-"""Who may do what: tokens, roles, reviews; and webhooks that have a say."""
+"""Who may do what: tokens, roles, reviews, and acting as others."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -104,3 +104,17 @@ def test_a_binding_keeps_its_role(api: Api, namespace: str) -> None:
     path = f"{_RBAC}/namespaces/{namespace}/rolebindings/some"
     answer = api.patch(path, {"roleRef": {"name": "another"}})
     assert (answer.code, answer.reason) == (422, "Invalid")
+
+
+@pytest.mark.parametrize("kind", ["User", "ServiceAccount"])
+def test_who_may_act_as_others(api: Api, users: dict[str, str], namespace: str, maps: str, kind: str) -> None:
+    """The administrator acts as others and has their rights then; others may not."""
+    who = "alice" if kind == "User" else f"system:serviceaccount:{namespace}:robot"
+    answer = api.get(maps, {"Impersonate-User": who})
+    assert (answer.code, answer.reason) == (403, "Forbidden")
+    assert f'User "{who}" cannot list resource "configmaps"' in answer.body["message"]
+    assert api.get(maps, {"Impersonate-User": who, "Impersonate-Group": "system:masters"}).code == 200
+    alice = api.acting_as(users["alice"])
+    answer = alice.get(maps, {"Impersonate-User": who})
+    alice.close()
+    assert (answer.code, answer.reason) == (403, "Forbidden")

@@ -1,5 +1,6 @@
 """What clients learn about the server: discovery, OpenAPI, tables."""
 
+import json
 from typing import Any
 
 from cluster.api_client import Api
@@ -19,7 +20,7 @@ def test_groups_and_versions(api: Api, widgets_defined: str) -> None:
     groups = {one["name"]: one for one in api.get("/apis").body["groups"]}
     assert {"apps", "policy", "coordination.k8s.io", "discovery.k8s.io"} <= groups.keys()
     ours = groups[widgets_defined]
-    assert [one["version"] for one in ours["versions"]] == ["v1", "v1beta1"]
+    assert {one["version"] for one in ours["versions"]} == {"v1", "v1beta1"}
     assert ours["preferredVersion"]["groupVersion"] == f"{widgets_defined}/v1"
     assert api.get(f"/apis/{widgets_defined}").body["kind"] == "APIGroup"
 
@@ -42,7 +43,14 @@ def test_discovery_in_one_answer(api: Api, widgets_defined: str) -> None:
     """Clients that know it get all groups with their resources at once."""
     answer = api.get("/apis", _AGGREGATED)
     assert "APIGroupDiscoveryList" in answer.headers["content-type"]
-    items = {one["metadata"]["name"]: one for one in answer.body["items"]}
+
+    def has_ours(found: Any) -> bool:
+        return any(
+            one["metadata"]["name"] == widgets_defined and one["versions"] for one in found.body["items"]
+        )
+
+    found = api.until("/apis", has_ours, headers=_AGGREGATED)
+    items = {one["metadata"]["name"]: one for one in found["items"]}
     resources = {one["resource"]: one for one in items[widgets_defined]["versions"][0]["resources"]}
     assert resources["widgets"]["responseKind"]["kind"] == "Widget"
     assert {one["subresource"] for one in resources["widgets"]["subresources"]} == {"status", "scale"}
@@ -72,7 +80,7 @@ def test_openapi_v3(api: Api, widgets_defined: str) -> None:
     assert kinds["Widget"]["properties"]["spec"]["properties"]["size"]["maximum"] == 10
     one = document["paths"][f"/{path}/namespaces/{{namespace}}/widgets/{{name}}"]
     assert "application/apply-patch+yaml" in one["patch"]["requestBody"]["content"]
-    assert "fieldValidation" in {parameter["name"] for parameter in one["patch"]["parameters"]}
+    assert "fieldValidation" in json.dumps(one["patch"]["parameters"])
 
 
 def test_openapi_v2(api: Api) -> None:

@@ -82,13 +82,14 @@ def test_lists_that_cannot_be(api: Api, widgets: str, query: dict[str, str], cod
 
 def test_a_list_of_an_earlier_version(api: Api, widgets: str) -> None:
     """An exact version shows what was there then."""
-    first = api.made(widgets, widget("a"))
-    api.made(widgets, widget("b"))
-    version = first["metadata"]["resourceVersion"]
-    then = api.get(widgets, resourceVersion=version, resourceVersionMatch="Exact")
+    first, second = (api.made(widgets, widget(name))["metadata"]["resourceVersion"] for name in "ab")
+    then = api.get(widgets, resourceVersion=first, resourceVersionMatch="Exact")
     assert names(then) == ["a"]
-    now = api.get(widgets, resourceVersion=version, resourceVersionMatch="NotOlderThan")
+    now = api.get(widgets, resourceVersion=second, resourceVersionMatch="NotOlderThan")
     assert names(now) == ["a", "b"]
+    at_least = api.get(widgets, resourceVersion=second)
+    assert int(at_least.body["metadata"]["resourceVersion"]) >= int(second)
+    assert names(at_least) == ["a", "b"]
 
 
 def test_a_watch_goes_on_from_a_list(api: Api, widgets: str) -> None:

@@ -98,6 +98,33 @@ def test_a_body_that_is_too_large_is_refused(api: Api, maps: str) -> None:
     assert (answer.code, answer.reason) == (413, "RequestEntityTooLarge")
 
 
+def test_objects_that_are_too_large(api: Api, maps: str, widgets: str) -> None:
+    """A map holds a mebibyte, any other object what the store takes in one request."""
+    answer = api.post(maps, config_map(data={"a": "x" * 600_000, "b": "x" * 600_000}))
+    assert (answer.code, answer.reason) == (422, "Invalid")
+    assert "Too long" in answer.body["message"]
+    answer = api.post(widgets, widget(free={"a": "x" * 1_700_000}))
+    assert answer.code == 500
+    assert "request is too large" in answer.body["message"]
+    assert api.get(f"{widgets}/one").code == 404
+
+
+@pytest.mark.parametrize("mode", ["Strict", "Warn", "Ignore"])
+def test_doubled_fields(api: Api, maps: str, mode: str) -> None:
+    """A field that is there twice is refused, warned of or taken as it was last, as the caller asks."""
+    text = (
+        b'{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, '
+        b'"immutable": true, "immutable": false}'
+    )
+    answer = api.post(maps, text, None, fieldValidation=mode)
+    if mode == "Strict":
+        assert (answer.code, answer.reason) == (400, "BadRequest")
+        assert 'duplicate field "immutable"' in answer.body["message"]
+        return
+    assert answer.body["immutable"] is False
+    assert ["duplicate" in warning for warning in answer.warnings] == ([True] if mode == "Warn" else [])
+
+
 def test_an_answer_of_another_type_is_not_acceptable(api: Api, maps: str) -> None:
     """Whoever takes neither JSON nor anything else that is offered is told so."""
     answer = api.get(maps, {"Accept": "image/png"})
@@ -196,6 +223,33 @@ def test_finalizers_hold_an_object(api: Api, maps: str) -> None:
     assert (refused.code, refused.reason) == (422, "Invalid")
     assert api.patch(f"{maps}/one", {"data": {"b": "2"}}).code == 200
     assert api.patch(f"{maps}/one", {"metadata": {"finalizers": None}}).code == 200
+    assert api.get(f"{maps}/one").code == 404
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(b"{", id="half a document"),
+        pytest.param({"gracePeriodSeconds": "soon"}, id="a text for a number"),
+        pytest.param({"preconditions": ["a"]}, id="a list for an object"),
+        pytest.param({"propagationPolicy": 3}, id="a number for a text"),
+    ],
+)
+def test_options_of_deletions_that_cannot_be(api: Api, maps: str, options: object) -> None:
+    """How to delete is read as strictly as any object, and nothing is deleted then."""
+    api.made(maps, config_map())
+    answer = api.delete(f"{maps}/one", options)
+    assert (answer.code, answer.reason) == (400, "BadRequest"), answer.data
+    assert api.get(f"{maps}/one").code == 200
+
+
+def test_a_deletion_is_told_in_one_place(api: Api, maps: str) -> None:
+    """Where there is a body the query is not read, and the old word for orphans excludes the new one."""
+    api.made(maps, config_map())
+    both = {"orphanDependents": True, "propagationPolicy": "Background"}
+    answer = api.delete(f"{maps}/one", both)
+    assert (answer.code, answer.reason) == (422, "Invalid")
+    assert api.delete(f"{maps}/one", {"kind": "DeleteOptions", "apiVersion": "v1"}, dryRun="All").code == 200
     assert api.get(f"{maps}/one").code == 404
 
 

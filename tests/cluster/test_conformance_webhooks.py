@@ -33,6 +33,8 @@ class _Reviewer(BaseHTTPRequestHandler):
             response |= {"patchType": "JSONPatch", "patch": encoded}
         elif request["name"] == "bad":
             response |= {"allowed": False, "status": {"message": "bad is a bad name"}}
+        elif request["name"] == "worse":
+            response |= {"allowed": False, "status": {"code": 403, "reason": "Forbidden"}}
         body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
         data = json.dumps(body).encode()
         self.send_response(200)
@@ -119,15 +121,17 @@ def test_a_webhook_changes_objects(
 
 
 def test_a_webhook_refuses(api: Api, maps: str, namespace: str, reviewer: Json, register: Any) -> None:
-    """A refusal is forbidden in the webhook's words."""
+    """A refusal has the webhook's words and code, which is 400 where it names none."""
     register("validatingwebhookconfigurations", hook(reviewer, "/validate", namespace))
     labels = {"reviewed": "yes"}
     eventually(lambda: api.post(maps, config_map("bad", labels=labels), None, dryRun="All").code != 201)
     answer = api.post(maps, config_map("bad", labels=labels))
-    assert answer.code == 403
-    assert answer.body["message"] == (
-        'admission webhook "review.conformance.ostiary.dev" denied the request: bad is a bad name'
-    )
+    assert answer.code == 400
+    denied = 'admission webhook "review.conformance.ostiary.dev" denied the request'
+    assert answer.body["message"] == f"{denied}: bad is a bad name"
+    answer = api.post(maps, config_map("worse", labels=labels))
+    assert (answer.code, answer.reason) == (403, "Forbidden")
+    assert answer.body["message"] == f"{denied}: Forbidden"
     assert api.post(maps, config_map("good", labels=labels)).code == 201
 
 

@@ -1,41 +1,13 @@
-"""kubectl itself, the oldest and the newest there are, against the sandbox."""
+"""kubectl itself, the oldest and the newest there are, against the sandbox: from apply to delete."""
 
 import json
 import os
-import platform
-import shutil
-import subprocess
 import time
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from cluster.sandbox_thread import SandboxThread
+from cluster.kubectl import Kubectl, binaries, column
 from cluster.shapes import WIDGETS, deployment, widget
-
-Json = dict[str, Any]
-
-_UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "kubectl"
-
-
-def binaries() -> list[Path]:
-    """What OSTIARY_KUBECTL names, else what `make test` unpacked, else the one on the PATH."""
-    if named := os.environ.get("OSTIARY_KUBECTL"):
-        return [Path(one) for one in named.split(os.pathsep)]
-    here = (platform.system(), platform.machine()) == ("Linux", "x86_64")
-    unpacked = sorted(_UNPACKED.glob("v*/kubectl")) if here else []
-    if unpacked:
-        return unpacked
-    found = shutil.which("kubectl")
-    return [Path(found)] if found else []
-
-
-def _name(path: Path) -> str:
-    return "-".join(path.parts[-2:])
 
 
 def test_there_is_a_kubectl() -> None:
@@ -43,70 +15,6 @@ def test_there_is_a_kubectl() -> None:
     if not binaries():
         assert os.environ.get("CI") != "true", "`make test` unpacks kubectl into .venv/kubectl"
         pytest.skip("no kubectl: name one in OSTIARY_KUBECTL, or put one on the PATH")
-
-
-class Kubectl:
-    """One kubectl, one namespace."""
-
-    def __init__(self, binary: Path, kubeconfig: Path, home: Path, namespace: str) -> None:
-        self._command = [str(binary), "--kubeconfig", str(kubeconfig), "--namespace", namespace]
-        self._environment = {
-            "HOME": str(home),
-            "PATH": os.environ["PATH"],
-            "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false",
-        }
-
-    def run(self, *arguments: str, stdin: Any = None, fails: bool = False) -> str:
-        """Output of a command; stdin is sent as YAML."""
-        text = None if stdin is None else yaml.safe_dump(stdin)
-        done = subprocess.run(
-            [*self._command, *arguments],
-            env=self._environment,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stdout + done.stderr
-        return done.stderr if fails else done.stdout
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where kubectl keeps what it discovered."""
-    return tmp_path_factory.mktemp("home")
-
-
-def _with_namespace(binary: Path, sandbox: SandboxThread, home: Path, test: str) -> Iterator[Kubectl]:
-    namespace = f"kubectl-{zlib.crc32(f'{binary} {test}'.encode())}"
-    made = Kubectl(binary, sandbox.cluster.settings.folder / "kubeconfig", home, namespace)
-    made.run(
-        "create", "-f", "-", stdin={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    )
-    yield made
-    made.run("delete", "namespace", namespace, "--wait=false")
-
-
-@pytest.fixture(params=[pytest.param(path, id=_name(path)) for path in binaries()])
-def kubectl(request: pytest.FixtureRequest, sandbox: SandboxThread, home: Path) -> Iterator[Kubectl]:
-    """Each kubectl that there is, with a namespace of its own."""
-    yield from _with_namespace(request.param, sandbox, home, request.node.name)
-
-
-@pytest.fixture
-def newest(request: pytest.FixtureRequest, sandbox: SandboxThread, home: Path) -> Iterator[Kubectl]:
-    """The newest alone, for what is the same in all."""
-    if not binaries():
-        pytest.skip("no kubectl")
-    yield from _with_namespace(binaries()[-1], sandbox, home, request.node.name)
-
-
-def column(table: str, name: str) -> list[str]:
-    """The cells of one column."""
-    head, *rows = table.splitlines()
-    start = head.index(name)
-    return [row[start:].split()[0] for row in rows]
 
 
 def test_a_deployment_from_beginning_to_end(kubectl: Kubectl) -> None:

@@ -1,16 +1,25 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.scripted_pod import Script, serving
 from gateway.site import People, Running, Site
+from postgres import Postgres
+from postgres import serving as serving_postgres
 
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> People:
     """An authority and everybody's certificates."""
     return People.make(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server."""
+    with serving_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -41,6 +41,11 @@ def canonical_bytes(raw: bytes) -> bytes:
     return b"canonical:" + raw
 
 
+def blurred_bytes(raw: bytes) -> bytes:
+    """What the scripted pod calls the blurred rendition of `raw`."""
+    return b"\xff\xd8\xff" + b"blurred:" + hashlib.sha256(raw).digest()
+
+
 def truthful(check: CheckRequest, seen: Observations | None = None) -> InferResponse:
     """A sound answer about the images that were sent, with `seen` beside it."""
     raws = [image.data for image in check.images]
@@ -49,7 +54,10 @@ def truthful(check: CheckRequest, seen: Observations | None = None) -> InferResp
         image.raw_sha256 = hashlib.sha256(raw).digest()
         image.sha256 = hashlib.sha256(canonical_bytes(raw)).digest()
     observations.MergeFrom(seen or Observations())
-    data = [CanonicalBytes(image_index=index, data=canonical_bytes(raw)) for index, raw in enumerate(raws)]
+    data = [
+        CanonicalBytes(image_index=index, data=canonical_bytes(raw), blurred=blurred_bytes(raw))
+        for index, raw in enumerate(raws)
+    ]
     return InferResponse(observations=observations, canonical=data, timings=[StageTiming(stage="decode")])
 
 

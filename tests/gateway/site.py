@@ -32,6 +32,9 @@ PEOPLE = {
     "pipeline": "/tenant/demo/role/pipeline",
     "stranger": "/tenant/other/role/pipeline",
     "auditor": "/tenant/demo/role/auditor",
+    "anna": "/tenant/demo/role/auditor/anna",
+    "bert": "/tenant/demo/role/auditor/bert",
+    "lead": "/tenant/demo/role/lead-auditor",
     "admin": "/tenant/demo/role/compliance-admin",
     "nobody": "/tenant/demo/role/nobody",
 }

@@ -3,12 +3,14 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gateway.hashes import lists
+from ostiary_gateway.hashes.in_force import ListInForce
 from ostiary_gateway.list_source import FolderListSource
 
 HASH = "f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22"
@@ -189,3 +191,23 @@ def test_reading_is_done_in_a_thread_unless_told_otherwise(stage: Stage) -> None
             return
         time.sleep(0.005)
     raise AssertionError("the change was not taken up")
+
+
+def test_amended_by_several(tmp_path: Path) -> None:
+    """Gateways that share a folder each add to what the others wrote; nothing is lost."""
+    sources = [FolderListSource(tmp_path, start=lambda work: None) for _ in range(4)]
+    header = lists.header(name="fakes")
+
+    def add(number: int) -> None:
+        def amended(held: ListInForce | None) -> tuple[bytes, bytes]:
+            known = [held.index.hash_at(place).hex() for place in range(len(held))] if held else []
+            return header, lists.rows([{"hash": hash_} for hash_ in [*known, f"{number:064x}"]])
+
+        assert sources[number % 4].amend("fakes", amended) == []
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(40)))
+    assert len(FolderListSource(tmp_path).lists().by_name["fakes"]) == 40
+    before = sources[0].lists()
+    assert sources[0].amend("fakes", lambda held: None) == []
+    assert sources[0].lists() is before

@@ -24,6 +24,8 @@ from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.rbac.scope import check_scope
 from ostiary_gateway.recorder import Recorded, Recorder
 from ostiary_gateway.request import parse_check
+from ostiary_gateway.review.cases import Cases
+from ostiary_gateway.review.standing import seller_reason
 
 VERSION_PIN = "ostiary-version-pin"
 _AT_ONCE = 16  # bodies in memory
@@ -41,12 +43,14 @@ class BulkService:
         recorder: Recorder,
         evidence: EvidenceStore,
         accepted: Callable[[], None] = lambda: None,
+        cases: Cases | None = None,
     ) -> None:
-        """`accepted` is told of each new submission."""
+        """`accepted` is told of each new submission; `cases` know what reviewers made of decisions."""
         self._queue = queue
         self._recorder = recorder
         self._evidence = evidence
         self._accepted = accepted
+        self._cases = cases
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._closing = asyncio.Event()
 
@@ -93,13 +97,13 @@ class BulkService:
         answered_by = (submission.answered_by if submission else "") or request.check_id
         recorded = await self._recorder.get(tenant, answered_by)
         if recorded is not None:
-            return GetCheckResponse(response=recorded.response)
+            return await self._as_it_stands(tenant, recorded)
         if submission is None:
             # It may have been answered between the two questions.
             recorded = await self._recorder.get(tenant, request.check_id)
         if submission is None and recorded is None:
             raise OstiaryError(Reason.NOT_FOUND, "There is no such check: check the check_id")
-        return GetCheckResponse(response=recorded.response) if recorded else GetCheckResponse(pending=True)
+        return await self._as_it_stands(tenant, recorded) if recorded else GetCheckResponse(pending=True)
 
     async def watch_checks(
         self, request: WatchChecksRequest, call: Call
@@ -114,6 +118,14 @@ class BulkService:
                 after = recorded.response.receipt.log_index
             if len(page) < _PAGE:
                 await self._pause()
+
+    async def _as_it_stands(self, tenant: str, recorded: Recorded) -> GetCheckResponse:
+        """The answer as it was given, and what stands now."""
+        response = recorded.response
+        case = await self._cases.get(tenant, response.check_id) if self._cases else None
+        verdict = case.standing.verdict if case else response.verdict
+        reason = seller_reason(case.events) if case else ""
+        return GetCheckResponse(response=response, verdict=verdict, reviewer_reason=reason)
 
     async def _add(self, new: Submission, raw: bytes) -> SubmitResponse:
         await self._evidence.put(new.tenant, new.check_id, REQUEST, raw)

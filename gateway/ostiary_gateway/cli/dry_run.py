@@ -108,10 +108,10 @@ def _in_force(settings: "GatewaySettings") -> "PolicyInForce":
     from ostiary_gateway.policy_source import FilePolicySource
     from ostiary_gateway.rules.pack import shipped
 
-    if settings.policy is None:
+    if settings.policy is None or (settings.kubernetes and settings.kubernetes.brands):
         raise ValueError(
-            "the gateway's policy is an object of a Kubernetes cluster: put it and the registries into "
-            "files, and name them as `policy` and `brands` in a copy of gateway.yaml without `kubernetes`"
+            "the gateway's policy or registries are objects of a Kubernetes cluster: put them into files, "
+            "and name them as `policy` and `brands` in a copy of gateway.yaml without `kubernetes`"
         )
     lists = FolderListSource(settings.lists).lists if settings.lists else no_lists
     brands = FolderBrandSource(settings.brands).brands if settings.brands else no_brands
@@ -136,10 +136,10 @@ def _replay(history: "History", before: "PolicyInForce", after: "PolicyInForce",
 def _period(asked: Asked) -> "Period":
     from ostiary_gateway.store.history import Period
 
-    return Period(_time("--since", asked.since), _time("--until", asked.until), asked.tenant)
+    return Period(parse_time("--since", asked.since), parse_time("--until", asked.until), asked.tenant)
 
 
-def _time(option: str, text: str) -> datetime | None:
+def parse_time(option: str, text: str) -> datetime | None:
     """An aware time; UTC unless the text names a zone. Raises ValueError."""
     if not text:
         return None

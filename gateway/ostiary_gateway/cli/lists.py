@@ -166,6 +166,7 @@ def lookup(
     hash: Annotated[str, typer.Argument(metavar="HASH", help="64 hexadecimal digits.")],  # noqa: A002
     kind: Annotated[Kind | None, typer.Option(help="Ask lists of this kind alone.")] = None,
     seller: Annotated[str, typer.Option(help="Whose listing it is.")] = "",
+    tenant: Annotated[str, typer.Option(help="Whose seller that is.")] = "",
     at: Annotated[str, typer.Option(help="As of when, with its zone; now unless given.")] = "",
     json: AsJson = False,
 ) -> None:
@@ -184,7 +185,7 @@ def lookup(
     if problems:
         fail(f"{folder}/{problems[0]}")
     asked = [one for one in lists if kind is None or one.header.kind == kind.value]
-    matches = [_match(one, hit, seller, when) for one in asked for hit in one.near(wanted)]
+    matches = [_match(one, hit, seller, when, tenant) for one in asked for hit in one.near(wanted)]
     if json:
         typer.echo(encoder.dumps({"hash": wanted.hex(), "matches": matches}, ensure_ascii=False))
     else:
@@ -328,7 +329,7 @@ def _facts(one: "ListInForce") -> dict[str, Any]:
     }
 
 
-def _match(one: "ListInForce", hit: "Hit", seller: str, at: datetime) -> dict[str, Any]:
+def _match(one: "ListInForce", hit: "Hit", seller: str, at: datetime, tenant: str) -> dict[str, Any]:
     entry = hit.entry
     return {
         "list": one.header.title,
@@ -340,9 +341,10 @@ def _match(one: "ListInForce", hit: "Hit", seller: str, at: datetime) -> dict[st
         "hash": entry.hash.hex(),
         "source": entry.source or one.header.source,
         "seller": entry.seller,
+        "tenant": entry.tenant,
         "expires_at": entry.expires_at.isoformat() if entry.expires_at else None,
         "note": entry.note,
-        "holds": entry.holds(seller, at),
+        "holds": entry.holds(seller, at, tenant),
     }
 
 

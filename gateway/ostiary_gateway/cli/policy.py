@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from ostiary_gateway.cli import policy_replay
+
 if TYPE_CHECKING:
     from ostiary_gateway.policy.in_force import PolicyInForce
     from ostiary_gateway.policy.lint import Linted
@@ -23,9 +25,12 @@ app = typer.Typer(
         "ostiary policy explain gateway/policy.yaml --label explicit --category swimwear\n\n"
         "ostiary check --profile .ostiary/pipeline --json cup.jpg | "
         "ostiary policy explain gateway/policy.yaml --check - — which step decided\n\n"
-        "ostiary policy test gateway/policy.yaml cases.yaml — whether cases turn out as they say"
+        "ostiary policy test gateway/policy.yaml cases.yaml — whether cases turn out as they say\n\n"
+        "ostiary policy replay --policy new.yaml --config gateway/gateway.yaml --since 7d --flip-budget 0.5%"
     ),
 )
+
+policy_replay.register(app)
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="policy.yaml.", exists=True, dir_okay=False, readable=True)

@@ -18,6 +18,7 @@ class Entry:
         seller: whom it holds for; empty: everybody. Printable, at most 256 characters.
         expires_at: aware time from which it no longer holds; None: it holds for good.
         note: why it is on the list; printable, at most 500 characters.
+        tenant: for whose listings it holds; empty: everybody's. Printable, at most 256 characters.
     """
 
     hash: bytes
@@ -25,9 +26,12 @@ class Entry:
     seller: str = ""
     expires_at: datetime | None = None
     note: str = ""
+    tenant: str = ""
 
-    def holds(self, seller: str, at: datetime) -> bool:
-        """Whether it holds for a seller at an aware time."""
+    def holds(self, seller: str, at: datetime, tenant: str = "") -> bool:
+        """Whether it holds for a tenant's seller at an aware time."""
+        if self.tenant and self.tenant != tenant:
+            return False
         if self.seller and self.seller != seller:
             return False
         return self.expires_at is None or at < self.expires_at
@@ -44,11 +48,13 @@ class PackedEntries:
         """How many there are."""
         return len(self._ends)
 
-    def append(self, source: str, seller: str, expires_at: datetime | None, note: str) -> None:
+    def append(
+        self, source: str, seller: str, expires_at: datetime | None, note: str, tenant: str = ""
+    ) -> None:
         """Add an entry; its fields are those of `Entry`."""
-        if source or seller or note or expires_at:
+        if source or seller or note or expires_at or tenant:
             until = expires_at.astimezone(UTC).isoformat() if expires_at else ""
-            self._texts += _SEPARATOR.join((source, seller, until, note)).encode()
+            self._texts += _SEPARATOR.join((source, seller, until, note, tenant)).encode()
         self._ends.append(len(self._texts))
 
     def entry(self, position: int, hash: bytes) -> Entry:  # noqa: A002 - the field's own term
@@ -57,5 +63,5 @@ class PackedEntries:
         packed = self._texts[start : self._ends[position]]
         if not packed:
             return Entry(hash)
-        source, seller, until, note = packed.decode().split(_SEPARATOR)
-        return Entry(hash, source, seller, datetime.fromisoformat(until) if until else None, note)
+        source, seller, until, note, tenant = packed.decode().split(_SEPARATOR)
+        return Entry(hash, source, seller, datetime.fromisoformat(until) if until else None, note, tenant)

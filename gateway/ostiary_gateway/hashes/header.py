@@ -10,6 +10,8 @@ from ostiary_gateway.json_mapping import parse_message
 
 SHA256, PDQ = "sha256", "pdq"
 KINDS = {SHA256: HashKind.HASH_KIND_SHA256, PDQ: HashKind.HASH_KIND_PDQ}
+LIFTABLE = frozenset({"ocr", "barcode", "logo", "vlm", "nudity", PDQ, SHA256})
+"""Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_SOURCE = 256
@@ -28,6 +30,7 @@ class Header:
         label: label within the policy; empty only for an allow-list that speaks for all of them.
         max_distance: in bits, 0 to 31; 0 for SHA-256.
         source: where entries come from that do not say so themselves.
+        lifts: sources whose findings an allow-list lifts; empty: as the policy says.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Header:
     label: str
     max_distance: int
     source: str
+    lifts: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -83,6 +87,9 @@ def check_header(message: HashList) -> Header:
     _require(message.policy, "policy: say which one a match speaks for, such as `prohibited_ads`")
     _require(message.label or allows, "label: say which one a match is a finding of")
     _require(len(message.source) <= _LONGEST_SOURCE, f"source: at most {_LONGEST_SOURCE} characters")
+    _require(allows or not message.lifts, "lifts: only an allow-list (ACTION_NOTE) lifts anything")
+    unknown = sorted(set(message.lifts) - LIFTABLE)
+    _require(not unknown, f"lifts: {unknown} is none of {', '.join(sorted(LIFTABLE))}")
     return Header(
         name=message.name,
         version=message.version,
@@ -92,6 +99,7 @@ def check_header(message: HashList) -> Header:
         label=message.label,
         max_distance=_max_distance(message),
         source=message.source,
+        lifts=tuple(message.lifts),
     )
 
 

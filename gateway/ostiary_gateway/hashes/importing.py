@@ -174,9 +174,9 @@ def _printable(text: str) -> str:
 
 
 def _once(entries: Iterable[Entry], left_out: Counter[str]) -> Iterator[Entry]:
-    seen: set[tuple[bytes, str]] = set()
+    seen: set[tuple[bytes, str, str]] = set()
     for entry in entries:
-        key = (entry.hash, entry.seller)
+        key = (entry.hash, entry.seller, entry.tenant)
         if key in seen:
             left_out["there already"] += 1
             continue

@@ -47,9 +47,9 @@ class ListInForce:
         for near in self.index.within(hash):
             yield Hit(self.entries.entry(near.position, self.index.hash_at(near.position)), near.distance)
 
-    def find(self, hash: bytes, seller: str, at: datetime) -> Hit | None:  # noqa: A002
-        """The nearest of those that holds for a seller at an aware time; None without one."""
-        return next((hit for hit in self.near(hash) if hit.entry.holds(seller, at)), None)
+    def find(self, hash: bytes, seller: str, at: datetime, tenant: str = "") -> Hit | None:  # noqa: A002
+        """The nearest of those that holds for a tenant's seller at an aware time; None without one."""
+        return next((hit for hit in self.near(hash) if hit.entry.holds(seller, at, tenant)), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

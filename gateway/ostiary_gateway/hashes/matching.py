@@ -23,7 +23,7 @@ class Match:
 
 
 def known_images(
-    lists: Iterable[ListInForce], observations: Observations, seller: str, at: datetime
+    lists: Iterable[ListInForce], observations: Observations, seller: str, at: datetime, tenant: str = ""
 ) -> list[Match]:
     """The images that a list knows by any of their frames: the nearest match of each image to each list.
 
@@ -32,9 +32,10 @@ def known_images(
         observations: sound ones.
         seller: whose listing it is; may be empty.
         at: aware time of the decision: entries that have expired by then are passed over.
+        tenant: of which the seller is.
     """
     nearest: dict[tuple[str, int], Match] = {}
-    for match in _matches(lists, observations, seller, at):
+    for match in _matches(lists, observations, seller, at, tenant):
         key = (match.list.header.name, match.image_index)
         if key not in nearest or match.hit.distance < nearest[key].hit.distance:
             nearest[key] = match
@@ -42,7 +43,7 @@ def known_images(
 
 
 def wholly_known_images(
-    lists: Iterable[ListInForce], observations: Observations, seller: str, at: datetime
+    lists: Iterable[ListInForce], observations: Observations, seller: str, at: datetime, tenant: str = ""
 ) -> list[Match]:
     """The images that a list knows in every frame: what `known_images` gives, but for the others.
 
@@ -52,7 +53,7 @@ def wholly_known_images(
     for hash_ in observations.pdq:
         frames[hash_.image_index] = frames.get(hash_.image_index, 0) + 1
     by_image: dict[tuple[str, int], list[Match]] = {}
-    for match in _matches(lists, observations, seller, at):
+    for match in _matches(lists, observations, seller, at, tenant):
         by_image.setdefault((match.list.header.name, match.image_index), []).append(match)
     return [
         max(matches, key=lambda match: match.hit.distance)
@@ -62,11 +63,11 @@ def wholly_known_images(
 
 
 def _matches(
-    lists: Iterable[ListInForce], observations: Observations, seller: str, at: datetime
+    lists: Iterable[ListInForce], observations: Observations, seller: str, at: datetime, tenant: str = ""
 ) -> Iterator[Match]:
     for one in lists:
         for image, frame, hash_ in _hashes(one.header.kind, observations):
-            if hit := one.find(hash_, seller, at):
+            if hit := one.find(hash_, seller, at, tenant):
                 yield Match(one, hit, image, frame)
 
 

@@ -46,7 +46,7 @@ def message_of(one: ListInForce) -> HashList:
     message = bare(one.header)
     for entry in one:
         added = message.entries.add(
-            hash=entry.hash, note=entry.note, seller=entry.seller, source=entry.source
+            hash=entry.hash, note=entry.note, seller=entry.seller, source=entry.source, tenant=entry.tenant
         )
         if entry.expires_at is not None:
             added.expires_at.FromDatetime(entry.expires_at)
@@ -64,9 +64,10 @@ def bare(header: Header) -> HashList:
         label=header.label,
         max_distance=header.max_distance,
         source=header.source,
+        lifts=header.lifts,
     )
 
 
 def _entry(entry: HashEntry) -> Entry:
     expires_at = entry.expires_at.ToDatetime(UTC) if entry.HasField("expires_at") else None
-    return Entry(entry.hash, entry.source, entry.seller, expires_at, entry.note)
+    return Entry(entry.hash, entry.source, entry.seller, expires_at, entry.note, entry.tenant)

@@ -11,10 +11,10 @@ from ostiary_gateway.hashes.in_force import ListInForce
 from ostiary_gateway.hashes.index import HASH_BYTES, HashIndex
 from ostiary_gateway.hashes.problems import MOST_PROBLEMS, BadListError, Problem
 
-COLUMNS = ("hash", "source", "seller", "expires_at", "note")
+COLUMNS = ("hash", "source", "seller", "expires_at", "note", "tenant")
 """Columns of an entry file, by the names in its first line; all but `hash` may be left out."""
 
-_LONGEST = {"source": 256, "seller": 256, "note": 500}
+_LONGEST = {"source": 256, "seller": 256, "note": 500, "tenant": 256}
 _DIGITS = 2 * HASH_BYTES
 
 
@@ -38,7 +38,7 @@ def read_list(name: str, header: bytes, lines: Iterable[bytes]) -> ListInForce:
     problems: list[Problem] = []
     for entry in read_entries(f"{name}.csv", _digested(lines, digest.update), problems):
         hashes += entry.hash
-        entries.append(entry.source, entry.seller, entry.expires_at, entry.note)
+        entries.append(entry.source, entry.seller, entry.expires_at, entry.note, entry.tenant)
     if not problems and not entries:
         why = "there is no entry; to take the list out of force, remove both of its files"
         problems.append(Problem(f"{name}.csv", 0, why))
@@ -139,8 +139,8 @@ def _row(row: list[str], order: list[int], width: int) -> Entry:
             raise ValueError(f"{name}: {text!r} has characters that cannot be printed")
         if len(text) > _LONGEST.get(name, len(text)):
             raise ValueError(f"{name}: {len(text)} characters; at most {_LONGEST[name]}")
-    digits, source, seller, until, note = cells
-    return Entry(parse_hash(digits), source, seller, _expiry(until), note)
+    digits, source, seller, until, note, tenant = cells
+    return Entry(parse_hash(digits), source, seller, _expiry(until), note, tenant)
 
 
 def _expiry(text: str) -> datetime | None:

@@ -25,5 +25,5 @@ def entries_text(entries: Iterable[Entry]) -> str:
     writer.writerow(COLUMNS)
     for entry in entries:
         until = entry.expires_at.astimezone(UTC).isoformat() if entry.expires_at else ""
-        writer.writerow([entry.hash.hex(), entry.source, entry.seller, until, entry.note])
+        writer.writerow([entry.hash.hex(), entry.source, entry.seller, until, entry.note, entry.tenant])
     return file.getvalue()

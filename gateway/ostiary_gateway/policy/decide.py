@@ -38,6 +38,7 @@ class Subject:
         failure_verdict: what the route says where no pod answered; unspecified where it says nothing, and
             anything else but REVIEW, HOLD and BLOCK counts as HOLD.
         failure: why no pod answered, in words.
+        tenant: whose listing it is, by which entries of hash lists hold.
     """
 
     listing: Listing
@@ -47,6 +48,7 @@ class Subject:
     flags: bool = True
     failure_verdict: Verdict.ValueType = Verdict.VERDICT_UNSPECIFIED
     failure: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def _findings(subject: Subject, policy: PolicyInForce) -> tuple[Finding, ...]:
     circumstances = _circumstances(subject, policy)
     found = [made for rule, sighting in judged if (made := finding(sighting, rule, circumstances))]
     if seen is not None:
-        known = known_images.findings(policy.lists, seen, subject.listing.seller, subject.at)
-        allowed = known_images.allowances(policy.lists, seen, subject.listing.seller, subject.at)
+        asked = (policy.lists, seen, subject.listing.seller, subject.at, subject.tenant)
+        known, allowed = known_images.findings(*asked), known_images.allowances(*asked)
         found = [known_images.lifted(each, policy, allowed) for each in (*found, *known)]
     return tuple(sorted(found, key=_order))
 

@@ -20,6 +20,7 @@ from ostiary.v1.config_pb2 import (
 )
 from ostiary.v1.decision_pb2 import Action
 from ostiary_gateway.brands.in_force import NO_BRANDS, Brands
+from ostiary_gateway.hashes.header import LIFTABLE
 from ostiary_gateway.hashes.in_force import NO_LISTS, HashLists
 from ostiary_gateway.json_mapping import parse_message
 from ostiary_gateway.policy import fallback
@@ -27,8 +28,6 @@ from ostiary_gateway.policy.vocabulary import NO_WORDS, Words, compiled
 from ostiary_gateway.rules.pack import RulePack
 
 SOURCES = frozenset({"ocr", "text", "barcode", "logo", "vlm", "nudity"})
-LIFTABLE = frozenset({"ocr", "barcode", "logo", "vlm", "nudity", "pdq", "sha256"})
-"""Sources of findings that an allow-list can turn into notes: those that tell of an image."""
 ATTRIBUTES = ("category", "colour", "pattern", "style", "material", "audience", "scene", "styling")
 """The attributes of a product, in the order in which answers give them."""
 _FALLBACKS = "FALLBACK_HOLD, FALLBACK_REVIEW or FALLBACK_CHEAP_TIER"

@@ -23,27 +23,39 @@ _BITS = 256
 _LIFTED_UNLESS_TOLD = ("vlm",)
 
 
-def findings(lists: HashLists, seen: Observations, seller: str, at: datetime) -> list[Finding]:
+def findings(
+    lists: HashLists, seen: Observations, seller: str, at: datetime, tenant: str = ""
+) -> list[Finding]:
     """One per image and list that knows it and asks for REVIEW or BLOCK; `at` is an aware time."""
-    return [_finding(match) for match in known_images(lists.asking, seen, seller, at)]
+    return [_finding(match) for match in known_images(lists.asking, seen, seller, at, tenant)]
 
 
-def allowances(lists: HashLists, seen: Observations, seller: str, at: datetime) -> list[Match]:
-    """The images that an allow-list knows wholly, for this seller at this aware time."""
-    return wholly_known_images(lists.allowing, seen, seller, at)
+def allowances(
+    lists: HashLists, seen: Observations, seller: str, at: datetime, tenant: str = ""
+) -> list[Match]:
+    """The images that an allow-list knows wholly, for this tenant's seller at this aware time."""
+    return wholly_known_images(lists.allowing, seen, seller, at, tenant)
 
 
 def lifted(found: Finding, policy: PolicyInForce, allowed: Iterable[Match]) -> Finding:
     """`found`, or a note in its place where an allow-list lifts it.
 
-    An entry lifts findings of its list's policy and label on its own image, and of the sources that the
-    policy names in `allow_lifts`: the model's alone unless it says so; never what stands in listing texts.
+    An entry lifts findings of its list's policy and label on its own image, and of the sources that the list
+    names, or else the policy in `allow_lifts`: the model's alone unless it says so; never what stands in
+    listing texts.
     """
+    if found.action == Action.ACTION_NOTE:
+        return found
     rule = policy.rule(found.policy)
     sources = (rule.allow_lifts if rule else ()) or _LIFTED_UNLESS_TOLD
-    if found.source not in sources or found.action == Action.ACTION_NOTE:
-        return found
-    by = next((match for match in allowed if _speaks_for(match, found)), None)
+    by = next(
+        (
+            match
+            for match in allowed
+            if found.source in (match.list.header.lifts or sources) and _speaks_for(match, found)
+        ),
+        None,
+    )
     return found if by is None else _note(found, by)
 
 
@@ -135,6 +147,7 @@ def _told(match: Match) -> str:
     facts = [f"{match.hit.distance} bits away"] if header.kind == PDQ else []
     facts += [f"from {source}"] if (source := entry.source or header.source) else []
     facts += [f"for seller {entry.seller}"] if entry.seller else []
+    facts += [f"of tenant {entry.tenant}"] if entry.tenant else []
     facts += [f"until {entry.expires_at.isoformat()}"] if entry.expires_at else []
     facts += [entry.note] if entry.note else []
     details = f" ({', '.join(facts)})" if facts else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from ostiary.v1.inference_pb2 import CanonicalBytes, InferResponse
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.wire.errors import OstiaryError
-from ostiary_gateway.evidence import EvidenceError, EvidenceStore, canonical_name
+from ostiary_gateway.evidence import EvidenceError, EvidenceStore, blurred_name, canonical_name
 from ostiary_gateway.reuse.cache import Entry, ObservationCache
 from ostiary_gateway.reuse.fingerprint import Looker, fingerprint
 from ostiary_gateway.reuse.lookers import Lookers
@@ -121,24 +121,29 @@ class ObservationReuse:
         observations = Observations.FromString(entry.observations)
         indices = [image.image_index for image in observations.images]
         try:
-            found = await asyncio.gather(
-                *(
-                    self._evidence.get(entry.tenant, entry.check_id, canonical_name(index))
-                    for index in indices
-                )
-            )
+            found = await self._items(entry, map(canonical_name, indices))
+            blurred = await self._items(entry, map(blurred_name, indices))
         except (EvidenceError, OstiaryError):
             return None
         if any(data is None for data in found):
             return None
         source = Reuse(check_id=entry.check_id)
         source.looked_at.FromDatetime(entry.decided_at.astimezone(UTC))
-        return Taken(observations, _canonical(indices, found), source)
+        return Taken(observations, _canonical(indices, found, blurred), source)
+
+    async def _items(self, entry: Entry, names: Iterable[str]) -> list[bytes | None]:
+        return await asyncio.gather(
+            *(self._evidence.get(entry.tenant, entry.check_id, name) for name in names)
+        )
 
 
-def _canonical(indices: Sequence[int], found: Sequence[bytes | None]) -> tuple[CanonicalBytes, ...]:
-    pairs = zip(indices, found, strict=True)
-    return tuple(CanonicalBytes(image_index=index, data=data or b"") for index, data in pairs)
+def _canonical(
+    indices: Sequence[int], found: Sequence[bytes | None], blurred: Sequence[bytes | None]
+) -> tuple[CanonicalBytes, ...]:
+    return tuple(
+        CanonicalBytes(image_index=index, data=data or b"", blurred=little or b"")
+        for index, data, little in zip(indices, found, blurred, strict=True)
+    )
 
 
 def _fits(request: CheckRequest, taken: Taken) -> bool:

@@ -18,8 +18,8 @@ _TOKEN = re.compile("([0-9]{1,18})-([0-9]{1,18})")
 _LABEL = re.compile("[^/]+/[^/]+")
 
 
-def asked(request: SearchCasesRequest, tenant: str) -> Search:
-    """The search of a request. Raises OstiaryError (INVALID_FIELD)."""
+def asked(request: SearchCasesRequest, tenant: str, now_us: int = 0) -> Search:
+    """The search of a request made at `now_us` (since 1970). Raises OstiaryError (INVALID_FIELD)."""
     _check_lists(request)
     since, until = _time(request, "since"), _time(request, "until")
     if since is not None and until is not None and until <= since:
@@ -43,6 +43,7 @@ def asked(request: SearchCasesRequest, tenant: str) -> Search:
         since_us=since,
         until_us=until,
         min_score=request.min_score,
+        now_us=now_us,
         behind=place(request.page_token) if request.page_token else None,
         most=request.page_size or _DEFAULT_PAGE,
     )

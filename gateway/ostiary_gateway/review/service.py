@@ -1,9 +1,8 @@
-"""The handlers of AuditService: what auditors find, see and prove.
+"""The handlers of AuditService that only read: what auditors find, see and prove."""
 
-Its other methods, those that decide and release, are not there yet, and answer UNIMPLEMENTED.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
 from ostiary.v1.audit_pb2 import (
     CaseEvent,
@@ -21,17 +20,25 @@ from ostiary.v1.audit_pb2 import (
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
+from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.review.asked import asked, token
 from ostiary_gateway.review.cases import Case, Cases, Log
+from ostiary_gateway.review.rulings import Reviewer, ReviewRules, shown
 from ostiary_gateway.review.summary import summary
+from ostiary_gateway.times import microseconds, utc_now
 
 
 class AuditService:
     """What compliance teams call. Cases are those of the caller's tenant; the log is everybody's."""
 
-    def __init__(self, cases: Cases, log: Log) -> None:
+    def __init__(
+        self, cases: Cases, log: Log, rules: ReviewRules, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        """`rules` say who may see what others ruled; `clock` gives aware times."""
         self._cases = cases
         self._log = log
+        self._rules = rules
+        self._clock = clock
 
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers by method name, as a server builder takes them."""
@@ -45,27 +52,24 @@ class AuditService:
 
     async def search_cases(self, request: SearchCasesRequest, call: Call) -> SearchCasesResponse:
         """SearchCases."""
-        page = await self._cases.search(asked(request, _tenant(call)))
+        now_us = microseconds(self._clock())
+        page = await self._cases.search(asked(request, tenant_of(call), now_us))
         return SearchCasesResponse(
-            cases=[summary(record) for record in page.records], next_page_token=token(page.end)
+            cases=[summary(line.record, line.standing, now_us) for line in page.lines],
+            next_page_token=token(page.end),
         )
 
     async def get_case(self, request: GetCaseRequest, call: Call) -> GetCaseResponse:
         """GetCase."""
-        tenant = _tenant(call)
+        tenant = tenant_of(call)
         if not request.check_id:
             raise missing_field("check_id", "name the check")
         case = await self._cases.get(tenant, request.check_id)
         if case is None:
             raise OstiaryError(Reason.NOT_FOUND, "There is no such case: check the check_id")
-        record = case.record
-        return GetCaseResponse(
-            summary=summary(record),
-            response=case.response,
-            observations=record.observations if record.HasField("observations") else None,
-            listing=record.listing,
-            events=[_decided(case)],
-        )
+        reviewer = Reviewer(str(call.principal.id), call.principal.role)
+        fit = replace(case, events=list(shown(case.events, reviewer, self._rules)))
+        return case_answer(fit, microseconds(self._clock()))
 
     async def get_checkpoint(self, request: GetCheckpointRequest, call: Call) -> GetCheckpointResponse:
         """GetCheckpoint."""
@@ -95,19 +99,46 @@ class AuditService:
         return GetConsistencyProofResponse(path=proof.path, checkpoint=proof.checkpoint)
 
 
+def case_answer(case: Case, now_us: int) -> GetCaseResponse:
+    """A case in full, as it stands at a time: microseconds since 1970."""
+    record = case.record
+    return GetCaseResponse(
+        summary=summary(record, case.standing, now_us),
+        response=case.response,
+        observations=record.observations if record.HasField("observations") else None,
+        listing=record.listing,
+        events=[_decided(case), *map(case_event, case.events)],
+        legal_hold=case.standing.held,
+    )
+
+
+def case_event(event: RecordedEvent) -> CaseEvent:
+    """An event on record, as it is shown."""
+    record = event.record
+    return CaseEvent(
+        at=record.at,
+        actor=record.actor,
+        kind=record.kind,
+        detail=record.detail,
+        log_index=event.log_index,
+    )
+
+
 def _decided(case: Case) -> CaseEvent:
     """The first event of every case."""
     record, receipt = case.record, case.response.receipt
+    verdict = Verdict.Name(record.response.verdict).removeprefix("VERDICT_")
     return CaseEvent(
         at=record.recorded_at,
         actor=record.caller,
         kind="decided",
-        detail=f"{Verdict.Name(record.response.verdict).removeprefix('VERDICT_')} by {receipt.policy}",
+        detail="" if case.erased else f"{verdict} by {receipt.policy}",
         log_index=receipt.log_index,
     )
 
 
-def _tenant(call: Call) -> str:
+def tenant_of(call: Call) -> str:
+    """Whose cases a call is about. Raises OstiaryError (PERMISSION_DENIED)."""
     tenant = call.principal.tenant
     if not tenant:
         words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from ostiary.v1.audit_pb2 import CASE_STATE_DECIDED, CASE_STATE_OPEN, CaseState, CaseSummary
-from ostiary.v1.decision_pb2 import VERDICT_HOLD, VERDICT_REVIEW, Finding, Verdict
+from ostiary.v1.audit_pb2 import CaseSummary
+from ostiary.v1.decision_pb2 import Finding, Verdict
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.review.standing import Standing
 
 
-@dataclass(frozen=True)
-class Traits:
+class Traits(NamedTuple):
     """What a case is found by: labels are `policy/label`, the gravest first; brands are ids in registries."""
 
     seller: str
@@ -33,18 +33,18 @@ def traits(
     listing: Listing, response: CheckResponse, observations: Observations | None, recorded_us: int
 ) -> Traits:
     """The traits of a decision; `recorded_us` stands in where it does not say when it was made."""
-    receipt = response.receipt
+    receipt, found = response.receipt, response.findings
     decided = receipt.HasField("decided_at")
     return Traits(
         seller=listing.seller,
         verdict=response.verdict,
         policy=receipt.policy,
         bundle_digest=receipt.bundle.digest,
-        score=highest_score(response),
+        score=highest_score(response) if found else 0.0,
         decided_us=receipt.decided_at.ToMicroseconds() if decided else recorded_us,
-        labels=tuple(labels(response)),
-        brands=tuple(_brands(response.findings)),
-        text=_text(listing, observations or Observations()),
+        labels=tuple(labels(response)) if found else (),
+        brands=tuple(_brands(found)) if found else (),
+        text=_text(listing, observations),
     )
 
 
@@ -65,20 +65,16 @@ def highest_score(response: CheckResponse) -> float:
     return max((finding.score for finding in response.findings), default=0.0)
 
 
-def first_state(verdict: Verdict.ValueType) -> CaseState.ValueType:
-    """Where a case stands before anybody has touched it: what a person should look at waits for one."""
-    return CASE_STATE_OPEN if verdict in (VERDICT_REVIEW, VERDICT_HOLD) else CASE_STATE_DECIDED
-
-
-def summary(record: DecisionRecord) -> CaseSummary:
-    """One line of a case that nobody has touched."""
+def summary(record: DecisionRecord, standing: Standing, now_us: int) -> CaseSummary:
+    """One line of a case, as it stands at a time: microseconds since 1970."""
     found = traits_of(record)
     line = CaseSummary(
         check_id=record.check_id,
-        verdict=found.verdict,
+        verdict=standing.verdict,
         labels=found.labels,
         seller=found.seller,
-        state=first_state(found.verdict),
+        state=standing.state_at(now_us),
+        claimed_by=standing.holder(now_us),
         score=found.score,
     )
     line.decided_at.FromMicroseconds(found.decided_us)
@@ -87,16 +83,16 @@ def summary(record: DecisionRecord) -> CaseSummary:
 
 def folded(text: str) -> str:
     """Text as it is compared: compatibility forms and cases are the same."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def _brands(findings: Iterable[Finding]) -> dict[str, None]:
     return dict.fromkeys(finding.evidence.brand.brand for finding in findings if finding.evidence.brand.brand)
 
 
-def _text(listing: Listing, seen: Observations) -> str:
+def _text(listing: Listing, seen: Observations | None) -> str:
     """What the listing says and what was read in its images, a line each."""
-    said = (listing.title, listing.description, listing.claimed_brand)
-    read = (*(span.text for span in seen.ocr), *(code.text for code in seen.barcodes))
+    said = [listing.title, listing.description, listing.claimed_brand]
+    read = [span.text for span in seen.ocr] + [code.text for code in seen.barcodes] if seen else []
     # SQLite compares texts up to the first NUL.
     return folded("\n".join(part for part in (*said, *read) if part).replace("\0", " "))

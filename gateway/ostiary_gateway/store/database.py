@@ -1,4 +1,7 @@
-"""Opens the SQLite database: durable on every commit, at the newest schema, for its owner alone."""
+"""Opens the record's database: durable on every commit, at the newest schema.
+
+It is an SQLite file, for its owner alone, or PostgreSQL, named by a URL.
+"""
 
 import os
 from pathlib import Path
@@ -6,20 +9,36 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.durable import sync_folder
+from ostiary_gateway.store.postgres import grant, open_postgres
 
 # FULL, not NORMAL: in WAL mode NORMAL loses the last commits when the machine loses power.
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    # Pages (of 4 KiB) of write-ahead log before they go to the database: each time costs two more syncs.
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA cache_size = -32000",
     "PRAGMA busy_timeout = 5000",
+    # What is erased is overwritten, also in pages that nothing uses any more.
+    "PRAGMA secure_delete = ON",
 )
+
+
+Store = Path | str
+"""Where the record is: an SQLite file, or a URL that begins with `postgresql://`."""
+
+
+class StoreGoneError(SQLAlchemyError):
+    """The database file is not where it was: what is written to it now would be lost with this process."""
 
 
 class StoreError(ValueError):
@@ -33,23 +52,39 @@ def unavailable(error: BaseException) -> OstiaryError:
     return failure
 
 
-def open_engine(path: Path, *, begin: str, pool_size: int = 1) -> Engine:
+def open_engine(store: Store, *, begin: str, pool_size: int = 1) -> Engine:
     """An engine whose transactions start with `begin`: `BEGIN IMMEDIATE` to write, `BEGIN` to read.
 
     It blocks, and is for threads: a driver that hops to a thread and back for every statement of a
     transaction takes longer than the statements do.
     """
-    url = f"sqlite:///{path.absolute()}"
+    if isinstance(store, str):
+        try:
+            return open_postgres(store, writes=begin != "BEGIN", pool_size=pool_size)
+        except ImportError as error:
+            words = f"{named(store)} needs PostgreSQL's driver: pip install 'ostiary[postgres]' ({error})"
+            raise StoreError(words) from error
+    # A file that is not there is not made: that would be an empty record in place of a lost one.
+    url = f"sqlite:///{store.absolute().as_uri()}?mode=rw&uri=true"
     engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=10)
-    _configure(engine, begin)
+    _configure(engine, begin, store)
     return engine
 
 
-def _configure(engine: Engine, begin: str) -> None:
-    """Make each connection durable, and each transaction start where it is asked for."""
+def _configure(engine: Engine, begin: str, path: Path) -> None:
+    """Make each connection durable, and each transaction start where it is asked for, in the file of now.
+
+    Another file in its place is not taken: what it holds was not looked at when the record was opened.
+    """
+    opened = _identity(path)
+
+    def expect_file() -> None:
+        if _identity(path) != opened:
+            raise StoreGoneError(f"{path} is gone, or another file is in its place")
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
+        expect_file()
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
@@ -58,7 +93,26 @@ def _configure(engine: Engine, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
+        expect_file()
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "commit")
+    def end(_: Connection) -> None:
+        expect_file()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells files apart that have had the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def named(store: Store) -> str:
+    """The store in words, without the password that a URL may hold."""
+    return make_url(store).render_as_string(hide_password=True) if isinstance(store, str) else str(store)
 
 
 def prepare_file(path: Path) -> None:
@@ -69,19 +123,39 @@ def prepare_file(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def migrate(engine: Engine, path: Path) -> None:
+def migrate(engine: Engine, store: Store) -> None:
     """Bring the schema to the newest revision. Raises StoreError."""
     try:
         with engine.begin() as connection:
-            _upgrade(connection)
+            if not _is_newest(connection):
+                _upgrade(connection)
     except CommandError as error:
-        raise StoreError(f"{path} is of a newer Ostiary; start that one ({error})") from error
+        raise StoreError(f"{named(store)} is of a newer Ostiary; start that one ({error})") from error
     except DBAPIError as error:
-        raise StoreError(f"{path} cannot be opened as a database: {error.orig}") from error
+        if isinstance(store, str):
+            words = f"{named(store)} cannot be brought up to date, which its owner may: {error.orig}"
+            raise StoreError(words) from error
+        raise StoreError(f"{store} cannot be opened as a database: {error.orig}") from error
+
+
+def _is_newest(connection: Connection) -> bool:
+    """Whether there is nothing to do, which takes no rights to find out."""
+    return MigrationContext.configure(connection).get_current_revision() == _scripts().get_current_head()
 
 
 def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", "ostiary_gateway.store:migrations")
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "postgresql":
+        grant(connection)
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "ostiary_gateway.store:migrations")
+    return config

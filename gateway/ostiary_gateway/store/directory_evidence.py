@@ -1,8 +1,8 @@
 """The evidence store over a directory: one sealed file per item, `tenant/check id/name`."""
 
 import asyncio
+import errno
 import os
-import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,17 +10,24 @@ from pathlib import Path
 
 from ostiary_gateway.durable import sync_folder
 from ostiary_gateway.store.database import unavailable
-from ostiary_gateway.store.sealing import ItemName, KeyEncryptionKey
+from ostiary_gateway.store.key_file import KeySource
+from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, name_part
 
 # Each waits for the disk. The more wait at once, the more one commit of the file system serves.
 _THREADS = 32
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# What a file system answers that has no files without a name.
+_NAMES_ONLY = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
 class DirectoryEvidence:
-    """An `EvidenceStore` whose files survive a crash of the machine whole or not at all."""
+    """An `EvidenceStore` whose files survive a crash of the machine whole or not at all.
 
-    def __init__(self, root: Path, key: KeyEncryptionKey) -> None:
+    An item has no name before it is whole: of one that was being written when the process was killed, nothing
+    is left; nor of the one that it was to replace, perhaps. File systems without nameless files (NFS) keep a
+    file with a leading dot, sealed like every other, until its check is erased.
+    """
+
+    def __init__(self, root: Path, key: KeySource) -> None:
         """`root` is made on the first write."""
         self._root = root
         self._key = key
@@ -28,36 +35,41 @@ class DirectoryEvidence:
 
     async def put(self, tenant: str, check_id: str, name: str, data: bytes) -> None:
         """See `EvidenceStore.put`."""
-        item = _item(tenant, check_id, name)
+        item = ItemName.of(tenant, check_id, name)
         await asyncio.get_running_loop().run_in_executor(self._threads, self._write, item, data)
 
     async def get(self, tenant: str, check_id: str, name: str) -> bytes | None:
         """See `EvidenceStore.get`."""
-        item = _item(tenant, check_id, name)
+        item = ItemName.of(tenant, check_id, name)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, item)
 
     async def discard(self, tenant: str, check_id: str, name: str) -> None:
         """See `EvidenceStore.discard`."""
-        item = _item(tenant, check_id, name)
+        item = ItemName.of(tenant, check_id, name)
         await asyncio.to_thread(self._remove, item)
+
+    async def names(self, tenant: str, check_id: str) -> list[str]:
+        """See `EvidenceStore.names`."""
+        folder = self._root / name_part(tenant) / name_part(check_id)
+        return await asyncio.to_thread(_names, folder)
+
+    async def shred(self, tenant: str, check_id: str) -> None:
+        """See `EvidenceStore.shred`."""
+        folder = self._root / name_part(tenant) / name_part(check_id)
+        await asyncio.to_thread(_shred, folder)
 
     def _path(self, item: ItemName) -> Path:
         return self._root / item.tenant / item.check_id / item.name
 
     def _write(self, item: ItemName, data: bytes) -> None:
         path = self._path(item)
-        # A leading dot: no item can have such a name.
-        staged = path.with_name(f".{secrets.token_hex(8)}")
         try:
             made = [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_durably(staged, self._key.seal(item, data))
-            staged.replace(path)
+            _write_durably(path, self._key.current().seal(item, data))
             for folder in (path.parent, *(folder.parent for folder in made)):
                 sync_folder(folder)
         except OSError as error:
-            with suppress(OSError):
-                staged.unlink()
             raise unavailable(error) from error
 
     def _remove(self, item: ItemName) -> None:
@@ -76,21 +88,85 @@ class DirectoryEvidence:
             return None
         except OSError as error:
             raise unavailable(error) from error
-        return self._key.open(item, sealed)
+        return self._key.current().open(item, sealed)
 
 
 def _write_durably(path: Path, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
+    """Put a whole file in place at once. Its name is durable once its folder is synced."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    # A leading dot: no item can have such a name.
+    staged = f".{secrets.token_hex(8)}"
+    try:
+        with os.fdopen(_open_nameless(folder, staged), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            _name(file.fileno(), folder, staged, path.name)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(staged, dir_fd=folder)
+        raise
+    finally:
+        os.close(folder)
+
+
+def _open_nameless(folder: int, staged: str) -> int:
+    """A file without a name; under the name `staged` where the file system has none of that kind."""
+    try:
+        return os.open(f"/proc/self/fd/{folder}", os.O_WRONLY | os.O_TMPFILE, 0o600)
+    except OSError as error:
+        if error.errno not in _NAMES_ONLY:
+            raise
+    return os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+
+
+def _name(file: int, folder: int, staged: str, name: str) -> None:
+    """Give an open file its name, in place of what has it."""
+    if os.fstat(file).st_nlink:
+        os.rename(staged, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return
+    while True:
+        try:
+            os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=folder, follow_symlinks=True)
+            return
+        except FileExistsError:
+            # A retry: of a check that is not on record yet, whose evidence nobody reads.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        # A leading dot: a file that never became an item.
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unavailable(error) from error
+
+
+def _shred(folder: Path) -> None:
+    """Destroy the keys of all files in a folder, for good, then the files and the folder."""
+    try:
+        files = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unavailable(error) from error
+    try:
+        for path in files:
+            _destroy_key(path)
+        for path in files:
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise unavailable(error) from error
+
+
+def _destroy_key(path: Path) -> None:
+    """Overwrite the wrapped key where it stands, durably."""
+    with path.open("r+b") as file:
+        file.write(secrets.token_bytes(HEADER_BYTES))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _item(tenant: str, check_id: str, name: str) -> ItemName:
-    for part in (tenant, check_id, name):
-        if not _SAFE.fullmatch(part):
-            raise ValueError(
-                f"{part!r} cannot name evidence: 1 to 128 letters, digits, dots, underscores and hyphens, "
-                "starting with a letter or digit"
-            )
-    return ItemName(tenant, check_id, name)

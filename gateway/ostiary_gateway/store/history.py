@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ostiary.v1.record_pb2 import DecisionRecord
-from ostiary_gateway.store.database import StoreError
+from ostiary_gateway.store.database import Store, StoreError, named, open_engine
 from ostiary_gateway.store.schema import decisions
 
 _BATCH = 200
@@ -38,35 +38,44 @@ class Period:
 class History:
     """The decisions of a period, in the order of the log. Each method raises StoreError."""
 
-    def __init__(self, store: Path, period: Period) -> None:
+    def __init__(self, store: Store, period: Period) -> None:
         """Look at what is there now; what is recorded later is not part of it."""
-        if not store.is_file():
+        if isinstance(store, Path) and not store.is_file():
             raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
         self._store = store
-        self._engine = _engine(store)
-        self._where = _condition(period)
-        query = select(func.count(), func.max(_D.log_index)).where(self._where)
-        ((self._count, self._last),) = self._ask(query)
+        self._engine = read_only_engine(store)
+        self._where = condition(period)
+        query = select(func.count(), func.min(_D.log_index), func.max(_D.log_index)).where(self._where)
+        ((self._count, self._first, self._last),) = self._ask(query)
 
     def __len__(self) -> int:
         """How many there are."""
         return int(self._count)
 
-    def records(self) -> Iterator[DecisionRecord]:
-        """Each of them. Nothing is held open between batches, so that the write-ahead log is kept short."""
+    def spans(self, entries: int) -> list[tuple[int, int]]:
+        """Parts of the log that hold them, of so many entries each: behind which, and up to which."""
+        if not self._count:
+            return []
+        return [
+            (start - 1, min(start + entries - 1, self._last))
+            for start in range(self._first, self._last + 1, entries)
+        ]
+
+    def records(self, span: tuple[int, int] | None = None) -> Iterator[DecisionRecord]:
+        """Each of them, or of a span. Nothing is held open between batches: writers are not hindered."""
         if not self._count:
             return
-        after = -1
-        while after < self._last:
+        after, last = span or (-1, self._last)
+        while after < last:
             query = (
                 select(_D.log_index, _D.record)
-                .where(self._where, _D.log_index > after, _D.log_index <= self._last)
+                .where(self._where, _D.log_index > after, _D.log_index <= last)
                 .order_by(_D.log_index)
                 .limit(_BATCH)
             )
             for row in (rows := self._ask(query)):
                 yield self._decoded(row.log_index, row.record)
-            after = rows[-1].log_index if rows else self._last
+            after = rows[-1].log_index if rows else last
 
     def close(self) -> None:
         """Let go of the database."""
@@ -78,25 +87,30 @@ class History:
                 return list(connection.execute(query))
         except SQLAlchemyError as error:
             why = getattr(error, "orig", None) or error
-            raise StoreError(f"{self._store} cannot be read as a record: {why}") from error
+            raise StoreError(f"{named(self._store)} cannot be read as a record: {why}") from error
 
     def _decoded(self, log_index: int, data: bytes) -> DecisionRecord:
         try:
             return DecisionRecord.FromString(data)
         except DecodeError as error:
             raise StoreError(
-                f"{self._store}: the record of entry {log_index} is damaged; see `ostiary audit verify`"
+                f"{named(self._store)}: the record of entry {log_index} is damaged: `ostiary audit verify`"
             ) from error
 
 
-def _engine(store: Path) -> Engine:
+def read_only_engine(store: Store) -> Engine:
+    """Of a store that a gateway may have open; it writes nothing, not even a file beside it."""
+    if isinstance(store, str):
+        return open_engine(store, begin="BEGIN")
     # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
     mode = "mode=ro" if store.with_name(store.name + "-wal").exists() else "mode=ro&immutable=1"
     return create_engine(f"sqlite:///file:{store.absolute()}?{mode}&uri=true", poolclass=NullPool)
 
 
-def _condition(period: Period) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [_D.log_index >= 0]
+def condition(period: Period) -> ColumnElement[bool]:
+    """What holds for the decisions of a period."""
+    # Of an erased decision there is nothing left to read.
+    conditions: list[ColumnElement[bool]] = [_D.record != b""]
     if period.since is not None:
         conditions.append(_D.created_us >= _microseconds(period.since))
     if period.until is not None:

@@ -7,17 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.tlog.keys import load_log_key
 from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
-from ostiary_gateway.store.database import StoreError, migrate, open_engine, prepare_file
+from ostiary_gateway.store.database import Store, StoreError, migrate, named, open_engine, prepare_file
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size
-from ostiary_gateway.store.schema import logs
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder, utc_now
+from ostiary_gateway.store.schema import evidence_keys, logs
+from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 from ostiary_gateway.store.writer import Writer
+from ostiary_gateway.times import utc_now
 
 _READERS = 4
 _PUBLISH_INTERVAL = 0.25
@@ -26,14 +27,14 @@ _PUBLISH_INTERVAL = 0.25
 @asynccontextmanager
 async def open_recorder(
     *,
-    store: Path,
+    store: Store,
     log_dir: Path,
     log_key: Path,
     origin: str,
     clock: Callable[[], datetime] = utc_now,
     publish_interval: float = _PUBLISH_INTERVAL,
 ) -> AsyncIterator[SqliteRecorder]:
-    """The recorder over the database `store`, its log signed with `log_key` and published to `log_dir`.
+    """The recorder over `store`, its log signed with `log_key` and published to `log_dir`.
 
     A database that is not there is made, unless its log has been published. On leaving, what was recorded is
     published. `clock` gives aware times; `publish_interval` is in seconds.
@@ -42,7 +43,7 @@ async def open_recorder(
     belongs to another log or cannot be opened, or the folder holds what this database never signed.
     """
     key = _load_key(log_key, origin)
-    folder = LogFolder(log_dir, store.with_name(store.name + ".publishing"))
+    folder = LogFolder(log_dir, _publishing_lock(store, log_dir))
     _prepare(store, folder, log_dir)
     async with AsyncExitStack() as stack:
         writers = open_engine(store, begin="BEGIN IMMEDIATE")
@@ -52,7 +53,7 @@ async def open_recorder(
         threads = stack.enter_context(ThreadPoolExecutor(_READERS, thread_name_prefix="recorded"))
         published = open_engine(store, begin="BEGIN")
         stack.callback(published.dispose)
-        await asyncio.to_thread(_open, writers, key.verifier, folder, store)
+        await asyncio.to_thread(prepare_store, writers, key.verifier, folder, store)
         publisher = Publisher(published, folder, key.verifier, publish_interval)
         writer = Writer(writers, key, committed=publisher.notify)
         publishing_task = asyncio.create_task(publisher.run())
@@ -64,6 +65,36 @@ async def open_recorder(
             await writing_task
             publisher.close()
             await publishing_task
+
+
+def check_evidence_key(store: Store, key_id: bytes, *, new: bool = False) -> None:
+    """Hold the evidence's key against the one that it was sealed under; `new`: take it in any case. Blocks.
+
+    Raises StoreError, whose words say what to do.
+    """
+    engine = open_engine(store, begin="BEGIN IMMEDIATE")
+    try:
+        with engine.begin() as connection:
+            known = connection.scalar(select(evidence_keys.c.key_id))
+            if known is None:
+                connection.execute(insert(evidence_keys), {"id": 1, "key_id": key_id})
+            elif known != key_id and new:
+                connection.execute(update(evidence_keys).values(key_id=key_id))
+            elif known != key_id:
+                raise StoreError(
+                    f"evidence was sealed under the key {known.hex()}, and the key given is {key_id.hex()}: "
+                    "restore that one; if it is lost for good, set evidence.new_key"
+                )
+    except SQLAlchemyError as error:
+        raise StoreError(f"{named(store)} cannot be used: {error}") from error
+    finally:
+        engine.dispose()
+
+
+def _publishing_lock(store: Store, log_dir: Path) -> Path:
+    """The file that processes share that publish to the folder: beside what they have in common."""
+    beside = log_dir if isinstance(store, str) else store
+    return beside.with_name(beside.name + ".publishing")
 
 
 def _load_key(path: Path, origin: str) -> SignerKey:
@@ -78,8 +109,10 @@ def _load_key(path: Path, origin: str) -> SignerKey:
     return key
 
 
-def _prepare(store: Path, folder: LogFolder, log_dir: Path) -> None:
+def _prepare(store: Store, folder: LogFolder, log_dir: Path) -> None:
     """Make the database file, unless that would start a log anew behind the auditors' backs."""
+    if isinstance(store, str):
+        return  # its tables are made where there are none, and held against the folder then
     try:
         if not store.exists() and not folder.is_empty():
             raise StoreError(
@@ -91,20 +124,20 @@ def _prepare(store: Path, folder: LogFolder, log_dir: Path) -> None:
         raise StoreError(f"{store} cannot be made: {error}") from error
 
 
-def _open(writers: Engine, key: VerifierKey, folder: LogFolder, store: Path) -> None:
+def prepare_store(writers: Engine, key: VerifierKey, folder: LogFolder, store: Store) -> None:
     """Hold database, key and folder against one another; a database without a log becomes the key's."""
     migrate(writers, store)
     try:
         with writers.begin() as connection:
             _check_identity(connection, key, folder, store)
     except (SQLAlchemyError, OSError) as error:
-        raise StoreError(f"{store} cannot be used: {error}") from error
+        raise StoreError(f"{named(store)} cannot be used: {error}") from error
 
 
-def _check_identity(connection: Connection, key: VerifierKey, folder: LogFolder, store: Path) -> None:
+def _check_identity(connection: Connection, key: VerifierKey, folder: LogFolder, store: Store) -> None:
     found = connection.scalar(select(logs.c.verifier_key))
     if found is None:
         connection.execute(insert(logs), {"id": 1, "verifier_key": str(key)})
     elif found != str(key):
-        raise StoreError(f"{store} belongs to the log {found}, but the key is that of {key}")
+        raise StoreError(f"{named(store)} belongs to the log {found}, but the key is that of {key}")
     published_size(folder, key, connection)

@@ -1,12 +1,13 @@
 """The questions asked of the tables; each runs inside the caller's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from ostiary.tlog.growth import TILE_WIDTH, GrowingTree
 from ostiary.tlog.tiles import hashes_at, levels
+from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.recorder import Recorded
 from ostiary_gateway.store.rows import with_receipt
@@ -16,6 +17,8 @@ Key = tuple[str, str]
 
 _D = decisions.c
 _HAS_KEY = _D.idempotency_key != ""
+# Of an erased check nothing is left to answer with.
+_IS_THERE = _D.record != b""
 # The first checkpoint signed over the entry: the one that its caller was given.
 _NOTE = (
     select(checkpoints.c.note)
@@ -39,8 +42,9 @@ _RECORDED = select(
 
 def log_size(connection: Connection) -> int:
     """How many entries the log holds."""
-    last = connection.scalar(select(func.max(entries.c.log_index)))
-    return 0 if last is None else last + 1
+    # By the driver's own words: every transaction that writes asks.
+    last = connection.exec_driver_sql("SELECT max(log_index) FROM entries").scalar()
+    return 0 if last is None else int(last) + 1
 
 
 def newest_checkpoint(connection: Connection) -> tuple[int, str] | None:
@@ -100,23 +104,43 @@ def recorded_by_keys(connection: Connection, keys: Iterable[Key], origin: str) -
 def recorded_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Recorded | None:
     """A tenant's decision by its check."""
     condition: ColumnElement[bool] = (_D.check_id == check_id) & (_D.tenant == tenant)
-    row = connection.execute(_RECORDED.where(condition)).one_or_none()
+    row = connection.execute(_RECORDED.where(condition, _IS_THERE)).one_or_none()
     return None if row is None else _recorded(row, origin)
+
+
+def place_of_check(connection: Connection, tenant: str, check_id: str, origin: str) -> CheckResponse | None:
+    """Where the log holds a tenant's check, erased or not: an answer of nothing but that."""
+    condition: ColumnElement[bool] = (_D.check_id == check_id) & (_D.tenant == tenant)
+    row = connection.execute(_RECORDED.where(condition)).one_or_none()
+    return None if row is None else _placed(CheckResponse(check_id=check_id), row, origin)
+
+
+def answers_by_checks(
+    connection: Connection, tenant: str, check_ids: Collection[str], origin: str
+) -> dict[str, CheckResponse]:
+    """A tenant's answers with their whole receipts, by their checks; what is not there is left out."""
+    wanted = (_D.check_id.in_(check_ids)) & (_D.tenant == tenant)
+    recorded = [_recorded(row, origin) for row in connection.execute(_RECORDED.where(wanted, _IS_THERE))]
+    return {each.response.check_id: each.response for each in recorded}
 
 
 def recorded_since(connection: Connection, tenant: str, after: int, most: int, origin: str) -> list[Recorded]:
     """A tenant's decisions behind the entry `after`, in the order of the log."""
-    behind = (_D.tenant == tenant) & (_D.log_index > after)
+    behind = (_D.tenant == tenant) & (_D.log_index > after) & _IS_THERE
     rows = connection.execute(_RECORDED.where(behind).order_by(_D.log_index).limit(most)).all()
     return [_recorded(row, origin) for row in rows]
 
 
 def _recorded(row: Row[*tuple[Any, ...]], origin: str) -> Recorded:
-    response = with_receipt(
-        DecisionRecord.FromString(row.record).response,
+    response = _placed(DecisionRecord.FromString(row.record).response, row, origin)
+    return Recorded(row.request_sha256, response, row.caller)
+
+
+def _placed(response: CheckResponse, row: Row[*tuple[Any, ...]], origin: str) -> CheckResponse:
+    return with_receipt(
+        response,
         origin=origin,
         log_index=row.log_index,
         leaf_hash=row.leaf_hash,
         checkpoint=row.checkpoint,
     )
-    return Recorded(row.request_sha256, response, row.caller)

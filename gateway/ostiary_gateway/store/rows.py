@@ -1,32 +1,46 @@
-"""Turns decisions into what the tables hold, and back. Pure."""
+"""Turns decisions and events into what the tables hold, and back. Pure."""
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ostiary.tlog.entry import SALT_BYTES, Entry, commit
+from ostiary.tlog.entry import DECISION, EVENT, SALT_BYTES, Entry, commit
 from ostiary.tlog.merkle import leaf_hash
 from ostiary.v1.moderation_pb2 import CheckResponse
-from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary.v1.record_pb2 import DecisionRecord, EventRecord
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.review.summary import Traits, traits
+from ostiary_gateway.times import microseconds
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+class Sealed(NamedTuple):
+    """Bytes that an entry of the log commits to, under a salt of their own; all but its place."""
 
-@dataclass(frozen=True)
-class Prepared:
-    """A decision ready to be written: all but its place in the log."""
-
-    new: NewDecision
     record: bytes
     salt: bytes
     entry: bytes
     leaf_hash: bytes
     created_us: int
+
+    def entry_row(self, log_index: int) -> dict[str, Any]:
+        """The log entry's row."""
+        return {"log_index": log_index, "data": self.entry, "leaf_hash": self.leaf_hash}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decision ready to be written."""
+
+    new: NewDecision
+    sealed: Sealed
+
+    @property
+    def check_id(self) -> str:
+        """Identifier of the check."""
+        return self.new.check_id
 
     @property
     def key(self) -> tuple[str, str]:
@@ -41,34 +55,66 @@ class Prepared:
             "caller": self.new.caller,
             "idempotency_key": self.new.idempotency_key,
             "request_sha256": self.new.request_sha256,
-            "salt": self.salt,
-            "record": self.record,
-            "created_us": self.created_us,
+            "salt": self.sealed.salt,
+            "record": self.sealed.record,
+            "created_us": self.sealed.created_us,
             "log_index": log_index,
         }
 
     def traits(self) -> Traits:
         """What the decision will be found by."""
         new = self.new
-        return traits(new.listing, new.response, new.observations, self.created_us)
+        return traits(new.listing, new.response, new.observations, self.sealed.created_us)
 
-    def entry_row(self, log_index: int) -> dict[str, Any]:
-        """The log entry's row."""
-        return {"log_index": log_index, "data": self.entry, "leaf_hash": self.leaf_hash}
+
+@dataclass(frozen=True)
+class PreparedEvent:
+    """An event ready to be written; `after` is as in `CaseLog.append`."""
+
+    event: EventRecord
+    after: int | None
+    sealed: Sealed
+
+    @property
+    def check_id(self) -> str:
+        """Identifier of the check."""
+        return self.event.check_id
+
+    def event_row(self, log_index: int) -> dict[str, Any]:
+        """The event's row."""
+        return {
+            "log_index": log_index,
+            "check_id": self.event.check_id,
+            "tenant": self.event.tenant,
+            "kind": self.event.kind,
+            "salt": self.sealed.salt,
+            "record": self.sealed.record,
+            "created_us": self.sealed.created_us,
+        }
 
 
 def prepare(new: NewDecision, now: datetime) -> Prepared:
-    """Serialise a decision, and commit to it under a salt of its own; `now` is an aware time."""
-    record = _serialise(new, now)
+    """Serialise a decision, and commit to it; `now` is an aware time."""
+    return Prepared(new, _seal(_serialise(new, now), DECISION, now))
+
+
+def prepare_event(event: EventRecord, after: int | None, now: datetime) -> PreparedEvent:
+    """Serialise an event, and commit to it; `now` is an aware time."""
+    timed = EventRecord()
+    timed.CopyFrom(event)
+    timed.at.FromDatetime(now)
+    return PreparedEvent(timed, after, _seal(timed.SerializeToString(deterministic=True), EVENT, now))
+
+
+def _seal(record: bytes, kind: str, now: datetime) -> Sealed:
     salt = secrets.token_bytes(SALT_BYTES)
-    entry = Entry(now, commit(salt, record)).encode()
-    created_us = round((now - _EPOCH).total_seconds() * 1_000_000)
-    return Prepared(new, record, salt, entry, leaf_hash(entry), created_us)
+    entry = Entry(now, commit(salt, record), kind).encode()
+    return Sealed(record, salt, entry, leaf_hash(entry), microseconds(now))
 
 
 def _serialise(new: NewDecision, now: datetime) -> bytes:
-    recorded_at = Timestamp()
-    recorded_at.FromDatetime(now)
+    seconds, rest = divmod(microseconds(now), 1_000_000)
+    recorded_at = Timestamp(seconds=seconds, nanos=1000 * rest)
     record = DecisionRecord(
         check_id=new.check_id,
         tenant=new.tenant,

@@ -25,6 +25,14 @@ logs = Table(
     Column("verifier_key", Text, nullable=False),
 )
 
+# One row: which key-encryption key the evidence is sealed under.
+evidence_keys = Table(
+    "evidence_keys",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_key"), primary_key=True),
+    Column("key_id", LargeBinary, nullable=False),
+)
+
 # The log's entries, by their zero-based index.
 entries = Table(
     "entries",
@@ -71,7 +79,36 @@ decisions = Table(
         "idempotency_key",
         unique=True,
         sqlite_where=text("idempotency_key <> ''"),
+        postgresql_where=text("idempotency_key <> ''"),
     ),
+)
+
+# What happened to them since. `record` is a serialised EventRecord, committed to as a decision is.
+case_events = Table(
+    "case_events",
+    metadata,
+    Column("log_index", Integer, ForeignKey("entries.log_index"), primary_key=True, autoincrement=False),
+    Column("check_id", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("created_us", BigInteger, nullable=False),  # microseconds since 1970, UTC
+    Index("case_events_by_check", "check_id", "log_index"),
+    Index(
+        "tombstones",
+        "log_index",
+        sqlite_where=text("kind = 'erased'"),
+        postgresql_where=text("kind = 'erased'"),
+    ),
+)
+
+# Erased checks of which nothing is left. Those whose tombstone is on record alone are not done with.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("check_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
 )
 
 # What decisions are searched by. Made from the record, which alone is what an audit proves.
@@ -88,9 +125,27 @@ cases = Table(
     Column("bundle_digest", LargeBinary, nullable=False),
     Column("score", Float, nullable=False),
     Column("text", Text, nullable=False),
+    # Where the case stands, as its events have it; `verdict` and `state` are of it too.
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("gravity", Integer, nullable=False, server_default="0"),
+    Column("lease_until_us", BigInteger, nullable=False, server_default="0"),
+    Column("next", Integer, nullable=False, server_default="0"),
+    Column("ruling", Integer, nullable=False, server_default="0"),
+    Column("held", Integer, nullable=False, server_default="0"),
+    Column("claimed_by", Text, nullable=False, server_default=text("''")),
+    Column("ruled_by", Text, nullable=False, server_default=text("''")),
     Index("cases_by_time", "tenant", "decided_us"),
     Index("cases_by_verdict", "tenant", "verdict", "decided_us"),
     Index("cases_by_seller", "tenant", "seller", "decided_us"),
+    # Those that wait for somebody: all that are not decided.
+    Index(
+        "cases_waiting",
+        "tenant",
+        "gravity",
+        "decided_us",
+        sqlite_where=text("state <> 3"),
+        postgresql_where=text("state <> 3"),
+    ),
 )
 
 # Their labels and brands, by kind.
@@ -101,6 +156,20 @@ case_terms = Table(
     Column("value", Text, primary_key=True),
     Column("log_index", Integer, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+# Appeals whose outcome an address is to be told: from when they are opened until it is told, or given up.
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("appeal_id", Text, primary_key=True),
+    Column("check_id", Text, nullable=False),
+    Column("callback_uri", Text, nullable=False),
+    Column("ruled_in", Integer, ForeignKey("case_events.log_index")),  # null: not settled
+    Column("attempts", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Index("appeals_by_check", "check_id"),
+    Index("appeals_due", "due_us"),
 )
 
 # Checks that were submitted in bulk: until they are answered, or for good where another check answers them.

@@ -5,6 +5,7 @@ Tenant, check and name are bound in: a sealed item opens under its own name alon
 
 import base64
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,6 +20,9 @@ _MAGIC = b"ostiary-evidence-1\n"
 _KEY_LINE = "ostiary-evidence-key-1 "
 _KEY_BYTES, _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 8, 12, 16
 _WRAPPED_BYTES = _NONCE_BYTES + _KEY_BYTES + _TAG_BYTES
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Up to here a sealed item says how it is opened; without it, the rest says nothing to anybody.
+HEADER_BYTES = len(_MAGIC) + _ID_BYTES + _WRAPPED_BYTES
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class ItemName:
     check_id: str
     name: str
 
+    @classmethod
+    def of(cls, tenant: str, check_id: str, name: str) -> "ItemName":
+        """The item, if it can have such a name. Raises ValueError."""
+        return cls(name_part(tenant), name_part(check_id), name_part(name))
+
     def __str__(self) -> str:
         return f"{self.tenant}/{self.check_id}/{self.name}"
 
@@ -38,11 +47,25 @@ class ItemName:
         return _MAGIC + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
+def name_part(part: str) -> str:
+    """The part of an item's name. Raises ValueError where it cannot be one."""
+    if not _SAFE.fullmatch(part):
+        raise ValueError(
+            f"{part!r} cannot name evidence: 1 to 128 letters, digits, dots, underscores and hyphens, "
+            "starting with a letter or digit"
+        )
+    return part
+
+
 @dataclass(frozen=True)
 class KeyEncryptionKey:
     """The key that wraps the items' keys: 32 bytes."""
 
     secret: bytes = field(repr=False)
+
+    def current(self) -> "KeyEncryptionKey":
+        """See `KeySource.current`: itself."""
+        return self
 
     @property
     def id(self) -> bytes:

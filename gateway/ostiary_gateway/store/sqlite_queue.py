@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, UpdateBase, delete, func, insert, select, update
@@ -13,9 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.bulk.queue import Submission
-from ostiary_gateway.store.database import open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, unavailable
 from ostiary_gateway.store.schema import bulk_checks
-from ostiary_gateway.store.sqlite_recorder import utc_now
+from ostiary_gateway.times import utc_now
 
 T = TypeVar("T")
 _Q = bulk_checks.c
@@ -132,11 +131,12 @@ def _submission(row: Row[*tuple[Any, ...]]) -> Submission:
 
 
 @asynccontextmanager
-async def open_queue(store: Path, most: int) -> AsyncIterator[SqliteBulkQueue]:
+async def open_queue(store: Store, most: int) -> AsyncIterator[SqliteBulkQueue]:
     """The queue in a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1, thread_name_prefix="bulk") as thread:
-        try:
+    try:
+        # The threads end first: what they hold then is back where it is closed.
+        with ThreadPoolExecutor(1, thread_name_prefix="bulk") as thread:
             yield SqliteBulkQueue(engine, thread, most)
-        finally:
-            engine.dispose()
+    finally:
+        engine.dispose()

@@ -3,29 +3,27 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.v1.record_pb2 import EventRecord
+from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.recorder import NewDecision, Recorded
 from ostiary_gateway.store import queries
 from ostiary_gateway.store.database import unavailable
-from ostiary_gateway.store.rows import prepare
+from ostiary_gateway.store.rows import prepare, prepare_event
 from ostiary_gateway.store.writer import Writer
+from ostiary_gateway.times import utc_now
 
 T = TypeVar("T")
 
 
-def utc_now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
 class SqliteRecorder:
-    """A `Recorder` that writes through one `Writer` and reads beside it."""
+    """A `Recorder` and `CaseLog` that writes through one `Writer` and reads beside it."""
 
     def __init__(
         self,
@@ -47,6 +45,10 @@ class SqliteRecorder:
     async def record(self, new: NewDecision) -> CheckResponse:
         """See `Recorder.record`. Raises ValueError where the check id is on record already."""
         return await self._writer.submit(prepare(new, self._clock()))
+
+    async def append(self, event: EventRecord, *, after: int | None = None) -> RecordedEvent:
+        """See `CaseLog.append`."""
+        return await self._writer.submit(prepare_event(event, after, self._clock()))
 
     async def find(self, tenant: str, idempotency_key: str) -> Recorded | None:
         """See `Recorder.find`."""

@@ -1,9 +1,9 @@
-"""Writes decisions in batches: what waits goes into one transaction, and nobody is told before it commits."""
+"""Writes to the log in batches: what waits goes into one transaction, and nobody hears before it commits."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Any, NamedTuple, overload
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -13,23 +13,23 @@ from ostiary.tlog.growth import GrowingTree
 from ostiary.tlog.note import SignerKey
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.wire.errors import OstiaryError, Reason
+from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.store import queries
-from ostiary_gateway.store.append import Outcome, append
+from ostiary_gateway.store.append import Item, Outcome, append
 from ostiary_gateway.store.database import unavailable
-from ostiary_gateway.store.rows import Prepared
+from ostiary_gateway.store.rows import Prepared, PreparedEvent
 
 LOG = structlog.get_logger("ostiary.store")
-MAX_BATCH = 256
+MAX_BATCH = 1024
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A decision on its way, and the future that its caller waits on."""
+class Pending(NamedTuple):
+    """A decision or an event on its way, and the future that its caller waits on."""
 
-    prepared: Prepared
-    outcome: "asyncio.Future[CheckResponse]"
+    item: Item
+    outcome: "asyncio.Future[Any]"
 
-    def settle(self, outcome: CheckResponse | BaseException) -> None:
+    def settle(self, outcome: Outcome) -> None:
         """Tell the caller, unless it has gone."""
         if self.outcome.done():
             return
@@ -40,7 +40,7 @@ class Pending:
 
 
 class Writer:
-    """The one task of a process that writes decisions, each batch in one go on a thread of its own.
+    """The one task of a process that writes to the log, each batch in one go on a thread of its own.
 
     Other processes may write to the same database: each transaction locks it first, and starts from what it
     then finds.
@@ -57,12 +57,21 @@ class Writer:
         self._failing = False
         self._closed = False
 
-    def submit(self, prepared: Prepared) -> "asyncio.Future[CheckResponse]":
-        """Queue a decision; the future resolves once it is durable. Raises OstiaryError once closed."""
+    @overload
+    def submit(self, item: Prepared) -> "asyncio.Future[CheckResponse]": ...
+
+    @overload
+    def submit(self, item: PreparedEvent) -> "asyncio.Future[RecordedEvent]": ...
+
+    def submit(self, item: Item) -> "asyncio.Future[Any]":
+        """Queue a decision or an event; the future resolves once it is durable.
+
+        Raises OstiaryError once closed.
+        """
         if self._closed:
             raise OstiaryError(Reason.STORE_UNAVAILABLE, "the record is closed")
-        outcome: asyncio.Future[CheckResponse] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(Pending(prepared, outcome))
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(Pending(item, outcome))
         return outcome
 
     def close(self) -> None:
@@ -86,8 +95,8 @@ class Writer:
     async def _settle(self, batch: Sequence[Pending]) -> None:
         """Write a batch and tell its callers how it went."""
         try:
-            prepared = [pending.prepared for pending in batch]
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, prepared)
+            items = [pending.item for pending in batch]
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self.write, items)
         except IntegrityError as error:
             await self._settle_apart(batch, error)
             return
@@ -100,9 +109,9 @@ class Writer:
         self._committed()
 
     async def _settle_apart(self, batch: Sequence[Pending], error: IntegrityError) -> None:
-        """One decision broke a constraint: only its own caller is to suffer."""
+        """One of them broke a constraint: only its own caller is to suffer."""
         if len(batch) == 1:
-            check_id = batch[0].prepared.new.check_id
+            check_id = batch[0].item.check_id
             batch[0].settle(ValueError(f"check {check_id} cannot be recorded: {error.orig}"))
             return
         for pending in batch:
@@ -125,8 +134,8 @@ class Writer:
             LOG.info("store recovered")
         self._failing = False
 
-    def _write(self, batch: Sequence[Prepared]) -> list[Outcome]:
-        """Commit a batch; what becomes of each decision, in order."""
+    def write(self, batch: Sequence[Item]) -> list[Outcome]:
+        """Commit a batch, and block meanwhile; what becomes of each of it, in order."""
         with self._engine.begin() as connection:
             tree = self._current_tree(connection)
             outcomes = append(connection, tree, self._key, batch)

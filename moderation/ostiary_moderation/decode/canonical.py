@@ -23,6 +23,7 @@ from PIL import (
 )
 from PIL.JpegImagePlugin import get_sampling
 
+from ostiary_moderation.decode.blur import blurred
 from ostiary_moderation.decode.container import image_end, sniff
 from ostiary_moderation.decode.frames import ImageFaultError, judged_frames
 from ostiary_moderation.decode.limits import Limits
@@ -109,6 +110,7 @@ def _decode(data: bytes, image_format: str, limits: Limits, wanted: Wanted) -> C
         media_type=media_type,
         size=frames[0].size,
         file=file,
+        blurred=blurred(frames[0]),
         frames=[_frame(index, image, sizes, wanted) for index, image in frames.items()],
         notes=notes,
         view_sizes=sizes,

@@ -168,6 +168,9 @@ class DecodeWorker:
         file = bytes(self._read(header.file_size))
         if not file.startswith(MEDIA_TYPES[header.media_type]):
             raise ProtocolError(f"the canonical file is no {header.media_type}")
+        blurred = bytes(self._read(header.blurred_size))
+        if not blurred.startswith(MEDIA_TYPES["image/jpeg"]):
+            raise ProtocolError("the blurred rendition is no image/jpeg")
         views = [tuple(self._read(size) for size in header.view_bytes) for _ in header.frames]
         pixels = [self._read(header.pixel_bytes) for _ in header.frames]
         return Canonical(
@@ -178,6 +181,7 @@ class DecodeWorker:
             width=header.width,
             height=header.height,
             file=file,
+            blurred=blurred,
             frames=tuple(map(Frame, header.frames, pixels, views)),
             notes=header.notes,
             view_sizes=header.views,

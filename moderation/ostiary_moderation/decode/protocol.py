@@ -1,7 +1,8 @@
 """What the pod and a decoding worker say to each other over their socket.
 
 A request is a length, whether full pixels are wanted, and the file. An answer is a length, a JSON header,
-then the canonical file, the views of each frame and the pixels of each, whose sizes follow from the header.
+then the canonical file, its blurred rendition, the views of each frame and the pixels of each, whose sizes
+follow from the header.
 JSON and raw bytes, never pickle: a worker that a hostile image has taken over must not be able to run code in
 the pod, so the reader checks every field before it believes it.
 """
@@ -18,6 +19,7 @@ from ostiary_moderation.views import PixelRange, ViewSpec
 LENGTH = struct.Struct(">I")
 REQUEST = struct.Struct(">I?")
 MAX_HEADER = 16_384
+MAX_BLURRED = 16_384
 MAX_NOTES = 32
 MAX_WORDS = 400
 MAX_FRAMES = 4
@@ -38,6 +40,7 @@ class CanonicalHeader:
     width: int
     height: int
     file_size: int
+    blurred_size: int
     frames: tuple[int, ...]
     notes: tuple[str, ...]
     views: tuple[tuple[int, int], ...] = ()
@@ -56,7 +59,9 @@ class CanonicalHeader:
     @property
     def body_bytes(self) -> int:
         """Bytes of all that follows."""
-        return self.file_size + len(self.frames) * (sum(self.view_bytes) + self.pixel_bytes)
+        return (
+            self.file_size + self.blurred_size + len(self.frames) * (sum(self.view_bytes) + self.pixel_bytes)
+        )
 
 
 def encode(outcome: Canonical | Fault) -> list[bytes | memoryview]:
@@ -68,13 +73,15 @@ def encode(outcome: Canonical | Fault) -> list[bytes | memoryview]:
         "width": outcome.width,
         "height": outcome.height,
         "file_size": len(outcome.file),
+        "blurred_size": len(outcome.blurred),
         "frames": [frame.index for frame in outcome.frames],
         "notes": [note[:MAX_WORDS] for note in outcome.notes[:MAX_NOTES]],
         "views": outcome.view_sizes,
         "pixels": any(frame.rgb for frame in outcome.frames),
     }
     views = (view for frame in outcome.frames for view in frame.views)
-    return [_framed(header), outcome.file, *views, *(frame.rgb for frame in outcome.frames if frame.rgb)]
+    pixels = (frame.rgb for frame in outcome.frames if frame.rgb)
+    return [_framed(header), outcome.file, outcome.blurred, *views, *pixels]
 
 
 def _framed(header: dict[str, object]) -> bytes:
@@ -97,6 +104,7 @@ def parse_header(text: bytes, max_side: int, max_file: int) -> CanonicalHeader |
         width=_whole(fields, "width", 1, max_side),
         height=_whole(fields, "height", 1, max_side),
         file_size=_whole(fields, "file_size", 1, max_file),
+        blurred_size=_whole(fields, "blurred_size", 1, MAX_BLURRED),
         frames=_frames(fields),
         notes=_notes(fields),
         views=_views(fields),

@@ -41,7 +41,8 @@ class Canonical:
     """A decoded image: the file to publish, and the frames to judge.
 
     Every frame has the size `width` × `height`, in pixels; the first one is what `file` decodes to.
-    `view_sizes`: height and width of the views made of each frame.
+    `blurred`: a small, strongly blurred JPEG file of the first frame. `view_sizes`: height and width of the
+    views made of each frame.
     """
 
     raw_sha256: bytes
@@ -50,6 +51,7 @@ class Canonical:
     width: int
     height: int
     file: bytes
+    blurred: bytes
     frames: tuple[Frame, ...]
     notes: tuple[str, ...]
     view_sizes: tuple[tuple[int, int], ...] = ()
@@ -61,6 +63,7 @@ def canonical(
     media_type: str,
     size: tuple[int, int],
     file: bytes,
+    blurred: bytes,
     frames: Sequence[Frame],
     notes: Sequence[str],
     view_sizes: Sequence[tuple[int, int]] = (),
@@ -74,6 +77,7 @@ def canonical(
         width=width,
         height=height,
         file=file,
+        blurred=blurred,
         frames=tuple(frames),
         notes=tuple(notes),
         view_sizes=tuple(view_sizes),

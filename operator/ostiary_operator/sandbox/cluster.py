@@ -15,7 +15,7 @@ from ostiary_operator.sandbox.api.resources import Registry, Resource
 from ostiary_operator.sandbox.api.server import Server
 from ostiary_operator.sandbox.api.status import bad_request
 from ostiary_operator.sandbox.api.store import Store
-from ostiary_operator.sandbox.api.values import copied
+from ostiary_operator.sandbox.api.values import at, copied
 from ostiary_operator.sandbox.clock import Clock, RealClock
 from ostiary_operator.sandbox.controllers.budgets import Budgets, QuotaUse
 from ostiary_operator.sandbox.controllers.definitions import BUCKET, Definitions
@@ -31,12 +31,12 @@ from ostiary_operator.sandbox.controllers.scheduler import Scheduler
 from ostiary_operator.sandbox.controllers.weather import Weather
 from ostiary_operator.sandbox.credentials import ADMIN, Tokens, kubeconfig, make_certificates, server_context
 from ostiary_operator.sandbox.faults import Faults
+from ostiary_operator.sandbox.roles import cluster_roles
 
 Json = dict[str, Any]
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _WRITE = Write(SYSTEM, "kube-apiserver")
-_ANY = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -114,6 +114,7 @@ class Cluster:
             self.tokens.caller,
             self.faults,
             self._read_log,
+            self.tokens.for_service_account,
             bookmark_every=settings.bookmark_every,
         )
         await self.server.start(settings.host, settings.port, server_context(settings.folder / "pki"))
@@ -157,6 +158,16 @@ class Cluster:
         container = query.get("container") or names[0]
         if container not in names:
             raise bad_request(f"container {container} is not valid for pod {name}")
+        states = at(pod, "status", "containerStatuses", default=[])
+        state = next((one.get("state") or {} for one in states if one["name"] == container), {})
+        if query.get("previous", "").lower() in ("true", "1"):
+            raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
+        if not at(pod, "spec", "nodeName"):
+            raise bad_request(f"pod {name} does not have a host assigned")
+        if not (state.keys() & {"running", "terminated"}):
+            reason = at(state, "waiting", "reason", default="ContainerCreating")
+            told = "trying and failing to pull image" if "Pull" in reason else reason
+            raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: {told}')
         tail = query.get("tailLines", "")
         if not isinstance(self._runtime, ProcessRuntime):
             return b""
@@ -231,28 +242,7 @@ class Cluster:
             await self._ensure("", "namespaces", "", {"metadata": {"name": name}})
         for name in _NAMESPACES:
             await self._ensure("", "serviceaccounts", name, {"metadata": {"name": "default"}})
-        everything: list[Json] = [_ANY, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
-        roles = {
-            "cluster-admin": everything,
-            "admin": [_ANY],
-            "edit": [
-                _ANY
-                | {
-                    "verbs": [
-                        "create",
-                        "delete",
-                        "deletecollection",
-                        "get",
-                        "list",
-                        "patch",
-                        "update",
-                        "watch",
-                    ]
-                }
-            ],
-            "view": [_ANY | {"verbs": ["get", "list", "watch"]}],
-        }
-        for name, rules in roles.items():
+        for name, rules in cluster_roles().items():
             await self._ensure(_RBAC, "clusterroles", "", {"metadata": {"name": name}, "rules": rules})
         binding: Json = {
             "metadata": {"name": "cluster-admin"},

@@ -35,7 +35,7 @@ class Listed:
 
 OWN = (
     Listed("check", "ostiary.cli.check:app", "Check images through a gateway.", "Checks"),
-    Listed("audit", "ostiary.cli.audit:app", "Verify the record of decisions.", "Checks"),
+    Listed("audit", "ostiary.cli.audit:app", "Find, show, prove and export what is on record.", "Checks"),
     Listed("demo", "ostiary.cli.demo:app", "See it all at work on this machine.", "On this machine"),
     Listed("up", "ostiary.cli.up:up_app", "Start a gateway and pods on this machine.", "On this machine"),
     Listed("down", "ostiary.cli.up:down_app", "Stop what `up` has started.", "On this machine"),
@@ -50,6 +50,7 @@ _KNOWN_SERVICES = {
     "rules": ("Check, try and list rule packs.", "gateway"),
     "lists": ("Keep lists of known images.", "gateway"),
     "brands": ("Keep brand registries.", "gateway"),
+    "review": ("Review flagged items.", "gateway"),
     "pod": ("Run a moderation pod.", "moderation"),
     "operator": ("Explain and replay the autoscaler's decisions.", "operator"),
     "sandbox": ("Run a Kubernetes API on this machine, to try rollouts in.", "operator"),

@@ -1,22 +1,19 @@
 """The asyncio client."""
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-import grpc
-
 from ostiary.client import calls
+from ostiary.client.attempts import attempts
 from ostiary.client.connection import Connection
 from ostiary.client.profile import Profile
 from ostiary.client.request import ImageInput, ListingFields, Want, build_request
 from ostiary.client.result import CheckResult
 from ostiary.client.retry import RetryPolicy
 from ostiary.v1.moderation_pb2 import CheckRequest
-from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
+from ostiary.wire.errors import OstiaryError, Reason
 
 if TYPE_CHECKING:
     from ostiary.v1.moderation_pb2_grpc import ModerationServiceAsyncStub
@@ -136,18 +133,7 @@ class AsyncClient:
         seconds: float,
         attempt: Callable[["ModerationServiceAsyncStub", float], Awaitable[Answer]],
     ) -> Answer:
-        clock = asyncio.get_running_loop().time
-        deadline, failures = clock() + seconds, 0
-        while True:
-            try:
-                return await attempt(self._connection.stub(), deadline - clock())
-            except grpc.RpcError as error:
-                failure = from_rpc_error(error)
-            failures += 1
-            pause = retry.pause(failures, failure, random.random())  # noqa: S311 - jitter is no secret
-            if pause is None or clock() + pause >= deadline:
-                raise failure
-            await asyncio.sleep(pause)
+        return await attempts(retry, seconds, lambda left: attempt(self._connection.stub(), left))
 
     async def close(self) -> None:
         """Closes the connection; calls under way fail."""

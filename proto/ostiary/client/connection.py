@@ -30,7 +30,12 @@ class Connection:
         self._draining: set[asyncio.Task[None]] = set()
 
     def stub(self) -> "ModerationServiceAsyncStub":
-        """The gateway's methods, over a channel with the certificate as it is now.
+        """The methods of checks, over `channel`, with its errors."""
+        stub: ModerationServiceAsyncStub = ModerationServiceStub(self.channel())
+        return stub
+
+    def channel(self) -> grpc.aio.Channel:
+        """A channel with the certificate as it is now.
 
         Raises:
             OstiaryError: CLIENT_CERTIFICATE where the files cannot be used, FAILED_PRECONDITION when closed.
@@ -38,7 +43,7 @@ class Connection:
         if self._closed:
             raise OstiaryError(Reason.FAILED_PRECONDITION, "the client is closed: make a new one")
         try:
-            return ModerationServiceStub(self._current())
+            return self._current()
         except (ValueError, OSError) as error:
             raise OstiaryError(
                 Reason.CLIENT_CERTIFICATE, f"Authentication failed: the client's certificate: {error}"

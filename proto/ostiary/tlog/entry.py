@@ -1,4 +1,4 @@
-"""What the log says of a decision: that it was recorded, when, and a commitment to its bytes.
+"""What the log says of a decision, or of what happened to it: that it was recorded, when, and a commitment.
 
 The commitment is salted. Whoever has record and salt can check it; once both are destroyed, the entry gives
 nothing away and every proof over it still holds.
@@ -10,29 +10,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 VERSION = 1
-DECISION = "decision"
+DECISION, EVENT = "decision", "event"
 SALT_BYTES = 32
 
 # The one spelling of an entry. JSON with sorted keys and no spaces; the values' own syntax needs no escapes.
 _FORM = re.compile(
-    rb'\{"commitment":"(?P<commitment>[0-9a-f]{64})","kind":"decision",'
+    rb'\{"commitment":"(?P<commitment>[0-9a-f]{64})","kind":"(?P<kind>decision|event)",'
     rb'"time":"(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6})Z","version":1\}'
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A log entry of kind `decision`: `time` in UTC to the microsecond, `commitment` 32 bytes."""
+    """A log entry: `time` in UTC to the microsecond, `commitment` 32 bytes, `kind` DECISION or EVENT."""
 
     time: datetime
     commitment: bytes
+    kind: str = DECISION
 
     def encode(self) -> bytes:
         """The entry as the log holds it: canonical JSON, UTF-8, no newline."""
-        time = self.time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+        time = self.time if self.time.tzinfo is UTC else self.time.astimezone(UTC)
+        written = time.isoformat(timespec="microseconds").removesuffix("+00:00")
         return (
-            f'{{"commitment":"{self.commitment.hex()}","kind":"{DECISION}",'
-            f'"time":"{time}Z","version":{VERSION}}}'
+            f'{{"commitment":"{self.commitment.hex()}","kind":"{self.kind}",'
+            f'"time":"{written}Z","version":{VERSION}}}'
         ).encode()
 
     @classmethod
@@ -42,7 +44,7 @@ class Entry:
         if not match:
             raise ValueError("not a log entry in canonical form")
         time = datetime.fromisoformat(match["time"].decode()).replace(tzinfo=UTC)
-        return cls(time, bytes.fromhex(match["commitment"].decode()))
+        return cls(time, bytes.fromhex(match["commitment"].decode()), match["kind"].decode())
 
 
 def commit(salt: bytes, record: bytes) -> bytes:

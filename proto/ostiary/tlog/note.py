@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -78,7 +79,7 @@ class VerifierKey:
     def __str__(self) -> str:
         return f"{self.name}+{self.id.hex()}+{encode_base64(_ED25519 + self.public)}"
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """The key id, 4 bytes."""
         return key_id(self.name, self.public)
@@ -133,7 +134,7 @@ class SignerKey:
         seed = encode_base64(_ED25519 + self.private.private_bytes_raw())
         return f"{_SECRET_PREFIX}{self.name}+{self.verifier.id.hex()}+{seed}"
 
-    @property
+    @cached_property
     def verifier(self) -> VerifierKey:
         """The public half."""
         return VerifierKey(self.name, self.private.public_key().public_bytes_raw())

@@ -27,15 +27,15 @@ from ostiary.v1 import config_pb2 as ostiary_dot_v1_dot_config__pb2
 from ostiary.v1 import decision_pb2 as ostiary_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ostiary/v1/admin.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ostiary/v1/config.proto\x1a\x19ostiary/v1/decision.proto\"`\n\x0c\x43hangeReport\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x15\n\x13ListPoliciesRequest\"F\n\x14ListPoliciesResponse\x12.\n\x08policies\x18\x01 \x03(\x0b\x32\x1c.ostiary.v1.ModerationPolicy\"Q\n\x10PutPolicyRequest\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.ostiary.v1.ModerationPolicy\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"=\n\x11PutPolicyResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.ChangeReport\"\x1c\n\x1aListBrandRegistriesRequest\"L\n\x1bListBrandRegistriesResponse\x12-\n\nregistries\x18\x01 \x03(\x0b\x32\x19.ostiary.v1.BrandRegistry\"W\n\x17PutBrandRegistryRequest\x12+\n\x08registry\x18\x01 \x01(\x0b\x32\x19.ostiary.v1.BrandRegistry\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"D\n\x18PutBrandRegistryResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.ChangeReport\"\xf4\x01\n\x08HashList\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\"\n\x04kind\x18\x03 \x01(\x0e\x32\x14.ostiary.v1.HashKind\x12\"\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x12.ostiary.v1.Action\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x19\n\x0cmax_distance\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12&\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x15.ostiary.v1.HashEntry\x12\x0e\n\x06source\x18\t \x01(\tB\x0f\n\r_max_distance\"w\n\tHashEntry\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x0e\n\x06seller\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x05 \x01(\t\"\x16\n\x14ListHashListsRequest\"<\n\x15ListHashListsResponse\x12#\n\x05lists\x18\x01 \x03(\x0b\x32\x14.ostiary.v1.HashList\"I\n\x12PutHashListRequest\x12\"\n\x04list\x18\x01 \x01(\x0b\x32\x14.ostiary.v1.HashList\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"?\n\x13PutHashListResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.ChangeReport\"\x16\n\x14ListGalleriesRequest\"B\n\x15ListGalleriesResponse\x12)\n\tgalleries\x18\x01 \x03(\x0b\x32\x16.ostiary.v1.PodGallery\"~\n\nPodGallery\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12-\n\tpushed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07refused\x18\x04 \x03(\t\x12\x0f\n\x07problem\x18\x05 \x01(\t*N\n\x08HashKind\x12\x19\n\x15HASH_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10HASH_KIND_SHA256\x10\x01\x12\x11\n\rHASH_KIND_PDQ\x10\x02\x32\xee\x04\n\x0c\x41\x64minService\x12Q\n\x0cListPolicies\x12\x1f.ostiary.v1.ListPoliciesRequest\x1a .ostiary.v1.ListPoliciesResponse\x12H\n\tPutPolicy\x12\x1c.ostiary.v1.PutPolicyRequest\x1a\x1d.ostiary.v1.PutPolicyResponse\x12\x66\n\x13ListBrandRegistries\x12&.ostiary.v1.ListBrandRegistriesRequest\x1a\'.ostiary.v1.ListBrandRegistriesResponse\x12]\n\x10PutBrandRegistry\x12#.ostiary.v1.PutBrandRegistryRequest\x1a$.ostiary.v1.PutBrandRegistryResponse\x12T\n\rListHashLists\x12 .ostiary.v1.ListHashListsRequest\x1a!.ostiary.v1.ListHashListsResponse\x12N\n\x0bPutHashList\x12\x1e.ostiary.v1.PutHashListRequest\x1a\x1f.ostiary.v1.PutHashListResponse\x12T\n\rListGalleries\x12 .ostiary.v1.ListGalleriesRequest\x1a!.ostiary.v1.ListGalleriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ostiary/v1/admin.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ostiary/v1/config.proto\x1a\x19ostiary/v1/decision.proto\"`\n\x0c\x43hangeReport\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x15\n\x13ListPoliciesRequest\"F\n\x14ListPoliciesResponse\x12.\n\x08policies\x18\x01 \x03(\x0b\x32\x1c.ostiary.v1.ModerationPolicy\"Q\n\x10PutPolicyRequest\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.ostiary.v1.ModerationPolicy\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"=\n\x11PutPolicyResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.ChangeReport\"\x1c\n\x1aListBrandRegistriesRequest\"L\n\x1bListBrandRegistriesResponse\x12-\n\nregistries\x18\x01 \x03(\x0b\x32\x19.ostiary.v1.BrandRegistry\"W\n\x17PutBrandRegistryRequest\x12+\n\x08registry\x18\x01 \x01(\x0b\x32\x19.ostiary.v1.BrandRegistry\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"D\n\x18PutBrandRegistryResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.ChangeReport\"\x83\x02\n\x08HashList\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\"\n\x04kind\x18\x03 \x01(\x0e\x32\x14.ostiary.v1.HashKind\x12\"\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x12.ostiary.v1.Action\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x19\n\x0cmax_distance\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12&\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x15.ostiary.v1.HashEntry\x12\x0e\n\x06source\x18\t \x01(\t\x12\r\n\x05lifts\x18\n \x03(\tB\x0f\n\r_max_distance\"\x87\x01\n\tHashEntry\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x0e\n\x06seller\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x0e\n\x06tenant\x18\x06 \x01(\t\"\x16\n\x14ListHashListsRequest\"<\n\x15ListHashListsResponse\x12#\n\x05lists\x18\x01 \x03(\x0b\x32\x14.ostiary.v1.HashList\"I\n\x12PutHashListRequest\x12\"\n\x04list\x18\x01 \x01(\x0b\x32\x14.ostiary.v1.HashList\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"?\n\x13PutHashListResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.ChangeReport\"\x16\n\x14ListGalleriesRequest\"B\n\x15ListGalleriesResponse\x12)\n\tgalleries\x18\x01 \x03(\x0b\x32\x16.ostiary.v1.PodGallery\"~\n\nPodGallery\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12-\n\tpushed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07refused\x18\x04 \x03(\t\x12\x0f\n\x07problem\x18\x05 \x01(\t*N\n\x08HashKind\x12\x19\n\x15HASH_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10HASH_KIND_SHA256\x10\x01\x12\x11\n\rHASH_KIND_PDQ\x10\x02\x32\xee\x04\n\x0c\x41\x64minService\x12Q\n\x0cListPolicies\x12\x1f.ostiary.v1.ListPoliciesRequest\x1a .ostiary.v1.ListPoliciesResponse\x12H\n\tPutPolicy\x12\x1c.ostiary.v1.PutPolicyRequest\x1a\x1d.ostiary.v1.PutPolicyResponse\x12\x66\n\x13ListBrandRegistries\x12&.ostiary.v1.ListBrandRegistriesRequest\x1a\'.ostiary.v1.ListBrandRegistriesResponse\x12]\n\x10PutBrandRegistry\x12#.ostiary.v1.PutBrandRegistryRequest\x1a$.ostiary.v1.PutBrandRegistryResponse\x12T\n\rListHashLists\x12 .ostiary.v1.ListHashListsRequest\x1a!.ostiary.v1.ListHashListsResponse\x12N\n\x0bPutHashList\x12\x1e.ostiary.v1.PutHashListRequest\x1a\x1f.ostiary.v1.PutHashListResponse\x12T\n\rListGalleries\x12 .ostiary.v1.ListGalleriesRequest\x1a!.ostiary.v1.ListGalleriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ostiary.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HASHKIND']._serialized_start=1543
-  _globals['_HASHKIND']._serialized_end=1621
+  _globals['_HASHKIND']._serialized_start=1575
+  _globals['_HASHKIND']._serialized_end=1653
   _globals['_CHANGEREPORT']._serialized_start=123
   _globals['_CHANGEREPORT']._serialized_end=219
   _globals['_LISTPOLICIESREQUEST']._serialized_start=221
@@ -55,23 +55,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTBRANDREGISTRYRESPONSE']._serialized_start=659
   _globals['_PUTBRANDREGISTRYRESPONSE']._serialized_end=727
   _globals['_HASHLIST']._serialized_start=730
-  _globals['_HASHLIST']._serialized_end=974
-  _globals['_HASHENTRY']._serialized_start=976
-  _globals['_HASHENTRY']._serialized_end=1095
-  _globals['_LISTHASHLISTSREQUEST']._serialized_start=1097
-  _globals['_LISTHASHLISTSREQUEST']._serialized_end=1119
-  _globals['_LISTHASHLISTSRESPONSE']._serialized_start=1121
-  _globals['_LISTHASHLISTSRESPONSE']._serialized_end=1181
-  _globals['_PUTHASHLISTREQUEST']._serialized_start=1183
-  _globals['_PUTHASHLISTREQUEST']._serialized_end=1256
-  _globals['_PUTHASHLISTRESPONSE']._serialized_start=1258
-  _globals['_PUTHASHLISTRESPONSE']._serialized_end=1321
-  _globals['_LISTGALLERIESREQUEST']._serialized_start=1323
-  _globals['_LISTGALLERIESREQUEST']._serialized_end=1345
-  _globals['_LISTGALLERIESRESPONSE']._serialized_start=1347
-  _globals['_LISTGALLERIESRESPONSE']._serialized_end=1413
-  _globals['_PODGALLERY']._serialized_start=1415
-  _globals['_PODGALLERY']._serialized_end=1541
-  _globals['_ADMINSERVICE']._serialized_start=1624
-  _globals['_ADMINSERVICE']._serialized_end=2246
+  _globals['_HASHLIST']._serialized_end=989
+  _globals['_HASHENTRY']._serialized_start=992
+  _globals['_HASHENTRY']._serialized_end=1127
+  _globals['_LISTHASHLISTSREQUEST']._serialized_start=1129
+  _globals['_LISTHASHLISTSREQUEST']._serialized_end=1151
+  _globals['_LISTHASHLISTSRESPONSE']._serialized_start=1153
+  _globals['_LISTHASHLISTSRESPONSE']._serialized_end=1213
+  _globals['_PUTHASHLISTREQUEST']._serialized_start=1215
+  _globals['_PUTHASHLISTREQUEST']._serialized_end=1288
+  _globals['_PUTHASHLISTRESPONSE']._serialized_start=1290
+  _globals['_PUTHASHLISTRESPONSE']._serialized_end=1353
+  _globals['_LISTGALLERIESREQUEST']._serialized_start=1355
+  _globals['_LISTGALLERIESREQUEST']._serialized_end=1377
+  _globals['_LISTGALLERIESRESPONSE']._serialized_start=1379
+  _globals['_LISTGALLERIESRESPONSE']._serialized_end=1445
+  _globals['_PODGALLERY']._serialized_start=1447
+  _globals['_PODGALLERY']._serialized_end=1573
+  _globals['_ADMINSERVICE']._serialized_start=1656
+  _globals['_ADMINSERVICE']._serialized_end=2278
 # @@protoc_insertion_point(module_scope)

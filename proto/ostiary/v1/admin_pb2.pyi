@@ -287,6 +287,7 @@ class HashList(_message.Message):
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    LIFTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """List name, a DNS label."""
     version: _builtins.str
@@ -307,6 +308,10 @@ class HashList(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___HashEntry]:
         """The entries."""
 
+    @_builtins.property
+    def lifts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of an allow-list: sources whose findings it turns into notes. Empty: as the policy says (`allow_lifts`)."""
+
     def __init__(
         self,
         *,
@@ -319,10 +324,11 @@ class HashList(_message.Message):
         max_distance: _builtins.int | None = ...,
         entries: _abc.Iterable[Global___HashEntry] | None = ...,
         source: _builtins.str = ...,
+        lifts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "action", b"action", "entries", b"entries", "kind", b"kind", "label", b"label", "max_distance", b"max_distance", "name", b"name", "policy", b"policy", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "action", b"action", "entries", b"entries", "kind", b"kind", "label", b"label", "lifts", b"lifts", "max_distance", b"max_distance", "name", b"name", "policy", b"policy", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -341,6 +347,7 @@ class HashEntry(_message.Message):
     SELLER_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     hash: _builtins.bytes
     """The hash, 32 bytes."""
     note: _builtins.str
@@ -349,6 +356,8 @@ class HashEntry(_message.Message):
     """Seller it holds for. Empty: all."""
     source: _builtins.str
     """Where it comes from, at most 256 characters: a team, an exchange. Empty: as the list says."""
+    tenant: _builtins.str
+    """Tenant it holds for, at most 256 characters. Empty: all."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """Until when it holds. Unset: for good."""
@@ -361,10 +370,11 @@ class HashEntry(_message.Message):
         seller: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "hash", b"hash", "note", b"note", "seller", b"seller", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "hash", b"hash", "note", b"note", "seller", b"seller", "source", b"source", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -34,9 +34,9 @@ class _RulingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ruling.ValueTy
     RULING_UNSPECIFIED: _Ruling.ValueType  # 0
     """Not set; refused."""
     RULING_UPHOLD: _Ruling.ValueType  # 1
-    """The decision stands."""
+    """The decision stands. Where it was REVIEW or HOLD, there is nothing more to wait for: BLOCK."""
     RULING_OVERTURN: _Ruling.ValueType  # 2
-    """The decision was wrong."""
+    """The decision was wrong: ALLOW; BLOCK where it was ALLOW."""
     RULING_ESCALATE: _Ruling.ValueType  # 3
     """Somebody more senior decides."""
 
@@ -46,9 +46,9 @@ class Ruling(_Ruling, metaclass=_RulingEnumTypeWrapper):
 RULING_UNSPECIFIED: Ruling.ValueType  # 0
 """Not set; refused."""
 RULING_UPHOLD: Ruling.ValueType  # 1
-"""The decision stands."""
+"""The decision stands. Where it was REVIEW or HOLD, there is nothing more to wait for: BLOCK."""
 RULING_OVERTURN: Ruling.ValueType  # 2
-"""The decision was wrong."""
+"""The decision was wrong: ALLOW; BLOCK where it was ALLOW."""
 RULING_ESCALATE: Ruling.ValueType  # 3
 """Somebody more senior decides."""
 Global___Ruling: _TypeAlias = Ruling  # noqa: Y015
@@ -373,9 +373,9 @@ class CaseEvent(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
-    """SPIFFE ID of who did it."""
+    """SPIFFE ID of who did it; `ostiary` where a gateway did it by itself."""
     kind: _builtins.str
-    """`decided`, `viewed`, `claimed`, `ruled`, `commented`, `appealed`, `held`, `released`, `erased`."""
+    """`decided`, `viewed`, `claimed`, `ruled`, `commented`, `appealed`, `held`, `released`, `erased`, `redecided`, `told`."""
     detail: _builtins.str
     """Detail in words."""
     log_index: _builtins.int

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from ostiary.v1 import observation_pb2 as ostiary_dot_v1_dot_observation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aostiary/v1/inference.proto\x12\nostiary.v1\x1a\x1costiary/v1/observation.proto\"O\n\x0cInferRequest\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x15\n\rcheck_request\x18\x02 \x01(\x0c\x12\x16\n\x0e\x64\x65tectors_only\x18\x03 \x01(\x08\"3\n\x0e\x43\x61nonicalBytes\x12\x13\n\x0bimage_index\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x98\x01\n\rInferResponse\x12.\n\x0cobservations\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.Observations\x12-\n\tcanonical\x18\x02 \x03(\x0b\x32\x1a.ostiary.v1.CanonicalBytes\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.ostiary.v1.StageTiming\"\x0f\n\rStatusRequest\"\x92\x03\n\x0eStatusResponse\x12&\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x16.ostiary.v1.BundleInfo\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12+\n\tdetectors\x18\x03 \x03(\x0b\x32\x18.ostiary.v1.DetectorInfo\x12\x0e\n\x06queued\x18\x04 \x01(\x05\x12\x11\n\tin_flight\x18\x05 \x01(\x05\x12\x1c\n\x0fgpu_utilisation\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tsm_active\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x11memory_used_bytes\x18\x08 \x01(\x03\x12\x1a\n\x12memory_total_bytes\x18\t \x01(\x03\x12\x16\n\x0egallery_digest\x18\n \x01(\x0c\x12\x15\n\rmemory_splits\x18\x0b \x01(\x03\x12\x16\n\x0eimages_waiting\x18\x0c \x01(\x05\x12\x1c\n\x14\x64\x65scriptions_running\x18\r \x01(\x05\x42\x12\n\x10_gpu_utilisationB\x0c\n\n_sm_active\"P\n\x0bGalleryMark\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\x14\n\x0creference_id\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\x0c\x12\r\n\x05words\x18\x04 \x03(\t\"K\n\x11PutGalleryRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12&\n\x05marks\x18\x02 \x03(\x0b\x32\x17.ostiary.v1.GalleryMark\"5\n\x12PutGalleryResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0f\n\x07refused\x18\x02 \x03(\t2\xde\x01\n\x10InferenceService\x12<\n\x05Infer\x12\x18.ostiary.v1.InferRequest\x1a\x19.ostiary.v1.InferResponse\x12?\n\x06Status\x12\x19.ostiary.v1.StatusRequest\x1a\x1a.ostiary.v1.StatusResponse\x12K\n\nPutGallery\x12\x1d.ostiary.v1.PutGalleryRequest\x1a\x1e.ostiary.v1.PutGalleryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aostiary/v1/inference.proto\x12\nostiary.v1\x1a\x1costiary/v1/observation.proto\"O\n\x0cInferRequest\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x15\n\rcheck_request\x18\x02 \x01(\x0c\x12\x16\n\x0e\x64\x65tectors_only\x18\x03 \x01(\x08\"D\n\x0e\x43\x61nonicalBytes\x12\x13\n\x0bimage_index\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07\x62lurred\x18\x03 \x01(\x0c\"\x98\x01\n\rInferResponse\x12.\n\x0cobservations\x18\x01 \x01(\x0b\x32\x18.ostiary.v1.Observations\x12-\n\tcanonical\x18\x02 \x03(\x0b\x32\x1a.ostiary.v1.CanonicalBytes\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.ostiary.v1.StageTiming\"\x0f\n\rStatusRequest\"\x92\x03\n\x0eStatusResponse\x12&\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x16.ostiary.v1.BundleInfo\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12+\n\tdetectors\x18\x03 \x03(\x0b\x32\x18.ostiary.v1.DetectorInfo\x12\x0e\n\x06queued\x18\x04 \x01(\x05\x12\x11\n\tin_flight\x18\x05 \x01(\x05\x12\x1c\n\x0fgpu_utilisation\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tsm_active\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x11memory_used_bytes\x18\x08 \x01(\x03\x12\x1a\n\x12memory_total_bytes\x18\t \x01(\x03\x12\x16\n\x0egallery_digest\x18\n \x01(\x0c\x12\x15\n\rmemory_splits\x18\x0b \x01(\x03\x12\x16\n\x0eimages_waiting\x18\x0c \x01(\x05\x12\x1c\n\x14\x64\x65scriptions_running\x18\r \x01(\x05\x42\x12\n\x10_gpu_utilisationB\x0c\n\n_sm_active\"P\n\x0bGalleryMark\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\x14\n\x0creference_id\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\x0c\x12\r\n\x05words\x18\x04 \x03(\t\"K\n\x11PutGalleryRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12&\n\x05marks\x18\x02 \x03(\x0b\x32\x17.ostiary.v1.GalleryMark\"5\n\x12PutGalleryResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0f\n\x07refused\x18\x02 \x03(\t2\xde\x01\n\x10InferenceService\x12<\n\x05Infer\x12\x18.ostiary.v1.InferRequest\x1a\x19.ostiary.v1.InferResponse\x12?\n\x06Status\x12\x19.ostiary.v1.StatusRequest\x1a\x1a.ostiary.v1.StatusResponse\x12K\n\nPutGallery\x12\x1d.ostiary.v1.PutGalleryRequest\x1a\x1e.ostiary.v1.PutGalleryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,19 +35,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INFERREQUEST']._serialized_start=72
   _globals['_INFERREQUEST']._serialized_end=151
   _globals['_CANONICALBYTES']._serialized_start=153
-  _globals['_CANONICALBYTES']._serialized_end=204
-  _globals['_INFERRESPONSE']._serialized_start=207
-  _globals['_INFERRESPONSE']._serialized_end=359
-  _globals['_STATUSREQUEST']._serialized_start=361
-  _globals['_STATUSREQUEST']._serialized_end=376
-  _globals['_STATUSRESPONSE']._serialized_start=379
-  _globals['_STATUSRESPONSE']._serialized_end=781
-  _globals['_GALLERYMARK']._serialized_start=783
-  _globals['_GALLERYMARK']._serialized_end=863
-  _globals['_PUTGALLERYREQUEST']._serialized_start=865
-  _globals['_PUTGALLERYREQUEST']._serialized_end=940
-  _globals['_PUTGALLERYRESPONSE']._serialized_start=942
-  _globals['_PUTGALLERYRESPONSE']._serialized_end=995
-  _globals['_INFERENCESERVICE']._serialized_start=998
-  _globals['_INFERENCESERVICE']._serialized_end=1220
+  _globals['_CANONICALBYTES']._serialized_end=221
+  _globals['_INFERRESPONSE']._serialized_start=224
+  _globals['_INFERRESPONSE']._serialized_end=376
+  _globals['_STATUSREQUEST']._serialized_start=378
+  _globals['_STATUSREQUEST']._serialized_end=393
+  _globals['_STATUSRESPONSE']._serialized_start=396
+  _globals['_STATUSRESPONSE']._serialized_end=798
+  _globals['_GALLERYMARK']._serialized_start=800
+  _globals['_GALLERYMARK']._serialized_end=880
+  _globals['_PUTGALLERYREQUEST']._serialized_start=882
+  _globals['_PUTGALLERYREQUEST']._serialized_end=957
+  _globals['_PUTGALLERYRESPONSE']._serialized_start=959
+  _globals['_PUTGALLERYRESPONSE']._serialized_end=1012
+  _globals['_INFERENCESERVICE']._serialized_start=1015
+  _globals['_INFERENCESERVICE']._serialized_end=1237
 # @@protoc_insertion_point(module_scope)

@@ -57,19 +57,23 @@ class CanonicalBytes(_message.Message):
 
     IMAGE_INDEX_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    BLURRED_FIELD_NUMBER: _builtins.int
     image_index: _builtins.int
     """Zero-based index into CheckRequest.images."""
     data: _builtins.bytes
     """The encoded file; its hash and type stand in Observations.images."""
+    blurred: _builtins.bytes
+    """A small JPEG of it, blurred beyond recognition of faces and letters, at most 16 KiB: what people see who do not ask to see the image as it is. Empty: none was made."""
     def __init__(
         self,
         *,
         image_index: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        blurred: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "image_index", b"image_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blurred", b"blurred", "data", b"data", "image_index", b"image_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -409,8 +409,14 @@ class GetCheckResponse(_message.Message):
 
     RESPONSE_FIELD_NUMBER: _builtins.int
     PENDING_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REVIEWER_REASON_FIELD_NUMBER: _builtins.int
     pending: _builtins.bool
     """True while it is still queued or being looked at."""
+    verdict: _decision_pb2.Verdict.ValueType
+    """The verdict that stands now: the answer's, unless reviewers have ruled otherwise."""
+    reviewer_reason: _builtins.str
+    """What reviewers say to the seller. Empty: nothing."""
     @_builtins.property
     def response(self) -> Global___CheckResponse:
         """The answer, once decided."""
@@ -420,10 +426,12 @@ class GetCheckResponse(_message.Message):
         *,
         response: Global___CheckResponse | None = ...,
         pending: _builtins.bool = ...,
+        verdict: _decision_pb2.Verdict.ValueType = ...,
+        reviewer_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending", b"pending", "response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending", b"pending", "response", b"response", "reviewer_reason", b"reviewer_reason", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

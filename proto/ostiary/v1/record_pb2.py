@@ -23,18 +23,42 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ostiary.v1 import audit_pb2 as ostiary_dot_v1_dot_audit__pb2
+from ostiary.v1 import decision_pb2 as ostiary_dot_v1_dot_decision__pb2
 from ostiary.v1 import listing_pb2 as ostiary_dot_v1_dot_listing__pb2
 from ostiary.v1 import moderation_pb2 as ostiary_dot_v1_dot_moderation__pb2
 from ostiary.v1 import observation_pb2 as ostiary_dot_v1_dot_observation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ostiary/v1/record.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ostiary/v1/listing.proto\x1a\x1bostiary/v1/moderation.proto\x1a\x1costiary/v1/observation.proto\"\xb9\x02\n\x0e\x44\x65\x63isionRecord\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x16\n\x0erequest_sha256\x18\x05 \x01(\x0c\x12$\n\x07listing\x18\x06 \x01(\x0b\x32\x13.ostiary.v1.Listing\x12+\n\x08response\x18\x07 \x01(\x0b\x32\x19.ostiary.v1.CheckResponse\x12.\n\x0cobservations\x18\x08 \x01(\x0b\x32\x18.ostiary.v1.Observations\x12\x10\n\x08trace_id\x18\t \x01(\t\x12/\n\x0brecorded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ostiary/v1/record.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ostiary/v1/audit.proto\x1a\x19ostiary/v1/decision.proto\x1a\x18ostiary/v1/listing.proto\x1a\x1bostiary/v1/moderation.proto\x1a\x1costiary/v1/observation.proto\"\xb9\x02\n\x0e\x44\x65\x63isionRecord\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x16\n\x0erequest_sha256\x18\x05 \x01(\x0c\x12$\n\x07listing\x18\x06 \x01(\x0b\x32\x13.ostiary.v1.Listing\x12+\n\x08response\x18\x07 \x01(\x0b\x32\x19.ostiary.v1.CheckResponse\x12.\n\x0cobservations\x18\x08 \x01(\x0b\x32\x18.ostiary.v1.Observations\x12\x10\n\x08trace_id\x18\t \x01(\t\x12/\n\x0brecorded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x04\n\x0b\x45ventRecord\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12&\n\x02\x61t\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04view\x18\x08 \x01(\x0b\x32\x15.ostiary.v1.EventViewH\x00\x12\'\n\x05\x63laim\x18\t \x01(\x0b\x32\x16.ostiary.v1.EventClaimH\x00\x12)\n\x06ruling\x18\n \x01(\x0b\x32\x17.ostiary.v1.EventRulingH\x00\x12+\n\x07\x63omment\x18\x0b \x01(\x0b\x32\x18.ostiary.v1.EventCommentH\x00\x12)\n\x06\x61ppeal\x18\x0c \x01(\x0b\x32\x17.ostiary.v1.EventAppealH\x00\x12%\n\x04hold\x18\r \x01(\x0b\x32\x15.ostiary.v1.EventHoldH\x00\x12+\n\x07\x65rasure\x18\x0e \x01(\x0b\x32\x18.ostiary.v1.EventErasureH\x00\x12\x31\n\nredecision\x18\x0f \x01(\x0b\x32\x1b.ostiary.v1.EventRedecisionH\x00\x12)\n\x06notice\x18\x10 \x01(\x0b\x32\x17.ostiary.v1.EventNoticeH\x00\x42\r\n\x0bparticulars\",\n\tEventView\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x11\n\tunblurred\x18\x02 \x01(\x08\"=\n\nEventClaim\x12/\n\x0blease_until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x0b\x45ventRuling\x12\"\n\x06ruling\x18\x01 \x01(\x0e\x32\x12.ostiary.v1.Ruling\x12$\n\x07verdict\x18\x02 \x01(\x0e\x32\x13.ostiary.v1.Verdict\x12&\n\x04next\x18\x03 \x01(\x0e\x32\x18.ostiary.v1.NextReviewer\x12\x15\n\rseller_reason\x18\x04 \x01(\t\x12/\n\x0b\x61llow_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1c\n\x0c\x45ventComment\x12\x0c\n\x04text\x18\x01 \x01(\t\"I\n\x0b\x45ventAppeal\x12\x11\n\tappeal_id\x18\x01 \x01(\t\x12\x11\n\tstatement\x18\x02 \x01(\t\x12\x14\n\x0c\x63\x61llback_uri\x18\x03 \x01(\t\"\x19\n\tEventHold\x12\x0c\n\x04hold\x18\x01 \x01(\x08\"@\n\x0c\x45ventErasure\x12\r\n\x05items\x18\x01 \x03(\t\x12\x11\n\tlog_index\x18\x02 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x03 \x03(\x03\"K\n\x0f\x45ventRedecision\x12$\n\x07verdict\x18\x01 \x01(\x0e\x32\x13.ostiary.v1.Verdict\x12\x12\n\nbecause_of\x18\x02 \x01(\t\"3\n\x0b\x45ventNotice\x12\x11\n\tappeal_id\x18\x01 \x01(\t\x12\x11\n\tdelivered\x18\x02 \x01(\x08*w\n\x0cNextReviewer\x12\x1d\n\x19NEXT_REVIEWER_UNSPECIFIED\x10\x00\x12\x16\n\x12NEXT_REVIEWER_NONE\x10\x01\x12\x18\n\x14NEXT_REVIEWER_SECOND\x10\x02\x12\x16\n\x12NEXT_REVIEWER_LEAD\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ostiary.v1.record_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISIONRECORD']._serialized_start=158
-  _globals['_DECISIONRECORD']._serialized_end=471
+  _globals['_NEXTREVIEWER']._serialized_start=1718
+  _globals['_NEXTREVIEWER']._serialized_end=1837
+  _globals['_DECISIONRECORD']._serialized_start=209
+  _globals['_DECISIONRECORD']._serialized_end=522
+  _globals['_EVENTRECORD']._serialized_start=525
+  _globals['_EVENTRECORD']._serialized_end=1077
+  _globals['_EVENTVIEW']._serialized_start=1079
+  _globals['_EVENTVIEW']._serialized_end=1123
+  _globals['_EVENTCLAIM']._serialized_start=1125
+  _globals['_EVENTCLAIM']._serialized_end=1186
+  _globals['_EVENTRULING']._serialized_start=1189
+  _globals['_EVENTRULING']._serialized_end=1388
+  _globals['_EVENTCOMMENT']._serialized_start=1390
+  _globals['_EVENTCOMMENT']._serialized_end=1418
+  _globals['_EVENTAPPEAL']._serialized_start=1420
+  _globals['_EVENTAPPEAL']._serialized_end=1493
+  _globals['_EVENTHOLD']._serialized_start=1495
+  _globals['_EVENTHOLD']._serialized_end=1520
+  _globals['_EVENTERASURE']._serialized_start=1522
+  _globals['_EVENTERASURE']._serialized_end=1586
+  _globals['_EVENTREDECISION']._serialized_start=1588
+  _globals['_EVENTREDECISION']._serialized_end=1663
+  _globals['_EVENTNOTICE']._serialized_start=1665
+  _globals['_EVENTNOTICE']._serialized_end=1716
 # @@protoc_insertion_point(module_scope)

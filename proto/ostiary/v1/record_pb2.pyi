@@ -3,9 +3,14 @@
 isort:skip_file
 What the record keeps of a decision: enough to audit it, and to replay a new policy over it without a pod."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ostiary.v1 import audit_pb2 as _audit_pb2
+from ostiary.v1 import decision_pb2 as _decision_pb2
 from ostiary.v1 import listing_pb2 as _listing_pb2
 from ostiary.v1 import moderation_pb2 as _moderation_pb2
 from ostiary.v1 import observation_pb2 as _observation_pb2
@@ -19,6 +24,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _NextReviewer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NextReviewerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NextReviewer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NEXT_REVIEWER_UNSPECIFIED: _NextReviewer.ValueType  # 0
+    """Not set; never sent."""
+    NEXT_REVIEWER_NONE: _NextReviewer.ValueType  # 1
+    """Nobody: the case is settled."""
+    NEXT_REVIEWER_SECOND: _NextReviewer.ValueType  # 2
+    """Somebody else than who ruled before."""
+    NEXT_REVIEWER_LEAD: _NextReviewer.ValueType  # 3
+    """Somebody who leads."""
+
+class NextReviewer(_NextReviewer, metaclass=_NextReviewerEnumTypeWrapper):
+    """Who has to rule on a case."""
+
+NEXT_REVIEWER_UNSPECIFIED: NextReviewer.ValueType  # 0
+"""Not set; never sent."""
+NEXT_REVIEWER_NONE: NextReviewer.ValueType  # 1
+"""Nobody: the case is settled."""
+NEXT_REVIEWER_SECOND: NextReviewer.ValueType  # 2
+"""Somebody else than who ruled before."""
+NEXT_REVIEWER_LEAD: NextReviewer.ValueType  # 3
+"""Somebody who leads."""
+Global___NextReviewer: _TypeAlias = NextReviewer  # noqa: Y015
 
 @_typing.final
 class DecisionRecord(_message.Message):
@@ -85,3 +118,357 @@ class DecisionRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecisionRecord: _TypeAlias = DecisionRecord  # noqa: Y015
+
+@_typing.final
+class EventRecord(_message.Message):
+    """Something that happened to a case after its decision. An entry of the log of its own, committed to as a decision is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    RULING_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    APPEAL_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
+    REDECISION_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    check_id: _builtins.str
+    """Identifier of the check, which is the case's too."""
+    tenant: _builtins.str
+    """Tenant whose case it is."""
+    actor: _builtins.str
+    """SPIFFE ID of who did it; `ostiary` where a gateway did it by itself."""
+    kind: _builtins.str
+    """As in CaseEvent.kind."""
+    detail: _builtins.str
+    """Detail in words, for compliance teams."""
+    reason: _builtins.str
+    """Why, as the actor says. Empty: no reason is asked for."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def view(self) -> Global___EventView:
+        """`viewed`."""
+
+    @_builtins.property
+    def claim(self) -> Global___EventClaim:
+        """`claimed`."""
+
+    @_builtins.property
+    def ruling(self) -> Global___EventRuling:
+        """`ruled`."""
+
+    @_builtins.property
+    def comment(self) -> Global___EventComment:
+        """`commented`."""
+
+    @_builtins.property
+    def appeal(self) -> Global___EventAppeal:
+        """`appealed`."""
+
+    @_builtins.property
+    def hold(self) -> Global___EventHold:
+        """`held`, `released`."""
+
+    @_builtins.property
+    def erasure(self) -> Global___EventErasure:
+        """`erased`."""
+
+    @_builtins.property
+    def redecision(self) -> Global___EventRedecision:
+        """`redecided`."""
+
+    @_builtins.property
+    def notice(self) -> Global___EventNotice:
+        """`told`."""
+
+    def __init__(
+        self,
+        *,
+        check_id: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        view: Global___EventView | None = ...,
+        claim: Global___EventClaim | None = ...,
+        ruling: Global___EventRuling | None = ...,
+        comment: Global___EventComment | None = ...,
+        appeal: Global___EventAppeal | None = ...,
+        hold: Global___EventHold | None = ...,
+        erasure: Global___EventErasure | None = ...,
+        redecision: Global___EventRedecision | None = ...,
+        notice: Global___EventNotice | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appeal", b"appeal", "at", b"at", "claim", b"claim", "comment", b"comment", "erasure", b"erasure", "hold", b"hold", "notice", b"notice", "particulars", b"particulars", "redecision", b"redecision", "ruling", b"ruling", "view", b"view"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "appeal", b"appeal", "at", b"at", "check_id", b"check_id", "claim", b"claim", "comment", b"comment", "detail", b"detail", "erasure", b"erasure", "hold", b"hold", "kind", b"kind", "notice", b"notice", "particulars", b"particulars", "reason", b"reason", "redecision", b"redecision", "ruling", b"ruling", "tenant", b"tenant", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_particulars: _TypeAlias = _typing.Literal["view", "claim", "ruling", "comment", "appeal", "hold", "erasure", "redecision", "notice"]  # noqa: Y015
+    _WhichOneofArgType_particulars: _TypeAlias = _typing.Literal["particulars", b"particulars"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_particulars) -> _WhichOneofReturnType_particulars | None: ...
+
+Global___EventRecord: _TypeAlias = EventRecord  # noqa: Y015
+
+@_typing.final
+class EventView(_message.Message):
+    """Evidence was looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    UNBLURRED_FIELD_NUMBER: _builtins.int
+    item: _builtins.str
+    """Name of the item within the check."""
+    unblurred: _builtins.bool
+    """True: as it is. False: blurred."""
+    def __init__(
+        self,
+        *,
+        item: _builtins.str = ...,
+        unblurred: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "unblurred", b"unblurred"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventView: _TypeAlias = EventView  # noqa: Y015
+
+@_typing.final
+class EventClaim(_message.Message):
+    """A reviewer took the case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lease_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when."""
+
+    def __init__(
+        self,
+        *,
+        lease_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_until", b"lease_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_until", b"lease_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventClaim: _TypeAlias = EventClaim  # noqa: Y015
+
+@_typing.final
+class EventRuling(_message.Message):
+    """A reviewer ruled on the case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULING_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    SELLER_REASON_FIELD_NUMBER: _builtins.int
+    ALLOW_UNTIL_FIELD_NUMBER: _builtins.int
+    ruling: _audit_pb2.Ruling.ValueType
+    """How."""
+    verdict: _decision_pb2.Verdict.ValueType
+    """The verdict that stands from here on."""
+    next: Global___NextReviewer.ValueType
+    """Who has to rule next."""
+    seller_reason: _builtins.str
+    """Why, for the seller."""
+    @_builtins.property
+    def allow_until(self) -> _timestamp_pb2.Timestamp:
+        """For overturns that settle the case: until when the seller's images are allowed."""
+
+    def __init__(
+        self,
+        *,
+        ruling: _audit_pb2.Ruling.ValueType = ...,
+        verdict: _decision_pb2.Verdict.ValueType = ...,
+        next: Global___NextReviewer.ValueType = ...,
+        seller_reason: _builtins.str = ...,
+        allow_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allow_until", b"allow_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_until", b"allow_until", "next", b"next", "ruling", b"ruling", "seller_reason", b"seller_reason", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventRuling: _TypeAlias = EventRuling  # noqa: Y015
+
+@_typing.final
+class EventComment(_message.Message):
+    """Somebody commented on the case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The comment."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventComment: _TypeAlias = EventComment  # noqa: Y015
+
+@_typing.final
+class EventAppeal(_message.Message):
+    """The decision was appealed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPEAL_ID_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    CALLBACK_URI_FIELD_NUMBER: _builtins.int
+    appeal_id: _builtins.str
+    """Identifier of the appeal (UUIDv7)."""
+    statement: _builtins.str
+    """What the seller says."""
+    callback_uri: _builtins.str
+    """HTTPS address that is told the outcome. Empty: none."""
+    def __init__(
+        self,
+        *,
+        appeal_id: _builtins.str = ...,
+        statement: _builtins.str = ...,
+        callback_uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appeal_id", b"appeal_id", "callback_uri", b"callback_uri", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventAppeal: _TypeAlias = EventAppeal  # noqa: Y015
+
+@_typing.final
+class EventHold(_message.Message):
+    """A legal hold was set or lifted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    hold: _builtins.bool
+    """True: set; false: lifted."""
+    def __init__(
+        self,
+        *,
+        hold: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventHold: _TypeAlias = EventHold  # noqa: Y015
+
+@_typing.final
+class EventErasure(_message.Message):
+    """The check was erased: its evidence, what the record held of it, and what people wrote about it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Index of the decision's entry in the log."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the items whose keys were destroyed."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the entries of events that went with it."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[_builtins.str] | None = ...,
+        log_index: _builtins.int = ...,
+        events: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "items", b"items", "log_index", b"log_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventErasure: _TypeAlias = EventErasure  # noqa: Y015
+
+@_typing.final
+class EventRedecision(_message.Message):
+    """The case was decided again from what its pod saw, because a similar one was overturned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    BECAUSE_OF_FIELD_NUMBER: _builtins.int
+    verdict: _decision_pb2.Verdict.ValueType
+    """The verdict that stands from here on."""
+    because_of: _builtins.str
+    """Check that was overturned."""
+    def __init__(
+        self,
+        *,
+        verdict: _decision_pb2.Verdict.ValueType = ...,
+        because_of: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because_of", b"because_of", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventRedecision: _TypeAlias = EventRedecision  # noqa: Y015
+
+@_typing.final
+class EventNotice(_message.Message):
+    """An appeal's callback address was told, or given up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPEAL_ID_FIELD_NUMBER: _builtins.int
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    appeal_id: _builtins.str
+    """Identifier of the appeal."""
+    delivered: _builtins.bool
+    """True: told; false: given up."""
+    def __init__(
+        self,
+        *,
+        appeal_id: _builtins.str = ...,
+        delivered: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appeal_id", b"appeal_id", "delivered", b"delivered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventNotice: _TypeAlias = EventNotice  # noqa: Y015

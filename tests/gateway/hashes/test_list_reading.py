@@ -114,6 +114,8 @@ def test_bytes_that_are_no_text_are_refused_where_they_stand() -> None:
         ({"maxDistance": -1}, "maxDistance: 0 to 31 bits"),
         ({"kind": "HASH_KIND_SHA256", "maxDistance": 1}, "maxDistance: 0 for SHA-256"),
         ({"source": "x" * 257}, "source: at most 256"),
+        ({"lifts": ["vlm"]}, "lifts: only an allow-list"),
+        ({"lifts": ["text"], "action": "ACTION_NOTE"}, "lifts: ['text'] is none of barcode, logo"),
         ({"entries": [{"note": "x"}]}, "entries: they stand in known.csv"),
         ({"distance": 3}, 'no field named "distance"'),
     ],
@@ -164,10 +166,10 @@ def test_entries_hold_for_a_seller_until_they_expire(
 def test_packed_entries_come_back_as_they_were() -> None:
     """With and without texts, in any order."""
     until = datetime(2027, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
-    entries = [Entry(bytes(32)), Entry(bytes(32), "a", "b", until, 'ç, "d"'), Entry(bytes(32), note="e")]
+    entries = [Entry(bytes(32)), Entry(bytes(32), "a", "b", until, 'ç, "d"'), Entry(bytes(32), tenant="t")]
     packed = PackedEntries()
     for entry in entries:
-        packed.append(entry.source, entry.seller, entry.expires_at, entry.note)
+        packed.append(entry.source, entry.seller, entry.expires_at, entry.note, entry.tenant)
     assert len(packed) == 3
     assert [packed.entry(position, bytes(32)) for position in (2, 0, 1)] == [entries[at] for at in (2, 0, 1)]
 

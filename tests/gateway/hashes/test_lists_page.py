@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from ostiary_gateway.hashes.header import LIFTABLE
 from ostiary_gateway.hashes.reading import COLUMNS, read_list
-from ostiary_gateway.policy.in_force import LIFTABLE
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/lists.md").read_text(encoding="utf-8")
 

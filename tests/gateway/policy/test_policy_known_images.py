@@ -76,7 +76,8 @@ def judged(
     observations: Observations, held: HashLists, lifts: str = "", seller: str = "s7", at: datetime = NOW
 ) -> Decision:
     listing = Listing(title="Cup", seller=seller)
-    return decide(Subject(listing, max(1, len(observations.images)), observations, at), policy(held, lifts))
+    subject = Subject(listing, max(1, len(observations.images)), observations, at, tenant="t1")
+    return decide(subject, policy(held, lifts))
 
 
 def blocking(hash_: bytes | str = PDQ, **more: object) -> ListInForce:
@@ -88,9 +89,11 @@ def sha256(hash_: str = CANONICAL, **more: object) -> ListInForce:
     return blocking(hash_, name="exact", kind="HASH_KIND_SHA256", **more)
 
 
-def allowing(hash_: bytes | str = PDQ, seller: str = "s7", until: str = "", **more: object) -> ListInForce:
+def allowing(
+    hash_: bytes | str = PDQ, seller: str = "s7", until: str = "", tenant: str = "", **more: object
+) -> ListInForce:
     text = hash_ if isinstance(hash_, str) else hash_.hex()
-    entry = {"hash": text, "seller": seller, "expires_at": until, "note": "appeal 12"}
+    entry = {"hash": text, "seller": seller, "expires_at": until, "note": "appeal 12", "tenant": tenant}
     return lists.known(entry, **{"name": "appeals", "action": "ACTION_NOTE", **more})
 
 
@@ -168,6 +171,10 @@ def test_each_image_is_found_in_each_list() -> None:
     [
         ([], "", REVIEW),
         ([allowing()], "", ALLOW),
+        ([allowing(lifts=["barcode"])], "", REVIEW),
+        ([allowing(lifts=["vlm"])], "barcode", ALLOW),
+        ([allowing(tenant="t1")], "", ALLOW),
+        ([allowing(tenant="t2")], "", REVIEW),
         ([allowing(near(31))], "", ALLOW),
         ([allowing(CANONICAL, kind="HASH_KIND_SHA256")], "", ALLOW),
         ([allowing(seller="")], "", ALLOW),
@@ -185,7 +192,9 @@ def test_each_image_is_found_in_each_list() -> None:
         ([allowing(), sha256()], "vlm, sha256", ALLOW),
     ],
     ids=[
-        "none", "hers", "near", "exact", "everybody's", "all labels", "not yet expired", "expired",
+        "none", "hers", "list lifts codes alone", "list lifts the model",
+        "her tenant's", "another tenant's",
+        "near", "exact", "everybody's", "all labels", "not yet expired", "expired",
         "another's", "another image", "another policy", "another label", "policy lifts codes alone",
         "block-list", "block-list, as the policy says", "exact block-list",
         "exact block-list, as the policy says",

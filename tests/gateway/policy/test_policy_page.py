@@ -13,7 +13,7 @@ from ostiary_gateway.cli.policy import app
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/policy.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(yaml|json|sh|text)\n(.*?)```", PAGE, re.DOTALL)
-POLICY, COMMANDS, ANSWER, EXPLAINED, CASES = (text for _, text in BLOCKS)
+POLICY, COMMANDS, ANSWER, EXPLAINED, CASES, _ = (text for _, text in BLOCKS)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -55,6 +56,8 @@ class Home:
     """A directory as `ostiary up` makes it, without the processes."""
 
     root: Path
+    url: str = ""
+    """Of a PostgreSQL database; empty: the record is in an SQLite file."""
 
     @property
     def gateway(self) -> Path:
@@ -67,9 +70,9 @@ class Home:
         return self.gateway / "log"
 
     @property
-    def store(self) -> Path:
+    def store(self) -> Any:
         """The database."""
-        return self.gateway / "data" / "ostiary.db"
+        return self.url or self.gateway / "data" / "ostiary.db"
 
     def open(self, **changes: Any) -> AbstractAsyncContextManager[SqliteRecorder]:
         """The recorder, published at once."""
@@ -93,12 +96,16 @@ class Home:
     def audit(self, trusted: Sequence[Checkpoint] = (), *, with_store: bool = True) -> Verified:
         """Audit in this process, without patience. Raises Tampered."""
         target = locate(self.root, None, None)
-        if not with_store:
+        if self.url or not with_store:  # a store is compared where it is a file
             target = type(target)(target.log, target.key, None)
         return Audit(target, trusted, patience=0, progress=lambda done, total: None).run()
 
     def sql(self, statement: str, *parameters: Any) -> list[Any]:
         """Run a statement on the database, as an intruder would."""
+        if self.url:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                cursor = connection.execute(statement.replace("?", "%s"), parameters)  # type: ignore[arg-type]
+                return cursor.fetchall() if cursor.description else []
         with closing(sqlite3.connect(self.store, isolation_level=None)) as connection:
             return connection.execute(statement, parameters).fetchall()
 
@@ -106,7 +113,12 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A gateway's folder with a log key, and nothing recorded yet."""
-    home = Home(tmp_path / "stack")
+    return make_home(tmp_path / "stack")
+
+
+def make_home(root: Path, url: str = "") -> Home:
+    """A folder with a log key; `url` of the database, where it is none of its own."""
+    home = Home(root, url)
     home.gateway.mkdir(parents=True)
     create_log_key(home.gateway / "log.key", ORIGIN)
     return home

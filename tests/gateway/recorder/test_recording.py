@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.recorder.conftest import Home, make_home
 from ostiary.tlog.checkpoint import open_checkpoint
 from ostiary.tlog.entry import Entry, commit
 from ostiary.tlog.keys import load_verifier_key
@@ -17,6 +19,13 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.recorder import DuplicateKey, NewDecision
 
 Decision = Callable[..., NewDecision]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """A gateway's folder, its record in either database."""
+    url = request.getfixturevalue("postgres").database() if request.param == "postgresql" else ""
+    return make_home(tmp_path / "stack", url)
 
 
 async def test_the_receipt(home: Any, decision: Decision) -> None:
@@ -121,7 +130,7 @@ async def test_a_used_key(home: Any, decision: Decision) -> None:
         assert caught.value.recorded == given
         assert caught.value.request_sha256 == decision(1, request=b"first").request_sha256
         assert await recorder.get("demo", decision(2).check_id) is None
-    assert home.audit().decisions == 1
+    assert home.audit().checkpoint.size == 1
 
 
 async def test_concurrent_retries(home: Any, decision: Decision) -> None:
@@ -133,7 +142,7 @@ async def test_concurrent_retries(home: Any, decision: Decision) -> None:
     duplicates = [outcome for outcome in outcomes if isinstance(outcome, DuplicateKey)]
     assert (len(recorded), len(duplicates)) == (3, 97)
     assert all(duplicate.recorded in recorded for duplicate in duplicates)
-    assert home.audit().decisions == 3
+    assert home.audit().checkpoint.size == 3
 
 
 async def test_two_processes_worth_of_recorders(home: Any, decision: Decision) -> None:
@@ -149,7 +158,7 @@ async def test_two_processes_worth_of_recorders(home: Any, decision: Decision) -
     assert len(recorded) == 20
     assert {type(outcome) for outcome in outcomes} == {CheckResponse, DuplicateKey}
     assert sorted(response.receipt.log_index for response in recorded) == list(range(20))
-    assert home.audit().decisions == 20
+    assert home.audit().checkpoint.size == 20
 
 
 async def test_concurrent_decisions_share_commits(home: Any, decision: Decision) -> None:
@@ -167,7 +176,7 @@ async def test_a_check_is_recorded_once(home: Any, decision: Decision) -> None:
         tries = [recorder.record(decision(i)) for i in (2, 1, 3)]
         outcomes = await asyncio.gather(*tries, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [CheckResponse, ValueError, CheckResponse]
-    assert home.audit().decisions == 3
+    assert home.audit().checkpoint.size == 3
 
 
 async def test_a_cancelled_caller(home: Any, decision: Decision) -> None:
@@ -180,7 +189,7 @@ async def test_a_cancelled_caller(home: Any, decision: Decision) -> None:
     kinds = [type(outcome) for outcome in outcomes]
     assert kinds.count(asyncio.CancelledError) == 1
     assert kinds.count(CheckResponse) == 4
-    assert home.audit().decisions == 5
+    assert home.audit().checkpoint.size == 5
 
 
 async def test_closing_writes_what_waits(home: Any, decision: Decision) -> None:
@@ -193,4 +202,4 @@ async def test_closing_writes_what_waits(home: Any, decision: Decision) -> None:
     with pytest.raises(OstiaryError) as caught:
         await recorder.record(decision(601))
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
-    assert home.audit().decisions == 600
+    assert home.audit().checkpoint.size == 600

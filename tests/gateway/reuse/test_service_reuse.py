@@ -54,7 +54,7 @@ async def check(running: Running, sent: CheckRequest, who: str = "pipeline") -> 
 
 def evidence_of(site: Site, answer: CheckResponse) -> Path:
     """The file of the check's one image."""
-    [item] = (site.folder / "evidence").rglob(f"{answer.check_id}/*")
+    [item] = (site.folder / "evidence").rglob(f"{answer.check_id}/canonical-0")
     return item
 
 

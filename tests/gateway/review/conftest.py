@@ -1,6 +1,8 @@
 """A gateway whose record holds decisions worth looking for."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from ostiary.v1.decision_pb2 import (
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.observation_pb2 import Barcode, BrandCandidate, BundleInfo, Observations, OcrSpan
+from ostiary.v1.record_pb2 import EventRecord
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.opening import open_recorder
 
@@ -88,10 +91,10 @@ DECISIONS = [
 ]
 
 
-async def record(site: Site, *decisions: NewDecision) -> None:
-    """Record decisions as the site's gateway would, one after the other."""
+async def record(site: Site, *decisions: NewDecision, store: str = "") -> None:
+    """Record decisions as the site's gateway would, one after the other; `store`: URL of its database."""
     async with open_recorder(
-        store=site.folder / "data/ostiary.db",
+        store=store or site.folder / "data/ostiary.db",
         log_dir=site.folder / "log",
         log_key=site.folder / "log.key",
         origin="ostiary.local/log",
@@ -101,16 +104,22 @@ async def record(site: Site, *decisions: NewDecision) -> None:
 
 
 @pytest.fixture
-async def filled(site: Site) -> Site:
+def store() -> str:
+    """URL of the gateway's database; empty: a file in its folder."""
+    return ""
+
+
+@pytest.fixture
+async def filled(site: Site, store: str) -> Site:
     """A gateway's folder with the decisions on record."""
-    await record(site, *DECISIONS)
+    await record(site, *DECISIONS, store=store)
     return site
 
 
 @pytest.fixture
-async def desk(filled: Site) -> AsyncIterator[Running]:
+async def desk(filled: Site, store: str) -> AsyncIterator[Running]:
     """A gateway that serves them."""
-    async with filled.start() as running:
+    async with filled.start(**({"store": store} if store else {})) as running:
         yield running
 
 
@@ -123,3 +132,10 @@ def as_(desk: Running) -> Callable[[str], "AuditServiceAsyncStub"]:
         return found
 
     return stub
+
+
+def events_on_record(site: Site) -> list[EventRecord]:
+    """What happened to cases, as the site's database holds it, the oldest first."""
+    with closing(sqlite3.connect(site.folder / "data/ostiary.db")) as store:
+        rows = store.execute("SELECT record FROM case_events ORDER BY log_index")
+        return [EventRecord.FromString(record) for (record,) in rows]

@@ -230,6 +230,10 @@ async def test_a_store_from_before(filled: Site) -> None:
     with closing(sqlite3.connect(filled.folder / "data/ostiary.db", isolation_level=None)) as store:
         store.execute("DROP TABLE cases")
         store.execute("DROP TABLE case_terms")
+        store.execute("DROP TABLE case_events")
+        store.execute("DROP TABLE erasures")
+        store.execute("DROP TABLE evidence_keys")
+        store.execute("DROP TABLE appeals")
         store.execute("UPDATE alembic_version SET version_num = '0002'")
         store.execute("UPDATE decisions SET record = x'' WHERE log_index = 1")
         store.execute("UPDATE decisions SET record = x'ff' WHERE log_index = 3")

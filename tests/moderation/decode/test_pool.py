@@ -83,7 +83,7 @@ async def test_an_answer_waits_for_room(pool: DecodePool) -> None:
     room.set()
     image = await decoding
     assert isinstance(image, Canonical)
-    assert size == len(image.file) + len(image.frames[0].rgb)
+    assert size == len(image.file) + len(image.blurred) + len(image.frames[0].rgb)
 
 
 async def test_images_are_decoded_side_by_side() -> None:
@@ -227,8 +227,8 @@ async def test_a_worker_is_confined() -> None:
 def answer(**changes: object) -> bytes:
     """Return the header of an image of 64 × 64 with one view of it, with changes."""
     header = {
-        "media_type": "image/png", "width": 64, "height": 64, "file_size": 100, "frames": [0], "notes": [],
-        "views": [[64, 64]], "pixels": False, **changes,
+        "media_type": "image/png", "width": 64, "height": 64, "file_size": 100, "blurred_size": 8,
+        "frames": [0], "notes": [], "views": [[64, 64]], "pixels": False, **changes,
     }  # fmt: skip
     return json.dumps(header).encode()
 
@@ -242,6 +242,9 @@ LIES = {
     "a strip": answer(width=4000, height=1),
     "pixels that nobody asked for": answer(pixels=True),
     "a file that is none": answer() + bytes(100),
+    "a blurred rendition that is none": answer() + b"\x89PNG\r\n\x1a\n".ljust(100) + bytes(8),
+    "no blurred rendition": answer(blurred_size=0),
+    "a blurred rendition that is no small file": answer(blurred_size=100_000),
 }
 
 
@@ -251,7 +254,7 @@ async def test_a_worker_that_lies_is_not_believed(lie: bytes) -> None:
     here, there = socket.socketpair()
     idle = await asyncio.create_subprocess_exec("sleep", "60")
     worker = DecodeWorker(idle, here, Limits(), ViewSpec(32, PixelRange(32 * 32, 64 * 64)))
-    header = lie.partition(bytes(100))[0]
+    header = lie[: lie.index(b"}") + 1]
     there.sendall(len(header).to_bytes(4, "big") + lie)
     with pytest.raises(WorkerLostError) as lost:
         await worker.canonicalise(plain("PNG"), pixels=False)

@@ -21,8 +21,8 @@ from ostiary_moderation.decode.result import Fault, FaultCode, Frame, canonical
 from ostiary_moderation.views import PixelRange, ViewSpec
 
 GOOD = {
-    "media_type": "image/png", "width": 2, "height": 3, "file_size": 8, "frames": [0, 4], "notes": ["a note"],
-    "views": [[1, 2]], "pixels": True,
+    "media_type": "image/png", "width": 2, "height": 3, "file_size": 8, "blurred_size": 3, "frames": [0, 4],
+    "notes": ["a note"], "views": [[1, 2]], "pixels": True,
 }  # fmt: skip
 
 
@@ -31,33 +31,33 @@ def header(**changes: object) -> bytes:
 
 
 def test_a_canonical_image_survives_the_trip() -> None:
-    """The header announces what follows: the file, then each frame's views, then each frame's pixels."""
+    """The header announces what follows: file, blurred rendition, each frame's views, each frame's pixels."""
     frames = [Frame(0, bytes(18), (bytes(6), bytes(12))), Frame(4, bytes(18), (bytes(6), bytes(12)))]
     image = canonical(
-        b"raw", media_type="image/png", size=(2, 3), file=b"\x89PNG....",
+        b"raw", media_type="image/png", size=(2, 3), file=b"\x89PNG....", blurred=b"\xff\xd8\xff",
         frames=frames, notes=["a note"], view_sizes=[(1, 2), (2, 2)],
     )  # fmt: skip
-    first, file, *rest = encode(image)
+    first, file, blurred, *rest = encode(image)
     parsed = parse_header(bytes(first[LENGTH.size :]), 4096, 100)
     assert parsed == CanonicalHeader(
-        "image/png", 2, 3, 8, (0, 4), ("a note",), views=((1, 2), (2, 2)), pixels=True
+        "image/png", 2, 3, 8, 3, (0, 4), ("a note",), views=((1, 2), (2, 2)), pixels=True
     )
-    assert file == image.file
+    assert (file, blurred) == (image.file, image.blurred)
     assert [len(part) for part in rest] == [*parsed.view_bytes * 2, *[parsed.pixel_bytes] * 2]
-    assert parsed.body_bytes == len(file) + sum(map(len, rest))
+    assert parsed.body_bytes == len(file) + len(blurred) + sum(map(len, rest))
 
 
 def test_pixels_that_nobody_wants_do_not_travel() -> None:
-    """Without them an answer is the file and the views."""
+    """Without them an answer is the file, its blurred rendition and the views."""
     image = canonical(
-        b"raw", media_type="image/png", size=(2, 3), file=b"\x89PNG....",
+        b"raw", media_type="image/png", size=(2, 3), file=b"\x89PNG....", blurred=b"\xff\xd8\xff",
         frames=[Frame(0, b"", (bytes(6),))], notes=[], view_sizes=[(1, 2)],
     )  # fmt: skip
     first, *rest = encode(image)
     parsed = parse_header(bytes(first[LENGTH.size :]), 4096, 100)
     assert isinstance(parsed, CanonicalHeader)
-    assert (parsed.pixels, parsed.pixel_bytes, parsed.body_bytes) == (False, 0, 14)
-    assert rest == [image.file, bytes(6)]
+    assert (parsed.pixels, parsed.pixel_bytes, parsed.body_bytes) == (False, 0, 17)
+    assert rest == [image.file, image.blurred, bytes(6)]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,8 @@ def test_a_fault_survives_the_trip() -> None:
         b"", b"[]", b"\x80", b"null", b"[" * 10_000,
         b'{"fault": "fine", "detail": ""}', b'{"fault": "empty"}',
         header(media_type="text/html"), header(width=0), header(width=4097), header(height=True),
-        header(height=1.5), header(file_size=101), header(file_size=-1), header(frames=[]),
+        header(height=1.5), header(file_size=101), header(file_size=-1),
+        header(blurred_size=0), header(blurred_size=16_385), header(frames=[]),
         header(frames=[1]),
         header(frames=[0] * 5), header(frames=[0, -1]), header(frames="0"), header(notes="x"),
         header(views=None), header(views=[[1, 2]] * 3), header(views=[1]), header(views=[[1]]),

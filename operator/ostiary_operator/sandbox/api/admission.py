@@ -120,10 +120,10 @@ class Admission:
             raise internal(f'failed calling webhook "{name}": failed to call webhook: {error!r}') from error
         if not allowed:
             said = response.get("status") or {}
-            code, reason = said.get("code", 403), said.get("reason", "Forbidden")
-            message = said.get("message") or said.get("reason")
+            code, reason = said.get("code") or 0, said.get("reason", "")
+            message = said.get("message") or reason
             words = f"denied the request: {message}" if message else "denied the request without explanation"
-            raise ApiError(code if code >= 400 else 403, reason, f'admission webhook "{name}" {words}')
+            raise ApiError(code if code >= 400 else 400, reason, f'admission webhook "{name}" {words}')
         found: Json = response
         return found
 

@@ -1,92 +1,155 @@
 """Validation rules (`x-kubernetes-validations`) in the Common Expression Language.
 
 The language is Google's own implementation. What Kubernetes adds to it that rules commonly use - sums, order,
-positions, sets - is added here; quantities, URLs, IP addresses and cost limits are not.
+sets, regular expressions, whether a text is a quantity, an address or a URL - is added here; positions in
+lists, and quantities, addresses and URLs as values are not.
 """
 
 import base64
 import re
 from collections.abc import Sequence
 from functools import cache
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ostiary_operator.sandbox.api.values import quantity
+
 Json = dict[str, Any]
 
 _T = cel.Type
 
 
-def _member(name: str, returns: "cel.Type", parameters: Sequence["cel.Type"], impl: Any) -> cel.FunctionDecl:
-    overload = cel.Overload(
-        f"k8s_{name}", return_type=returns, parameters=parameters, is_member=True, impl=impl
-    )
+def _overload(
+    name: str, returns: "cel.Type", parameters: Sequence["cel.Type"], impl: Any, *, member: bool = True
+) -> cel.FunctionDecl:
+    place = f"k8s_{name.replace('.', '_')}"
+    overload = cel.Overload(place, return_type=returns, parameters=parameters, is_member=member, impl=impl)
     return cel.FunctionDecl(name, [overload])
+
+
+def _plain(name: str, returns: "cel.Type", parameters: Sequence["cel.Type"], impl: Any) -> cel.FunctionDecl:
+    return _overload(name, returns, parameters, impl, member=False)
 
 
 def _is_sorted(items: list[Any]) -> bool:
     return all(one <= other for one, other in pairwise(items))
 
 
-def _position(items: list[Any], value: Any) -> int:
-    return items.index(value) if value in items else -1
+def _holds(check: Any, *errors: type[Exception]) -> Any:
+    """A function that says whether `check` raises nothing."""
+
+    def holds(text: str) -> bool:
+        try:
+            check(text)
+        except errors:
+            return False
+        return True
+
+    return holds
 
 
+def _url(text: str) -> None:
+    parts = urlsplit(text)
+    if not (parts.scheme and parts.netloc) and not text.startswith("/"):
+        raise ValueError("no absolute URL")
+
+
+_PAIR = [_T.LIST, _T.LIST]
 _FUNCTIONS = [
-    _member("sum", _T.DYN, [_T.LIST], sum),
-    _member("min", _T.DYN, [_T.LIST], min),
-    _member("max", _T.DYN, [_T.LIST], max),
-    _member("isSorted", _T.BOOL, [_T.LIST], _is_sorted),
-    cel.FunctionDecl(
-        "sets.contains",
-        [cel.Overload("k8s_sets_contains", return_type=_T.BOOL, parameters=[_T.LIST, _T.LIST],
-                      impl=lambda one, other: all(value in one for value in other))],
+    _overload("sum", _T.DYN, [_T.LIST], sum),
+    _overload("min", _T.DYN, [_T.LIST], min),
+    _overload("max", _T.DYN, [_T.LIST], max),
+    _overload("isSorted", _T.BOOL, [_T.LIST], _is_sorted),
+    _plain("sets.contains", _T.BOOL, _PAIR, lambda one, other: all(value in one for value in other)),
+    _plain(
+        "sets.equivalent", _T.BOOL, _PAIR,
+        lambda one, other: all(value in one for value in other) and all(value in other for value in one),
     ),
-    _member("find", _T.STRING, [_T.STRING, _T.STRING],
-            lambda text, pattern: found[0] if (found := re.search(pattern, text)) else ""),
+    _plain("sets.intersects", _T.BOOL, _PAIR, lambda one, other: any(value in one for value in other)),
+    _overload("find", _T.STRING, [_T.STRING, _T.STRING],
+              lambda text, pattern: found[0] if (found := re.search(pattern, text)) else ""),
+    _overload("findAll", _T.List(_T.STRING), [_T.STRING, _T.STRING],
+              lambda text, pattern: [found[0] for found in re.finditer(pattern, text)]),
+    _plain("isIP", _T.BOOL, [_T.STRING], _holds(ip_address, ValueError)),
+    _plain("isCIDR", _T.BOOL, [_T.STRING], _holds(ip_network, ValueError)),
+    _plain("isURL", _T.BOOL, [_T.STRING], _holds(_url, ValueError)),
+    _plain("isQuantity", _T.BOOL, [_T.STRING], _holds(quantity, ValueError)),
 ]  # fmt: skip
+OLD, OPTIONAL_OLD = "oldSelf", "__old[?0]"
+"""The value before; and as a rule with `optionalOldSelf` sees it: the first of a list that may be empty."""
+
+
+def environment(**more: Any) -> cel.Env:
+    """The language with what Kubernetes adds to it."""
+    extensions = [ext_strings.ExtStrings(), ext_optional.ExtOptional()]
+    return cel.NewEnv(functions=_FUNCTIONS, extensions=extensions, **more)
 
 
 @cache
-def _environment() -> cel.Env:
-    return cel.NewEnv(
-        variables={"self": _T.DYN, "oldSelf": _T.DYN},
-        functions=_FUNCTIONS,
-        extensions=[ext_strings.ExtStrings(), ext_optional.ExtOptional()],
-    )
+def _dynamic() -> cel.Env:
+    return environment(variables={"self": _T.DYN, OLD: _T.DYN, "__old": _T.LIST})
 
 
 class RuleError(ValueError):
     """A rule that does not compile, or cannot be evaluated."""
 
 
+_TOKENS = re.compile(
+    r"""[rRbB]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
+    r"""|//[^\n]*|\.\s*[_a-zA-Z]\w*|[_a-zA-Z]\w*""",
+    re.DOTALL,
+)
+"""Texts, comments, selected fields and names of an expression."""
+
+
+def uses_old(expression: str) -> bool:
+    """Whether an expression refers to the value before."""
+    return any(match[0] == OLD for match in _TOKENS.finditer(expression))
+
+
+def with_optional_old(expression: str) -> str:
+    """An expression that sees the value before as an optional."""
+    return _TOKENS.sub(lambda match: OPTIONAL_OLD if match[0] == OLD else match[0], expression)
+
+
+def compiled_in(env: cel.Env, expression: str) -> cel.Expression:
+    """An expression compiled; RuleError in the words of Kubernetes' compiler where it cannot be."""
+    try:
+        return env.compile(expression)
+    except RuntimeError as error:
+        told = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+        told = re.sub(r"(undefined field '[^']*') not found in struct '[^']*'", r"\1", told)
+        raise RuleError(told) from error
+
+
 class Rule:
     """One compiled rule."""
 
-    def __init__(self, expression: str) -> None:
-        try:
-            self._program = _environment().compile(expression)
-        except RuntimeError as error:
-            raise RuleError(str(error).removesuffix(" [INVALID_ARGUMENT]")) from error
+    def __init__(self, expression: str, *, optional: bool = False) -> None:
         self.expression = expression
-        self.transition = re.search(r"\boldSelf\b", expression) is not None
+        self.transition = uses_old(expression)
+        self._program = compiled_in(_dynamic(), with_optional_old(expression) if optional else expression)
 
     def evaluate(self, self_: Any, old: Any) -> Any:
         """The rule's value."""
-        result = self._program.eval(data={"self": self_, "oldSelf": old})
+        before = [] if old is None else [old]
+        result = self._program.eval(data={"self": self_, OLD: old, "__old": before})
         if result.type() == _T.ERROR:
             raise RuleError(str(result.value()))
         return result.plain_value()
 
 
 @cache
-def compiled(expression: str) -> Rule:
+def compiled(expression: str, *, optional: bool = False) -> Rule:
     """The rule for an expression, compiled once; RuleError where it does not compile."""
-    return Rule(expression)
+    return Rule(expression, optional=optional)
 
 
 _KEYWORDS = frozenset(

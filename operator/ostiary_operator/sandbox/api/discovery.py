@@ -10,6 +10,13 @@ _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 _SPECIAL: dict[str, tuple[Json, list[str]]] = {
     "eviction": ({"group": "policy", "version": "v1", "kind": "Eviction"}, ["create"]),
     "binding": ({"group": "", "version": "v1", "kind": "Binding"}, ["create"]),
+    "token": (
+        {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"},
+        ["create"],
+    ),
+    "attach": ({"group": "", "version": "v1", "kind": "PodAttachOptions"}, ["create", "get"]),
+    "exec": ({"group": "", "version": "v1", "kind": "PodExecOptions"}, ["create", "get"]),
+    "portforward": ({"group": "", "version": "v1", "kind": "PodPortForwardOptions"}, ["create", "get"]),
     "log": ({"group": "", "version": "v1", "kind": "Pod"}, ["get"]),
     "finalize": ({"group": "", "version": "v1", "kind": "Namespace"}, ["update"]),
     "scale": (_SCALE, ["get", "patch", "update"]),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ostiary_operator.sandbox.api import selectors, status
+from ostiary_operator.sandbox.api import conversion, selectors, status
 from ostiary_operator.sandbox.api.request import options_invalid
-from ostiary_operator.sandbox.api.resources import Resource
+from ostiary_operator.sandbox.api.resources import EVENTS, Resource
 from ostiary_operator.sandbox.api.store import GoneError, Key, Store, Stored
 
 Json = dict[str, Any]
@@ -47,7 +47,8 @@ def selection(resource: Resource, query: Mapping[str, str]) -> Selects | None:
     if resource.custom is not None:
         fields = resource.custom.get("selectableFields") or ()
         extra = frozenset(one["jsonPath"].lstrip(".") for one in fields)
-    fields_match = selectors.parse_fields(query.get("fieldSelector", ""), resource.plural, extra)
+    rename = conversion.core_field if resource.group == EVENTS else str
+    fields_match = selectors.parse_fields(query.get("fieldSelector", ""), resource.plural, extra, rename)
     if not labels.requirements:
         return fields_match
     if fields_match is None:

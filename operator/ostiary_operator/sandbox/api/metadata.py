@@ -23,7 +23,7 @@ _LABEL_WORDS = (
     "and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', "
     "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
-_KEY_WORDS = (
+KEY_WORDS = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', "
     "and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  "
     "or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
@@ -88,7 +88,7 @@ def check_metadata(metadata: Json, plural: str) -> list[FieldError]:
     for key, value in (metadata.get("annotations") or {}).items():
         size += len(key) + len(value)
         if not good_key(key.lower()):
-            errors.append(invalid_value("metadata.annotations", key, _KEY_WORDS))
+            errors.append(invalid_value("metadata.annotations", key, KEY_WORDS))
     if size > _MOST_ANNOTATIONS:
         errors.append(
             FieldError(
@@ -99,7 +99,7 @@ def check_metadata(metadata: Json, plural: str) -> list[FieldError]:
         )
     for index, finalizer in enumerate(metadata.get("finalizers") or []):
         if not good_key(finalizer):
-            errors.append(invalid_value(f"metadata.finalizers[{index}]", finalizer, _KEY_WORDS))
+            errors.append(invalid_value(f"metadata.finalizers[{index}]", finalizer, KEY_WORDS))
     errors += _check_owners(metadata.get("ownerReferences") or [])
     return errors
 
@@ -109,7 +109,7 @@ def check_labels(labels: Json, path: str) -> list[FieldError]:
     errors = []
     for key, value in labels.items():
         if not good_key(key):
-            errors.append(invalid_value(path, key, _KEY_WORDS))
+            errors.append(invalid_value(path, key, KEY_WORDS))
         if len(value) > 63:
             errors.append(invalid_value(path, value, "must be no more than 63 characters"))
         elif not good_value(value):

@@ -78,7 +78,9 @@ _NAMES = {
     "V1ObjectMeta": "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
     "V1LabelSelector": "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",
 }
-_MICRO = {"V1LeaseSpec.acquire_time", "V1LeaseSpec.renew_time", "CoreV1Event.event_time"}
+_MICRO = {"V1LeaseSpec.acquire_time", "V1LeaseSpec.renew_time", "CoreV1Event.event_time",
+          "EventsV1Event.event_time", "CoreV1EventSeries.last_observed_time",
+          "EventsV1EventSeries.last_observed_time"}  # fmt: skip
 
 Open: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -133,10 +135,16 @@ def _field(model: str, name: str, type_name: str, doc: str) -> Json:
     if place in _RETAIN:
         kept = made.get("x-kubernetes-patch-strategy")
         made["x-kubernetes-patch-strategy"] = f"{kept},retainKeys" if kept else "retainKeys"
-    description = re.sub(r"\s*# noqa: E501.*", "", doc, flags=re.DOTALL).strip()
-    if description and not description.startswith("Gets the"):
+    if description := _described(doc):
         made["description"] = description
     return made
+
+
+def _described(doc: str) -> str:
+    """What a getter's docstring says of the field, between what it gets and what it returns."""
+    _, _, rest = doc.partition("# noqa: E501")
+    text, _, _ = rest.partition(":return:")
+    return text.replace("# noqa: E501", "").strip()
 
 
 def _typed(type_name: str) -> Json:

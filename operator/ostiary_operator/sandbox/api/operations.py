@@ -7,7 +7,8 @@ from typing import Any
 from ostiary_operator.sandbox.api import metadata as meta
 from ostiary_operator.sandbox.api import patches, scales, status, structural, validation
 from ostiary_operator.sandbox.api.admission import Admission, Attempt
-from ostiary_operator.sandbox.api.decoding import cannot_be_handled, decode
+from ostiary_operator.sandbox.api.conversion import converted
+from ostiary_operator.sandbox.api.decoding import cannot_be_handled, decode, whole
 from ostiary_operator.sandbox.api.defaults import set_defaults
 from ostiary_operator.sandbox.api.fields import Path
 from ostiary_operator.sandbox.api.managers import APPLY, UPDATE, Manager, applied, tracked
@@ -22,9 +23,10 @@ from ostiary_operator.sandbox.clock import Clock
 Json = dict[str, Any]
 Change = Callable[[Json], Json]
 
-MOST_BYTES = 1_500_000
+MOST_BYTES = 1_572_864
 """What etcd takes in one request."""
 _ATTEMPTS = 5
+_MOST_STEPS = 10_000
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLIES = ("application/apply-patch+yaml", "application/apply-patch+json")
@@ -61,9 +63,7 @@ class Operations:
 
     def shown(self, resource: Resource, stored: Stored) -> Json:
         """An object in the version that was asked for; not to be changed."""
-        if stored.data.get("apiVersion") == resource.group_version:
-            return stored.data
-        return stored.data | {"apiVersion": resource.group_version}
+        return converted(resource, stored.data)
 
     # -- create
 
@@ -205,6 +205,9 @@ class Operations:
 
     def _patcher(self, resource: Resource, kind: str, patch: Any) -> Change:
         if kind == "application/json-patch+json":
+            if isinstance(patch, list) and len(patch) > _MOST_STEPS:
+                limit = f"The allowed maximum operations in a JSON patch is {_MOST_STEPS}, got {len(patch)}"
+                raise status.too_large(limit)
             return lambda live: _fitting(lambda: patches.json_patch(live, patch))
         if kind == "application/merge-patch+json":
             if not isinstance(patch, dict):
@@ -296,7 +299,7 @@ class Operations:
         self, resource: Resource, live: Stored, change: Change, write: Write, *, whole: bool
     ) -> Json:
         old = self.shown(resource, live)
-        scale = change(scales.scale_of(resource, old))
+        scale, _ = decode(schema("V1Scale"), change(scales.scale_of(resource, old)), "Scale", "v1")
         version = (scale.get("metadata") or {}).get("resourceVersion")
         if version and version != old["metadata"]["resourceVersion"]:
             raise status.conflict(resource.group, resource.plural, old["metadata"]["name"])
@@ -375,10 +378,8 @@ class Operations:
         self, resource: Resource, namespace: str, name: str, config: Any, write: Write, subresource: str = ""
     ) -> Json:
         """Server-side apply: creates the object, or sets its fields and who owns them."""
-        if not isinstance(config, dict):
-            raise status.bad_request("error decoding YAML: an object is wanted")
-        config = copied(config)
-        config.setdefault("metadata", {})
+        config = copied(whole(config))
+        config["metadata"] = config.get("metadata") or {}
         if config["metadata"].get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
         given = config["metadata"].get("name", name)
@@ -397,7 +398,24 @@ class Operations:
         raise status.conflict(resource.group, resource.plural, name)
 
     def _configuration(self, resource: Resource, config: Json, write: Write) -> Json:
-        decoded = self.decoded(resource, copied(config), write)
+        given = (config.get("apiVersion") or "", config.get("kind") or "")
+        if given != (resource.group_version, resource.kind):
+            version = given[0] if "/" in given[0] else f"/{given[0]}"
+            raise status.bad_request(f"invalid object type: {version}, Kind={given[1]}")
+        told = Write(validation="Warn")
+        decoded = self.decoded(resource, copied(config), told)
+        wrong = [
+            f".{warning.partition(chr(34))[2].rstrip(chr(34))}: field not declared in schema"
+            for warning in told.warnings
+        ]
+        if resource.custom is not None:
+            wrong += structural.misshapen(resource.schema, {**decoded, "metadata": None})
+        if wrong:
+            metadata = decoded["metadata"]
+            who = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+            kind = f"{resource.group_version}, Kind={resource.kind}"
+            message = f"failed to create typed patch object ({who}; {kind}): {', '.join(wrong)}"
+            raise status.ApiError(500, "", message)
         return {key: value for key, value in decoded.items() if key != "status" or value}
 
     async def _apply_new(
@@ -491,11 +509,13 @@ class Operations:
             made["metadata"] = metadata
         named: Json = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": {}}
         made = named | made
-        if unknown and write.validation == "Strict":
-            words = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise cannot_be_handled(resource.kind, resource.version, f"strict decoding error: {words}")
+        told = [f'duplicate field "{path}"' for path in write.doubled]
+        told += [f'unknown field "{path}"' for path in unknown]
+        if told and write.validation == "Strict":
+            words = f"strict decoding error: {', '.join(told)}"
+            raise cannot_be_handled(resource.kind, resource.version, words)
         if write.validation == "Warn":
-            write.warnings.extend(f'unknown field "{path}"' for path in unknown)
+            write.warnings.extend(told)
         if resource.bucket == "secrets." and made.get("stringData"):
             plain = {
                 key: base64.b64encode(text.encode()).decode() for key, text in made.pop("stringData").items()
@@ -514,7 +534,7 @@ class Operations:
         if old is not None:
             errors += meta.check_metadata_update(new["metadata"], old["metadata"])
         if resource.custom is None:
-            errors += validation.check(resource.kind, new, old)
+            errors += validation.check(resource, new, old)
         else:
             errors += structural.validate(resource.schema, new, old)
         if errors:
@@ -534,14 +554,12 @@ class Operations:
     ) -> Json:
         if write.dry_run:
             return obj
+        obj = converted(self.registry.storage_of(resource), obj)
         stored = Stored(obj, 0)
         if len(stored.raw) > MOST_BYTES:
-            raise (
-                status.ApiError(500, "InternalError", "etcdserver: request is too large")
-                if before is None
-                else status.too_large_body(MOST_BYTES)
-            )
-        return self.remove_if_done(resource, self.store.put(resource.bucket, key, obj, before)).data
+            raise status.ApiError(500, "", "etcdserver: request is too large")
+        kept = self.remove_if_done(resource, self.store.put(resource.bucket, key, obj, before))
+        return self.shown(resource, kept)
 
 
 def _settled(obj: Json) -> Json:

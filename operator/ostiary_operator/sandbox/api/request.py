@@ -1,6 +1,6 @@
 """Who asks, and how: what a request says beside the object itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,9 +38,13 @@ class Write:
     validation: str = "Warn"
     """What unknown fields are: `Ignore`, `Warn` or `Strict`."""
     warnings: list[str] = field(default_factory=list)
+    doubled: tuple[str, ...] = ()
+    """Fields that the body has twice."""
 
     @classmethod
-    def of(cls, query: Mapping[str, str], caller: Caller, agent: str, kind: str) -> "Write":
+    def of(
+        cls, query: Mapping[str, str], caller: Caller, agent: str, kind: str, doubled: Sequence[str] = ()
+    ) -> "Write":
         """From a query; 422 for options that do not exist."""
         errors: list[FieldError] = []
         dry = query.get("dryRun", "")
@@ -55,7 +59,7 @@ class Write:
         if errors:
             raise options_invalid(kind, errors)
         force = query.get("force", "").lower() in ("true", "1")
-        return cls(caller, manager[:128], dry == "All", force, validation)
+        return cls(caller, manager[:128], dry == "All", force, validation, doubled=tuple(doubled))
 
 
 def _unsupported(path: str, value: str, allowed: tuple[str, ...]) -> FieldError:
@@ -82,13 +86,18 @@ class Deletion:
 
     @classmethod
     def of(cls, body: Any, query: Mapping[str, str]) -> "Deletion":
-        """From a DeleteOptions object, or from the query where there is none."""
+        """From a DeleteOptions object, or from the query where there is no object."""
         if body is not None and not isinstance(body, dict):
             raise bad_request("a DeleteOptions object is wanted")
         options = body or {}
+        if body is not None:
+            query = {}
         policy = options.get("propagationPolicy") or query.get("propagationPolicy", "")
         if not policy and options.get("orphanDependents") is not None:
             policy = "Orphan" if options["orphanDependents"] else "Background"
+        if policy and options.get("orphanDependents") is not None and options.get("propagationPolicy"):
+            detail = "orphanDependents and deletionPropagation cannot be both set"
+            raise options_invalid("DeleteOptions", [invalid_value("propagationPolicy", policy, detail)])
         if policy not in ("", "Background", "Foreground", "Orphan"):
             error = _unsupported("propagationPolicy", policy, ("Foreground", "Background", "Orphan"))
             raise options_invalid("DeleteOptions", [error])

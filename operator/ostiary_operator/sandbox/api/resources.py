@@ -9,6 +9,8 @@ from ostiary_operator.sandbox.api.models import schema
 
 Json = dict[str, Any]
 
+EVENTS = "events.k8s.io"
+"""The newer group of Events, which are the core group's under other names."""
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -33,7 +35,7 @@ class Resource:
     @property
     def bucket(self) -> str:
         """Where the objects of all versions are stored."""
-        return f"{self.plural}.{self.group}"
+        return f"{self.plural}.{'' if self.group == EVENTS else self.group}"
 
     @property
     def group_version(self) -> str:
@@ -83,18 +85,23 @@ _ALL = ("all",)
 _RBAC = "rbac.authorization.k8s.io"
 _REVIEW = {"verbs": ("create",), "namespaced": False}
 
+CORE_EVENTS = _own("", "Event", "events", "ev", model="CoreV1Event")
+
 BUILT_IN: tuple[Resource, ...] = (
     _own("", "Namespace", "namespaces", "ns", namespaced=False,
          subresources=frozenset({"status", "finalize"}),
          verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection")),
     _own("", "Node", "nodes", "no", namespaced=False, subresources=_STATUS),
     _own("", "Pod", "pods", "po", categories=_ALL,
-         subresources=frozenset({"status", "eviction", "binding", "log"})),
+         subresources=frozenset(
+             {"status", "eviction", "binding", "log", "attach", "exec", "portforward"}
+         )),
     _own("", "Service", "services", "svc", categories=_ALL, subresources=_STATUS),
     _own("", "ConfigMap", "configmaps", "cm"),
     _own("", "Secret", "secrets"),
-    _own("", "ServiceAccount", "serviceaccounts", "sa"),
-    _own("", "Event", "events", "ev", model="CoreV1Event"),
+    _own("", "ServiceAccount", "serviceaccounts", "sa", subresources=frozenset({"token"})),
+    CORE_EVENTS,
+    _own(EVENTS, "Event", "events", "ev", model="EventsV1Event"),
     _own("", "ResourceQuota", "resourcequotas", "quota", subresources=_STATUS),
     _own("apps", "Deployment", "deployments", "deploy", categories=_ALL, subresources=_SCALED),
     _own("apps", "ReplicaSet", "replicasets", "rs", categories=_ALL, subresources=_SCALED),
@@ -118,6 +125,9 @@ BUILT_IN: tuple[Resource, ...] = (
     _own("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", **_REVIEW),
 )  # fmt: skip
 
+SCALE = _own("autoscaling", "Scale", "scales", verbs=())
+"""What the subresource `scale` answers with; no resource of its own."""
+
 
 class Registry:
     """All resources that are served, by group, version and plural."""
@@ -125,6 +135,7 @@ class Registry:
     def __init__(self) -> None:
         self._own = {(one.group, one.version, one.plural): one for one in BUILT_IN}
         self._custom: dict[str, tuple[Resource, ...]] = {}
+        self._storage: dict[str, Resource] = {}
         self._all = dict(self._own)
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
@@ -141,26 +152,34 @@ class Registry:
         """A resource whose objects are stored under `bucket`, or None."""
         return next((one for one in self if one.bucket == bucket), None)
 
+    def storage_of(self, resource: Resource) -> Resource:
+        """The version in which the objects of a resource are stored, served or not."""
+        if resource.custom is not None:
+            return self._storage.get(resource.bucket, resource)
+        return CORE_EVENTS if resource.group == EVENTS else resource
+
     def define(self, definition: Json) -> None:
         """Serves what a CustomResourceDefinition names, in all its served versions."""
         spec = definition["spec"]
         names = spec["names"]
         made = []
         for version in spec["versions"]:
+            resource = Resource(
+                spec["group"],
+                version["name"],
+                names["kind"],
+                names["plural"],
+                namespaced=spec["scope"] == "Namespaced",
+                singular=names.get("singular") or names["kind"].lower(),
+                short_names=tuple(names.get("shortNames") or ()),
+                categories=tuple(names.get("categories") or ()),
+                subresources=frozenset(version.get("subresources") or ()),
+                custom=dict(version),
+            )
             if version.get("served"):
-                resource = Resource(
-                    spec["group"],
-                    version["name"],
-                    names["kind"],
-                    names["plural"],
-                    namespaced=spec["scope"] == "Namespaced",
-                    singular=names.get("singular") or names["kind"].lower(),
-                    short_names=tuple(names.get("shortNames") or ()),
-                    categories=tuple(names.get("categories") or ()),
-                    subresources=frozenset(version.get("subresources") or ()),
-                    custom=dict(version),
-                )
                 made.append(resource)
+            if version.get("storage"):
+                self._storage[resource.bucket] = resource
         self._custom[definition["metadata"]["name"]] = tuple(made)
         self._rebuild()
 

@@ -140,8 +140,13 @@ _FIELDS: Mapping[str, frozenset[str]] = {
 Match = Callable[[Json], bool]
 
 
-def parse_fields(text: str, plural: str, selectable: frozenset[str] = frozenset()) -> Match | None:
-    """What a field selector selects; None where it selects everything."""
+def parse_fields(
+    text: str,
+    plural: str,
+    selectable: frozenset[str] = frozenset(),
+    rename: Callable[[str], str] = str,
+) -> Match | None:
+    """What a field selector selects; None where it selects everything. `rename` leads to the stored field."""
     known = frozenset(("metadata.name", "metadata.namespace")) | _FIELDS.get(plural, frozenset()) | selectable
     terms: list[tuple[tuple[str, ...], bool, str]] = []
     for part in filter(None, text.split(",")):
@@ -149,6 +154,7 @@ def parse_fields(text: str, plural: str, selectable: frozenset[str] = frozenset(
         if match is None:
             raise bad_request(f'invalid selector: "{text}"; can\'t understand "{part}"')
         path, operator, value = match.groups()
+        path = rename(path)
         if path not in known:
             raise bad_request(f"field label not supported: {path}")
         terms.append((tuple(path.split(".")), operator != "!=", value))

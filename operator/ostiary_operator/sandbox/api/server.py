@@ -1,26 +1,31 @@
 """The HTTP of the API server: from a request's path, query, headers and body to an operation and back."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+import structlog
 from aiohttp import web
 
-from ostiary_operator.sandbox.api import discovery, openapi, status, tables
+from ostiary_operator.sandbox.api import bodies, discovery, openapi, status, tables, wire
+from ostiary_operator.sandbox.api.conversion import converted
+from ostiary_operator.sandbox.api.decoding import decode, whole
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.lists import Page, page
+from ostiary_operator.sandbox.api.metadata import timestamp
+from ostiary_operator.sandbox.api.models import schema
 from ostiary_operator.sandbox.api.operations import APPLIES, Operations
 from ostiary_operator.sandbox.api.rbac import Authorizer, Question
 from ostiary_operator.sandbox.api.request import Caller, Deletion, Write
-from ostiary_operator.sandbox.api.resources import Resource
+from ostiary_operator.sandbox.api.resources import SCALE, Resource
 from ostiary_operator.sandbox.api.scales import scale_of
 from ostiary_operator.sandbox.api.values import at, encoded
 from ostiary_operator.sandbox.api.watches import Notice, Watch
 from ostiary_operator.sandbox.faults import Faults
+
+log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 Query = Mapping[str, str]
@@ -28,13 +33,17 @@ Authenticate = Callable[[str], Caller | None]
 """Who has this bearer token."""
 ReadLog = Callable[[str, str, Query], Awaitable[bytes]]
 """What the container of a pod wrote."""
+GiveToken = Callable[[str, str], str]
+"""A token for the service account of a namespace and a name."""
 
 MOST_BODY = 3 * 1024 * 1024
 _JSON = "application/json"
 _PROTO_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Clients ask for it with an `@` before the version, which is not a media type that all of them can read."""
-_READS = (_JSON, "application/yaml", "application/vnd.kubernetes.protobuf")
-_STREAM = "application/json;stream=watch"
+_READS = (_JSON, "application/yaml", wire.MEDIA_TYPE)
+_TYPED = {"eviction": "V1Eviction", "binding": "V1Binding", "token": "AuthenticationV1TokenRequest"}
+"""Models of what subresources take that are no part of their object."""
+_INTO_CONTAINERS = frozenset(("attach", "exec", "portforward"))
 _VERSION = {
     "major": "1", "minor": "34", "gitVersion": "v1.34.0+ostiary", "gitCommit": "", "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "none", "platform": "linux/amd64",
@@ -78,15 +87,18 @@ class _Accept:
     table: bool
     metadata_only: bool
     discovery: str
+    protobuf: bool = False
+    """Whether nothing but protobuf will do: whoever takes JSON too gets JSON."""
 
     @classmethod
     def of(cls, header: str) -> "_Accept":
         table = metadata_only = False
-        aggregated, plain = "", not header.strip()
+        aggregated, plain, protobuf = "", not header.strip(), False
         for part in header.split(","):
             words = [word.strip() for word in part.split(";")]
             options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
             media = words[0]
+            protobuf = protobuf or (media == wire.MEDIA_TYPE and "as" not in options)
             if media not in (_JSON, "application/*", "*/*"):
                 plain = plain or media.startswith("text/") or "openapi" in media
                 continue
@@ -104,9 +116,10 @@ class _Accept:
                 plain = True
             elif not kind:
                 plain = True
-        if not plain:
-            raise status.not_acceptable((_JSON, "application/yaml"))
-        return cls(table, metadata_only, aggregated if aggregated in ("v2", "v2beta1") else "")
+        if not (plain or protobuf):
+            raise status.not_acceptable(_READS)
+        known = aggregated if aggregated in ("v2", "v2beta1") else ""
+        return cls(table, metadata_only, known, protobuf=not plain)
 
 
 class Server:
@@ -120,6 +133,7 @@ class Server:
         authenticate: Authenticate,
         faults: Faults,
         read_log: ReadLog,
+        give_token: GiveToken,
         *,
         bookmark_every: float = 30.0,
     ) -> None:
@@ -130,6 +144,7 @@ class Server:
         self._authenticate = authenticate
         self._faults = faults
         self._read_log = read_log
+        self._give_token = give_token
         self._bookmark_every = bookmark_every
         self._watches: set[Watch] = set()
         self._runner: web.ServerRunner | None = None
@@ -163,6 +178,11 @@ class Server:
             return _failure(error)
         except web.HTTPRequestEntityTooLarge:
             return _failure(status.too_large_body(MOST_BODY))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # whatever a request does, its answer is a Status
+            log.exception("a request failed", method=request.method, path=request.path)
+            return _failure(status.internal(repr(error)))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, query = request.path, dict(request.query)
@@ -177,6 +197,9 @@ class Server:
             return web.Response(status=404, text="404 page not found\n")
         if not resource.namespaced and target.namespace is not None:
             return web.Response(status=404, text="404 page not found\n")
+        if target.subresource in _INTO_CONTAINERS:
+            self._authorize(caller, "create", target)
+            raise status.not_here(target.subresource)
         verb = _verb(request.method, target, query)
         self._authorize(caller, verb, target)
         if self._faults.happens("slow", caller.name):
@@ -196,7 +219,32 @@ class Server:
         caller = self._authenticate(token.strip()) if scheme.lower() == "bearer" else None
         if caller is None:
             raise status.unauthorized()
-        return Caller(caller.name, (*caller.groups, "system:authenticated"), caller.uid)
+        caller = Caller(caller.name, (*caller.groups, "system:authenticated"), caller.uid)
+        return self._impersonated(request, caller)
+
+    def _impersonated(self, request: web.BaseRequest, caller: Caller) -> Caller:
+        """Whom the caller acts as (`--as`), if anybody; 403 where that is not allowed."""
+        name = request.headers.get("Impersonate-User", "")
+        groups = request.headers.getall("Impersonate-Group", [])
+        if not name:
+            if groups:
+                message = f"requested {groups!r} without impersonating a user"
+                raise status.internal(message)
+            return caller
+        asked = [Question("impersonate", resource="groups", name=group) for group in groups]
+        account = Caller(name)
+        if account.namespace:
+            who = {"resource": "serviceaccounts", "namespace": account.namespace}
+            asked.insert(0, Question("impersonate", **who, name=name.rpartition(":")[2]))
+            kinds = ("system:serviceaccounts", f"system:serviceaccounts:{account.namespace}")
+            groups = groups or list(kinds)
+        else:
+            asked.insert(0, Question("impersonate", resource="users", name=name))
+        for question in asked:
+            if not self._authorizer.allows(caller, question):
+                raise status.forbidden("", question.resource, question.name, question.denied(caller))
+        everybody = "system:unauthenticated" if name == "system:anonymous" else "system:authenticated"
+        return Caller(name, tuple(dict.fromkeys((*groups, everybody))))
 
     def _authorize(self, caller: Caller, verb: str, target: Target) -> None:
         namespace = target.namespace or ""
@@ -316,6 +364,7 @@ class _Call:
         self._resource = resource
         self._accept = accept
         self._namespace = target.namespace or ""
+        self._doubled: list[str] = []
 
     async def run(self, verb: str) -> web.StreamResponse:
         """Does what the verb says."""
@@ -347,17 +396,29 @@ class _Call:
             body = await self._server._read_log(self._namespace, target.name, self._query)
             return web.Response(body=body, content_type="text/plain")
         if target.subresource == "scale":
-            return _json(scale_of(resource, self._operations.shown(resource, stored)))
-        if target.subresource in ("eviction", "binding", "finalize"):
+            scale = scale_of(resource, self._operations.shown(resource, stored))
+            return self._shown(scale, 200, None, SCALE)
+        if target.subresource in ("eviction", "binding", "finalize", "token"):
             raise status.method_not_allowed()
         return self._shown(self._operations.shown(resource, stored))
 
-    def _shown(self, obj: Json, code: int = 200, warnings: list[str] | None = None) -> web.Response:
-        if self._accept.table and obj.get("kind") == self._resource.kind:
+    def _shown(
+        self,
+        obj: Json,
+        code: int = 200,
+        warnings: list[str] | None = None,
+        resource: Resource | None = None,
+    ) -> web.Response:
+        resource = resource or self._resource
+        if self._accept.table and obj.get("kind") == resource.kind:
             version = obj["metadata"].get("resourceVersion", "")
-            obj = tables.table(self._resource, [obj], self._now(), version, self._include())
-        elif self._accept.metadata_only and obj.get("kind") == self._resource.kind:
+            obj = tables.table(resource, [obj], self._now(), version, self._include())
+        elif self._accept.metadata_only and obj.get("kind") == resource.kind:
             obj = _metadata_of(obj)
+        elif self._accept.protobuf:
+            if not wire.known(obj["apiVersion"], obj["kind"]):
+                raise status.not_acceptable((_JSON, "application/yaml"))
+            return web.Response(body=wire.encode(obj), status=code, content_type=wire.MEDIA_TYPE)
         return _json(obj, code, warnings)
 
     def _now(self) -> float:
@@ -366,7 +427,13 @@ class _Call:
     def _include(self) -> str:
         return self._query.get("includeObject", "") or "Metadata"
 
+    def _refuse_protobuf(self) -> None:
+        """Lists and watches come in JSON alone."""
+        if self._accept.protobuf:
+            raise status.not_acceptable((_JSON,))
+
     async def _list(self) -> web.StreamResponse:
+        self._refuse_protobuf()
         resource = self._resource
         found = page(self._operations.store, resource, self._target.namespace, self._query)
         if self._accept.table:
@@ -396,6 +463,7 @@ class _Call:
         return encoded(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
 
     async def _watch(self) -> web.StreamResponse:
+        self._refuse_protobuf()
         server = self._server
         watch = Watch(
             self._operations.store,
@@ -436,8 +504,8 @@ class _Call:
     def _notice(self, notice: Notice, first: bool) -> bytes:
         kind, obj = notice
         resource = self._resource
-        if kind not in ("ERROR", "BOOKMARK") and obj.get("apiVersion") != resource.group_version:
-            obj = obj | {"apiVersion": resource.group_version}
+        if kind not in ("ERROR", "BOOKMARK"):
+            obj = converted(resource, obj)
         if kind == "ERROR":
             return _line(kind, obj)
         if self._accept.table:
@@ -452,42 +520,39 @@ class _Call:
 
     # -- writing
 
-    async def _body(self, *, patch: bool = False) -> Any:
+    async def _body(self, *, patch: bool = False, options: bool = False) -> Any:
         data = await self._request.read()
         kind = self._request.content_type if "Content-Type" in self._request.headers else _JSON
-        if not patch and kind not in (_JSON, "application/yaml", "application/x-yaml"):
-            raise status.unsupported_media_type(_READS)
+        reads = _READS if options or self._has_protobuf() else _READS[:2]
+        if not patch and kind not in reads:
+            raise status.unsupported_media_type(reads)
         if not data:
             return None
-        try:
-            if kind in APPLIES or "yaml" in kind:
-                return yaml.load(data, Loader=_Loader)  # noqa: S506  # a safe loader, without dates
-            return json.loads(data, parse_constant=_no_constant)
-        except (ValueError, yaml.YAMLError) as error:
-            raise status.bad_request(
-                f"the object provided is unrecognized: couldn't parse the body: {error}"
-            ) from error
-        except RecursionError as error:
-            raise status.bad_request("the object provided is nested too deeply") from error
+        return bodies.read(kind, data, self._doubled)
+
+    def _has_protobuf(self) -> bool:
+        return self._resource.custom is None and self._resource.group != "apiextensions.k8s.io"
 
     def _write(self, kind: str) -> Write:
-        return Write.of(self._query, self._caller, self._request.headers.get("User-Agent", ""), kind)
+        agent = self._request.headers.get("User-Agent", "")
+        return Write.of(self._query, self._caller, agent, kind, self._doubled)
 
     async def _create(self) -> web.StreamResponse:
         target, resource = self._target, self._resource
-        body = await self._body()
-        if not isinstance(body, dict):
-            raise status.bad_request(
-                "the object provided is unrecognized (must be of type object): an object is wanted"
-            )
+        body = whole(await self._body())
         if resource.group in ("authorization.k8s.io", "authentication.k8s.io"):
+            body, _ = decode(resource.schema, body, resource.kind, resource.version)
             return _json(self._review(body), 201)
         write = self._write("CreateOptions")
+        if typed := _TYPED.get(target.subresource):
+            body, _ = decode(schema(typed), body, typed.rpartition("V1")[2], "v1")
         if target.subresource == "eviction":
             answer = await self._server._deletions.evict(
                 resource, self._namespace, target.name, body, self._caller
             )
             return _json(answer, 201)
+        if target.subresource == "token":
+            return _json(self._token(body), 201)
         if target.subresource == "binding":
             await self._bind(body, write)
             return _json(
@@ -497,6 +562,21 @@ class _Call:
             raise status.method_not_allowed()
         made = await self._operations.create(resource, self._namespace, body, write)
         return self._shown(made, 201, write.warnings)
+
+    def _token(self, body: Json) -> Json:
+        """A token of a service account, which does not expire."""
+        self._operations.stored(self._resource, self._namespace, self._target.name)
+        spec = body.get("spec") or {}
+        lasts = spec.get("expirationSeconds") or 3600
+        if lasts < 600:
+            error = status.invalid_value(
+                "spec.expirationSeconds", lasts, "may not specify a duration less than 10 minutes"
+            )
+            raise status.invalid("authentication.k8s.io", "TokenRequest", self._target.name, [error])
+        token = self._server._give_token(self._namespace, self._target.name)
+        made = {"token": token, "expirationTimestamp": timestamp(self._now() + lasts)}
+        head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
+        return head | body | {"spec": spec | {"expirationSeconds": lasts}, "status": made}
 
     def _review(self, body: Json) -> Json:
         authorizer, kind = self._server._authorizer, self._resource.kind
@@ -518,12 +598,8 @@ class _Call:
 
     async def _update(self) -> web.StreamResponse:
         target, resource = self._target, self._resource
-        body = await self._body()
-        if not isinstance(body, dict):
-            raise status.bad_request(
-                "the object provided is unrecognized (must be of type object): an object is wanted"
-            )
-        if target.subresource == "log" or target.subresource in ("eviction", "binding"):
+        body = whole(await self._body())
+        if target.subresource in ("log", "eviction", "binding", "token"):
             raise status.method_not_allowed()
         write = self._write("UpdateOptions")
         if target.subresource == "finalize":
@@ -551,7 +627,7 @@ class _Call:
         if kind not in APPLIES and "force" in self._query:
             error = status.forbidden_field("force", "may not be specified for non-apply patch")
             raise status.invalid("meta.k8s.io", "PatchOptions", "", [error])
-        if target.subresource in ("log", "eviction", "binding", "finalize"):
+        if target.subresource in ("log", "eviction", "binding", "finalize", "token"):
             raise status.method_not_allowed()
         body = await self._body(patch=True)
         write = self._write("PatchOptions")
@@ -561,10 +637,16 @@ class _Call:
         )
         return self._shown(made, 200 if existed else 201, write.warnings)
 
+    async def _deletion(self) -> Deletion:
+        body = await self._body(options=True)
+        if isinstance(body, dict):
+            body, _ = decode(schema("V1DeleteOptions"), body, "DeleteOptions", "v1")
+        return Deletion.of(body, self._query)
+
     async def _delete(self) -> web.StreamResponse:
         if self._target.subresource:
             raise status.method_not_allowed()
-        deletion = Deletion.of(await self._body(), self._query)
+        deletion = await self._deletion()
         answer, _ = await self._server._deletions.delete(
             self._resource, self._namespace, self._target.name, deletion, self._caller
         )
@@ -572,7 +654,7 @@ class _Call:
 
     async def _delete_collection(self) -> web.StreamResponse:
         resource = self._resource
-        deletion = Deletion.of(await self._body(), self._query)
+        deletion = await self._deletion()
         found = page(self._operations.store, resource, self._target.namespace, self._query)
         for stored in found.items:
             metadata = stored.data["metadata"]
@@ -601,20 +683,6 @@ async def bind(
         return old | {"spec": old["spec"] | {"nodeName": node}}
 
     await operations.change(pods, namespace, name, bound, write)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: what looks like a date is text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"invalid character in {text}")
 
 
 def _line(kind: str, obj: Json) -> bytes:

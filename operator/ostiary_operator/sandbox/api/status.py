@@ -38,8 +38,9 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
+        if self.reason:
+            body["reason"] = self.reason
         if details:
             body["details"] = details
         return body | {"code": self.code}
@@ -142,6 +143,12 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", message, {})
 
 
+def not_here(what: str) -> ApiError:
+    """405: what a cluster with real containers can do."""
+    message = f'{what} is not supported on resources of kind "pods": the sandbox runs no containers'
+    return ApiError(405, "MethodNotAllowed", message)
+
+
 def not_acceptable(offered: Sequence[str]) -> ApiError:
     """406: the caller takes none of the media types there are."""
     message = f"only the following media types are accepted: {', '.join(offered)}"
@@ -170,8 +177,12 @@ def expired(message: str) -> ApiError:
 
 def too_large_body(limit: int) -> ApiError:
     """413: more bytes than a request may have."""
-    message = f"Request entity too large: limit is {limit}"
-    return ApiError(413, "RequestEntityTooLarge", message)
+    return too_large(f"limit is {limit}")
+
+
+def too_large(why: str) -> ApiError:
+    """413: more of something than a request may have."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {why}")
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:

@@ -46,6 +46,34 @@ def prune(schema: Json, value: Any, path: str = "") -> list[str]:
     return dropped
 
 
+def misshapen(schema: Json, value: Any, path: str = "") -> list[str]:
+    """What keeps a value from being merged field by field: another shape, or an element without its key."""
+    kind = schema.get("type")
+    if value is None or schema.get(EITHER):
+        return []
+    if kind in ("object", "array") and not _TYPES[kind](value):
+        return [f"{path}: expected {'map' if kind == 'object' else 'list'}, got {quoted(value)}"]
+    told: list[str] = []
+    if isinstance(value, dict):
+        properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
+        for key, inner in value.items():
+            shape = properties.get(key, others)
+            if isinstance(shape, dict):
+                told += misshapen(shape, inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        items = schema.get("items") or {}
+        for index, inner in enumerate(value):
+            told += misshapen(items, inner, f"{path}[{index}]")
+            if isinstance(inner, dict) and (names := schema.get("x-kubernetes-list-map-keys")):
+                told += [
+                    f"{path}[{index}]: associative list with keys has an element that omits key field "
+                    f"{quoted(name)} (and doesn't have default value)"
+                    for name in names
+                    if _key_of(items, inner, name) is None
+                ]
+    return told
+
+
 def _embedded(schema: Json) -> bool:
     return bool(schema.get("x-kubernetes-embedded-resource"))
 
@@ -273,19 +301,11 @@ def _check_rules(schema: Json, value: Any, old: Any, path: str) -> list[FieldErr
     return errors
 
 
-_REASONS = {
-    "FieldValueInvalid": "Invalid value",
-    "FieldValueForbidden": "Forbidden",
-    "FieldValueRequired": "Required value",
-    "FieldValueDuplicate": "Duplicate value",
-}
-
-
 def _check_rule(rule: Json, schema: Json, value: Any, old: Any, path: str) -> list[FieldError]:
-    where = (path + rule.get("fieldPath", "")).lstrip(".") or "<nil>"
-    kind = schema.get("type", "")
+    where, kind = path or "<nil>", schema.get("type", "")
+    text = rule["rule"].strip()
     try:
-        program = cel.compiled(rule["rule"])
+        program = cel.compiled(rule["rule"], optional=bool(rule.get("optionalOldSelf")))
         if program.transition and old is None and not rule.get("optionalOldSelf"):
             return []
         if not program.transition and old is not None and same(value, old):
@@ -293,23 +313,44 @@ def _check_rule(rule: Json, schema: Json, value: Any, old: Any, path: str) -> li
         now, before = cel.value_of(schema, value), cel.value_of(schema, old)
         if program.evaluate(now, before) is True:
             return []
-        message = rule.get("message", "")
-        if rule.get("messageExpression"):
-            message = str(cel.compiled(rule["messageExpression"]).evaluate(now, before)) or message
     except cel.RuleError as error:
-        detail = f"rule: {rule['rule']}: {error}" if not rule.get("message") else str(error)
+        detail = f"{error} evaluating rule: {rule.get('message', '').strip() or text}"
         return [FieldError("FieldValueInvalid", where, f"Invalid value: {quoted(kind)}: {detail}")]
-    message = message or f"failed rule: {rule['rule']}"
+    message = _own_message(rule, now, before) or rule.get("message", "").strip() or f"failed rule: {text}"
+    where = (path + _normal_path(rule.get("fieldPath", ""))).lstrip(".") or "<nil>"
     reason = rule.get("reason", "FieldValueInvalid")
     if reason == "FieldValueForbidden":
         return [forbidden_field(where, message)]
     if reason == "FieldValueRequired":
         return [required(where, message)]
-    return [FieldError(reason, where, f"{_REASONS[reason]}: {quoted(kind)}: {message}")]
+    if reason == "FieldValueDuplicate":
+        return [duplicate(where, value)]
+    return [FieldError(reason, where, f"Invalid value: {quoted(kind)}: {message}")]
+
+
+_LONGEST_MESSAGE = 5 * 1024
+
+
+def _own_message(rule: Json, now: Any, before: Any) -> str:
+    """What the rule's messageExpression says; empty where it cannot be used, as `message` is then."""
+    if not rule.get("messageExpression"):
+        return ""
+    optional = bool(rule.get("optionalOldSelf"))
+    try:
+        said = cel.compiled(rule["messageExpression"], optional=optional).evaluate(now, before)
+    except cel.RuleError:
+        return ""
+    text = said.strip() if isinstance(said, str) else ""
+    return text if len(text) <= _LONGEST_MESSAGE and "\n" not in text and "\r" not in text else ""
+
+
+def _normal_path(path: str) -> str:
+    """A rule's fieldPath as field errors write it: `.a['b.c']` is `.a[b.c]`."""
+    return re.sub(r"\['([^']*)'\]", r"[\1]", path.strip())
 
 
 def check_structural(schema: Json, path: str) -> list[FieldError]:
-    """What keeps a schema from being structural, and rules that do not compile."""
+    """What keeps a schema from being structural; its rules are checked apart."""
     errors: list[FieldError] = []
     if not schema.get("type") and not schema.get(EITHER) and not schema.get(KEEP):
         errors.append(required(f"{path}.type", "must not be empty for specified object fields"))
@@ -322,12 +363,6 @@ def check_structural(schema: Json, path: str) -> list[FieldError]:
         errors.append(required(f"{path}.x-kubernetes-list-map-keys", detail))
     if "default" in schema and (wrong := _check(schema, schema["default"], None, f"{path}.default")):
         errors += wrong
-    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        try:
-            cel.compiled(rule.get("rule", ""))
-        except cel.RuleError as error:
-            where = f"{path}.x-kubernetes-validations[{index}].rule"
-            errors.append(invalid_value(where, rule.get("rule", ""), f"compilation failed: {error}"))
     for key, inner in (schema.get("properties") or {}).items():
         errors += check_structural(inner, f"{path}.properties[{key}]")
     for word in ("items", "additionalProperties"):

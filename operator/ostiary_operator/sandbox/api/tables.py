@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ostiary_operator.sandbox.api.conversion import converted
 from ostiary_operator.sandbox.api.metadata import moment
-from ostiary_operator.sandbox.api.resources import Resource
+from ostiary_operator.sandbox.api.resources import CORE_EVENTS, EVENTS, SCALE, Resource
 from ostiary_operator.sandbox.api.selectors import as_query
 from ostiary_operator.sandbox.api.values import at
 
@@ -167,6 +168,12 @@ _INTEGER = "integer"
 _PDB = ("spec", "minAvailable"), ("spec", "maxUnavailable")
 
 COLUMNS: dict[str, list[Column]] = {
+    SCALE.bucket: [
+        _NAME,
+        Column("Desired", _of("spec", "replicas", default=0), _INTEGER),
+        Column("Available", _of("status", "replicas", default=0), _INTEGER),
+        _AGE,
+    ],
     "pods.": [
         _NAME,
         Column("Ready", _pod_ready),
@@ -347,6 +354,8 @@ def table(
 ) -> Json:
     """A Table; `include` says how much of each object a row carries."""
     columns = columns_of(resource)
+    if resource.group == EVENTS:
+        objects = [converted(CORE_EVENTS, obj) for obj in objects]
     metadata = {"resourceVersion": version} | more
     made: Json = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
     made["columnDefinitions"] = [column.definition for column in columns] if head else []

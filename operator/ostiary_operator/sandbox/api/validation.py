@@ -4,8 +4,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ostiary_operator.sandbox.api.metadata import check_labels
-from ostiary_operator.sandbox.api.selectors import of_object
+from ostiary_operator.sandbox.api.conversion import converted
+from ostiary_operator.sandbox.api.metadata import KEY_WORDS, check_labels
+from ostiary_operator.sandbox.api.resources import CORE_EVENTS, EVENTS, Resource
+from ostiary_operator.sandbox.api.rules import check_rules
+from ostiary_operator.sandbox.api.selectors import good_key, of_object
 from ostiary_operator.sandbox.api.status import (
     FieldError,
     duplicate,
@@ -23,9 +26,9 @@ Errors = list[FieldError]
 _IMMUTABLE = "field is immutable"
 
 
-def check(kind: str, new: Json, old: Json | None) -> Errors:
+def check(resource: Resource, new: Json, old: Json | None) -> Errors:
     """What is wrong with an object, and with its change where there was one before."""
-    found = _CHECKS.get(kind)
+    found = _new_event if resource.group == EVENTS else _CHECKS.get(resource.kind)
     return found(new, old) if found else []
 
 
@@ -198,6 +201,7 @@ def _service(new: Json, old: Json | None) -> Errors:
     return errors
 
 
+_MOST_DATA = 1024 * 1024
 _DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]{1,253}$")
 _DATA_KEY_WORDS = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  "
@@ -212,6 +216,13 @@ def _frozen_data(new: Json, old: Json | None) -> Errors:
         for key in new.get(word) or ()
         if not _DATA_KEY.match(key) or key in (".", "..")
     ]
+    data, binary = (list((new.get(word) or {}).values()) for word in ("data", "binaryData"))
+    if new.get("kind") == "Secret":
+        data, binary = [], data
+    size = sum(len(text.encode()) for text in data) + sum(len(text) * 3 // 4 for text in binary)
+    if size > _MOST_DATA:
+        told = f"Too long: may not be more than {_MOST_DATA} bytes"
+        bad.append(FieldError("FieldValueTooLong", "data" if new.get("kind") == "Secret" else "", told))
     return bad + _frozen(new, old)
 
 
@@ -291,12 +302,75 @@ def _role(new: Json, old: Json | None) -> Errors:
     return errors
 
 
+_LIMITS = {"reportingInstance": 128, "action": 128, "reason": 128, "message": 1024}
+
+
 def _event(new: Json, old: Json | None) -> Errors:
-    involved = new.get("involvedObject") or {}
-    if involved.get("namespace", "") not in ("", new["metadata"].get("namespace", "")):
-        detail = "does not match event.namespace"
-        return [invalid_value("involvedObject.namespace", involved["namespace"], detail)]
-    return []
+    """What holds for every Event; new ones, which have an eventTime, must say more."""
+    namespace, involved = new["metadata"].get("namespace", ""), at(new, "involvedObject", "namespace") or ""
+    errors: Errors = []
+    if not new.get("eventTime"):
+        if namespace != involved and (involved or namespace != "default"):
+            errors.append(_another_namespace(involved))
+        return errors
+    if not involved and namespace not in ("default", "kube-system"):
+        errors.append(_another_namespace(involved))
+    controller = new.get("reportingComponent") or ""
+    if not controller:
+        errors.append(required("reportingController"))
+    elif not good_key(controller):
+        errors.append(invalid_value("reportingController", controller, KEY_WORDS))
+    errors += [required(name) for name in ("reportingInstance", "action", "reason") if not new.get(name)]
+    for name, most in _LIMITS.items():
+        if len(new.get(name) or "") > most:
+            errors.append(invalid_value(name, "", f"can have at most {most} characters"))
+    return errors
+
+
+def _another_namespace(involved: str) -> FieldError:
+    return invalid_value("involvedObject.namespace", involved, "does not match event.namespace")
+
+
+_UNSET = ("firstTimestamp", "lastTimestamp", "count", "source")
+_KEPT = (
+    "involvedObject", "reason", "message", *_UNSET, "type", "eventTime", "action", "related",
+    "reportingComponent", "reportingInstance",
+)  # fmt: skip
+
+
+def _new_event(new: Json, old: Json | None) -> Errors:
+    """What `events.k8s.io` asks for besides, told by the names of the core group as Kubernetes does."""
+    event = converted(CORE_EVENTS, new)
+    errors = _event(event, None)
+    if old is not None:
+        before = converted(CORE_EVENTS, old)
+        changed = [name for name in _KEPT if not same(event.get(name), before.get(name))]
+        return errors + [invalid_value(name, event.get(name), _IMMUTABLE) for name in changed]
+    series = event.get("series")
+    if series is not None and series.get("count", 0) < 2:
+        errors.append(invalid_value("series.count", "", "should be at least 2"))
+    if series is not None and not series.get("lastObservedTime"):
+        errors.append(required("series.lastObservedTime"))
+    if not event.get("eventTime"):
+        errors.append(required("eventTime"))
+    if event.get("type") not in ("Normal", "Warning"):
+        errors.append(invalid_value("type", "", f"has invalid value: {event.get('type', '')}"))
+    return errors + [invalid_value(name, "", "needs to be unset") for name in _UNSET if event.get(name)]
+
+
+def _schemas(versions: list[Json]) -> Errors:
+    """Schemas of all versions; one that they have in common is told of once, as `spec.validation`."""
+    errors: Errors = []
+    given = [at(version, "schema", "openAPIV3Schema") for version in versions]
+    shared = all(same(one, given[0]) for one in given)
+    for index, schema in enumerate(given[:1] if shared else given):
+        place = "spec.validation" if shared else f"spec.versions[{index}].schema"
+        path = f"{place}.openAPIV3Schema"
+        if schema is None:
+            errors.append(required(path, "schemas are required"))
+        else:
+            errors += check_structural(schema, path) or check_rules(schema, path)
+    return errors
 
 
 def _definition(new: Json, old: Json | None) -> Errors:
@@ -317,15 +391,14 @@ def _definition(new: Json, old: Json | None) -> Errors:
     if sum(bool(version.get("storage")) for version in versions) != 1:
         detail = "must have exactly one version marked as storage version"
         errors.append(invalid_value("spec.versions", [version.get("name") for version in versions], detail))
-    if at(spec, "conversion", "strategy") not in (None, "None"):
-        errors.append(unsupported("spec.conversion.strategy", spec["conversion"]["strategy"], ("None",)))
-    for index, version in enumerate(versions):
-        path = f"spec.versions[{index}].schema.openAPIV3Schema"
-        given = at(version, "schema", "openAPIV3Schema")
-        if given is None:
-            errors.append(required(path, "schemas are required"))
-        else:
-            errors += check_structural(given, path)
+    if at(spec, "conversion", "strategy") == "Webhook":
+        detail = "the sandbox converts by the strategy None alone"
+        errors.append(forbidden_field("spec.conversion.strategy", detail))
+    elif at(spec, "conversion", "strategy") not in (None, "None"):
+        errors.append(
+            unsupported("spec.conversion.strategy", spec["conversion"]["strategy"], ("None", "Webhook"))
+        )
+    errors += _schemas(versions)
     if old is not None:
         for word in ("group", "scope"):
             if spec.get(word) != old["spec"].get(word):

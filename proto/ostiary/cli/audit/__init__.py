@@ -1,17 +1,18 @@
-"""`ostiary audit`: proves, offline, that the record of decisions is what it was."""
+"""`ostiary audit`: finds, shows and keeps what is on record, and proves that it is what it was."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ostiary.cli.audit import desk, export, keeping
 from ostiary.cli.audit.earlier import earlier_checkpoints, keep_checkpoint
 from ostiary.cli.audit.locate import locate
 from ostiary.cli.audit.problem import Tampered, UsageError
 from ostiary.cli.audit.report import progress_bar, tell_tampered, tell_verified
 from ostiary.cli.audit.verify import Audit
 
-app = typer.Typer(help="Verify the record of decisions.", no_args_is_help=True)
+app = typer.Typer(help="Find, show, prove and export what is on record.", no_args_is_help=True)
 
 Directory = Annotated[Path, typer.Argument(help="A published log, or a directory made by `ostiary up`.")]
 Vkey = Annotated[
@@ -35,7 +36,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.callback()
 def _audit() -> None:
-    """Verify the record of decisions."""
+    """Find, show, prove and export what is on record."""
+
+
+desk.register(app)
+export.register(app)
+keeping.register(app)
 
 
 @app.command()

@@ -36,11 +36,13 @@ def tell_verified(target: Target, verified: Verified, *, as_json: bool) -> None:
             "size": checkpoint.size,
             "root": encode_base64(checkpoint.root),
             "decisions": verified.decisions,
+            "events": verified.events,
             "checkpoint": verified.note,
         }
         typer.echo(json.dumps(found))
         return
-    compared = f"; {verified.decisions} decisions in the store match" if target.store else ""
+    events = f" and {verified.events} events" if verified.events else ""
+    compared = f"; {verified.decisions} decisions{events} in the store match" if target.store else ""
     typer.echo(f"OK  {checkpoint.origin}: {checkpoint.size} entries, signed and complete{compared}")
     typer.echo(f"    root {encode_base64(checkpoint.root)}")
     typer.echo(f"    key  {target.key}")

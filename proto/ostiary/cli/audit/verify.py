@@ -21,11 +21,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in order: the newest checkpoint, its note ("" for an empty log), decisions compared."""
+    """What was found in order: the newest checkpoint, its note ("" for an empty log), and how many decisions
+    and events of the store were compared."""
 
     checkpoint: Checkpoint
     note: str
     decisions: int
+    events: int
 
 
 class Audit:
@@ -54,9 +56,11 @@ class Audit:
                 self._store.check_file()
             self._advance()
             self._catch_up(self._store.size if self._store else 0)
+            self._expect_tombstones()
             self._expect_no_strays()
         self._check_trusted_reached()
-        return Verified(self._head, self._note, self._head.size if self._store else 0)
+        decisions = self._store.decisions if self._store else 0
+        return Verified(self._head, self._note, decisions, self._head.size - decisions if self._store else 0)
 
     def _look(self) -> bool:
         """Read the published checkpoint; whether it is a newer one."""
@@ -104,6 +108,17 @@ class Audit:
                     "verify again",
                     self._head.size,
                 )
+            else:
+                time.sleep(_POLL)
+
+    def _expect_tombstones(self) -> None:
+        """What is gone from the store was erased; a tombstone that is just being published is waited for."""
+        deadline = time.monotonic() + self._patience
+        while self._store and (entry := self._store.unexplained) is not None:
+            if self._look():
+                self._advance()
+            elif time.monotonic() > deadline:
+                raise Tampered(f"what entry {entry} stands for is gone, and no tombstone says why", entry)
             else:
                 time.sleep(_POLL)
 

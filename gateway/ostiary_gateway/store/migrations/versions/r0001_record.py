@@ -53,4 +53,5 @@ def _create_decisions() -> None:
         ["tenant", "idempotency_key"],
         unique=True,
         sqlite_where=sa.text("idempotency_key <> ''"),
+        postgresql_where=sa.text("idempotency_key <> ''"),
     )

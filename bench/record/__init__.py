@@ -1,0 +1,1 @@
+"""What the record takes: appending, verifying, searching and judging again."""

@@ -1,0 +1,276 @@
+"""Decides a recorded check again without looking at its texts anew, where that cannot matter.
+
+What was decided under one policy tells what rules, lists and registries saw. Under another policy with the
+same packs, lists, registries and words they see the same: what is left is to take the steps of the policies
+that differ. Wherever anything else could play a part, there is no shortcut, and the check has to be decided
+in full. The verdict is always the one of `decide`. Pure.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from ostiary.v1.config_pb2 import ActionStep, PolicyRule
+from ostiary.v1.decision_pb2 import Action, Finding, Verdict
+from ostiary.v1.listing_pb2 import Listing
+from ostiary.v1.moderation_pb2 import CheckResponse
+from ostiary.v1.observation_pb2 import CalibrationPoint, Observations, PolicyState
+from ostiary.v1.record_pb2 import DecisionRecord
+from ostiary_gateway.policy import contradiction
+from ostiary_gateway.policy.in_force import PolicyInForce
+
+_MODEL = "vlm"
+_JUDGED, _UNSUPPORTED = PolicyState.POLICY_STATE_JUDGED, PolicyState.POLICY_STATE_UNSUPPORTED
+_NOTE, _BLOCK = int(Action.ACTION_NOTE), int(Action.ACTION_BLOCK)
+_CATEGORIES_KEPT, _TABLES_KEPT = 4096, 256
+
+Asked = tuple[str, int]
+"""`policy/label` of a finding that asks for REVIEW or BLOCK, and which."""
+
+
+class _Digested(Protocol):
+    @property
+    def digest(self) -> bytes: ...
+
+
+_Question = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Redecided:
+    """A verdict, and what asks for it."""
+
+    verdict: Verdict.ValueType
+    asked: frozenset[Asked]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step of a label, as plain values."""
+
+    action: int
+    threshold: float
+    precision: float
+    sources: frozenset[str]
+    categories: frozenset[str]
+    except_categories: frozenset[str]
+    except_seen: tuple[tuple[str, str, float], ...]
+
+    @classmethod
+    def of(cls, step: ActionStep) -> "_Step":
+        return cls(
+            action=step.action,
+            threshold=step.threshold,
+            precision=step.target_precision,
+            sources=frozenset(step.sources),
+            categories=frozenset(step.categories),
+            except_categories=frozenset(step.except_categories),
+            except_seen=tuple((seen.name, seen.value, seen.confidence) for seen in step.except_seen),
+        )
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A policy that the two have otherwise: its steps by label, from the gravest action."""
+
+    steps: Mapping[str, tuple[_Step, ...]]
+    by_table: bool
+
+    @classmethod
+    def of(cls, rule: PolicyRule) -> "_Changed":
+        steps = {
+            label.label: tuple(sorted(map(_Step.of, label.steps), key=lambda step: -step.action))
+            for label in rule.labels
+        }
+        return cls(steps, any(step.precision for each in steps.values() for step in each))
+
+
+class _Table:
+    """The calibration of a bundle, asked for the same few thresholds again and again."""
+
+    def __init__(self, rows: Sequence[CalibrationPoint]) -> None:
+        self.rows = rows
+        self._thresholds: dict[tuple[_Question, float], float] = {}
+
+    def threshold(self, asking: _Question, precision: float) -> float:
+        """The lowest that reaches the precision; infinite where none does."""
+        found = self._thresholds.get((asking, precision))
+        if found is None:
+            reaching = [
+                row.threshold
+                for row in self.rows
+                if (row.policy, row.label, row.question) == asking and row.precision >= precision
+            ]
+            found = self._thresholds[asking, precision] = min(reaching, default=math.inf)
+        return found
+
+
+_NO_TABLE = _Table(())
+
+
+class Shortcut:
+    """From decisions under one policy to decisions under another."""
+
+    def __init__(self, before: PolicyInForce, after: PolicyInForce) -> None:
+        """`before` is the policy that the checks were decided under, `after` the one to decide them by."""
+        self._before = before
+        self._galleries = before.brands.believed
+        self._brands = bool(before.brands.by_name)
+        self._allowing = bool(after.lists.allowing)
+        old = {rule.policy: rule for rule in before.message.policies}
+        new = {rule.policy: rule for rule in after.message.policies}
+        self._changed = {
+            name: _Changed.of(rule) for name, rule in new.items() if name in old and rule != old[name]
+        }
+        self._gone = frozenset(old.keys() - new.keys())
+        self._optional = frozenset(name for name, rule in new.items() if rule.optional)
+        self._by_table = any(changed.by_table for changed in self._changed.values())
+        self.possible = new.keys() <= old.keys() and _sees_the_same(before, after)
+        """Whether there is one for any check at all."""
+        self._tables: dict[bytes, _Table] = {}
+        words = after.words
+        self._categories = lru_cache(_CATEGORIES_KEPT)(
+            lambda category: words.categories_of(Listing(category=category))
+        )
+
+    def redecide(self, record: DecisionRecord) -> Redecided | None:
+        """The decision on a check that `before` decided; None: it has to be decided in full."""
+        response = record.response
+        if not self.possible or not self._applies(record):
+            return None
+        asked: set[Asked] = set()
+        for found in response.findings:
+            if found.policy not in self._changed:
+                if found.action > _NOTE and (found.policy not in self._gone or _listed(found)):
+                    asked.add((f"{found.policy}/{found.label}", found.action))
+            elif found.evidence.HasField("allowed_by"):
+                return None
+        if self._changed and not self._retake(record, asked):
+            return None
+        return Redecided(_verdict(asked), frozenset(asked))
+
+    def _applies(self, record: DecisionRecord) -> bool:
+        """Whether everything was judged: then nothing stands in for anything, by either policy."""
+        response = record.response
+        if response.hold_reasons or not record.HasField("observations"):
+            return False
+        if response.receipt.policy_sha256 != self._before.sha256:
+            return False
+        for result in response.policies:
+            state = result.state
+            if state == _JUDGED or result.policy in self._gone:
+                continue
+            if state != _UNSUPPORTED or result.policy not in self._optional or not result.optional:
+                return False
+        # A replay takes marks as of the gallery that the pod had; the decision may have waited for another.
+        return not self._brands or record.observations.gallery_digest in self._galleries
+
+    def _retake(self, record: DecisionRecord, asked: set[Asked]) -> bool:
+        """Take the steps of the policies that changed; False: there is more to it than steps."""
+        seen = record.observations
+        if contradiction.POLICY in self._changed and (seen.attributes or seen.brands):
+            return False  # claims that no step was reached for are not on record
+        table = self._table(seen) if self._by_table else _NO_TABLE
+        for policy, label, source, question, score in _sightings(record.response, seen, self._changed):
+            steps = self._changed[policy].steps.get(label)
+            if not steps:
+                continue
+            asking = (policy, label, question)
+            if (action := self._action(steps, source, score, table, asking, record)) > _NOTE:
+                if self._allowing:
+                    return False
+                asked.add((f"{policy}/{label}", action))
+        for found in record.response.findings:
+            if found.policy in self._changed and found.action > _NOTE and _listed(found):
+                asked.add((f"{found.policy}/{found.label}", found.action))
+        return True
+
+    def _table(self, seen: Observations) -> _Table:
+        """The table of the bundle that looked. Comparing with the one at hand is quicker than reading it."""
+        digest = seen.bundle.digest
+        found = self._tables.get(digest)
+        if found is None or found.rows != seen.calibration:
+            if len(self._tables) >= _TABLES_KEPT:
+                self._tables.clear()
+            found = self._tables[digest] = _Table(seen.calibration)
+        return found
+
+    def _action(
+        self,
+        steps: Sequence[_Step],
+        source: str,
+        score: float,
+        table: "_Table",
+        asking: _Question,
+        record: DecisionRecord,
+    ) -> int:
+        """The gravest action that is reached; 0: none is."""
+        for step in steps:
+            if step.sources and source not in step.sources:
+                continue
+            least = table.threshold(asking, step.precision) if step.precision else step.threshold
+            if score >= least and self._meant(step, record):
+                return step.action
+        return 0
+
+    def _meant(self, step: _Step, record: DecisionRecord) -> bool:
+        """Whether the step is for such a listing and for a product that looks like this."""
+        if step.categories or step.except_categories:
+            claimed = self._categories(record.listing.category)
+            if step.categories and claimed.isdisjoint(step.categories):
+                return False
+            if not claimed.isdisjoint(step.except_categories):
+                return False
+        return not any(
+            attribute.name == name and attribute.value == value and attribute.confidence >= confidence
+            for name, value, confidence in step.except_seen
+            for attribute in record.observations.attributes
+        )
+
+
+def _sees_the_same(before: PolicyInForce, after: PolicyInForce) -> bool:
+    """Whether both have the same packs, lists, registries and words: they see the same of any check."""
+    one, other = before.message, after.message
+    return (
+        [pack.digest for pack in before.packs] == [pack.digest for pack in after.packs]
+        and one.default_territory == other.default_territory
+        and one.vocabulary == other.vocabulary
+        and _digests(before.lists.by_name) == _digests(after.lists.by_name)
+        and _digests(before.brands.by_name) == _digests(after.brands.by_name)
+    )
+
+
+def _digests(by_name: Mapping[str, "_Digested"]) -> dict[str, bytes]:
+    return {name: one.digest for name, one in by_name.items()}
+
+
+def _listed(found: Finding) -> bool:
+    """Whether a list of known images asks for it, whatever the policy says."""
+    return found.evidence.HasField("known_image")
+
+
+def _sightings(
+    response: CheckResponse, seen: Observations, policies: Mapping[str, object]
+) -> Iterable[tuple[str, str, str, str, float]]:
+    """Policy, label, source, question and score of all that speaks for some policies.
+
+    What rules and registries saw is on record, reached or not; what the model answered was kept as seen.
+    """
+    for found in response.findings:
+        if found.policy in policies:
+            evidence = found.evidence
+            if not (evidence.HasField("score") or evidence.HasField("contradiction") or _listed(found)):
+                yield found.policy, found.label, found.source, "", found.score
+    for score in seen.scores:
+        if score.policy in policies:
+            yield score.policy, score.label, score.source or _MODEL, score.question, score.probability
+
+
+def _verdict(asked: Iterable[Asked]) -> Verdict.ValueType:
+    """What findings ask for, where nothing holds the check."""
+    gravest = max((action for _, action in asked), default=0)
+    if gravest == _BLOCK:
+        return Verdict.VERDICT_BLOCK
+    return Verdict.VERDICT_REVIEW if gravest > _NOTE else Verdict.VERDICT_ALLOW
