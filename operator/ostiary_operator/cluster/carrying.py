@@ -41,13 +41,26 @@ class Carrier:
     """What it writes is known to the mirror at once. Methods raise ApiFailure and Refused."""
 
     def __init__(
-        self, api: Api, mirror: Mirror, template: Mapping[str, Any], may: Callable[[], None]
+        self,
+        api: Api,
+        mirror: Mirror,
+        template: Mapping[str, Any],
+        may: Callable[[], None],
+        run_seen: Callable[[Json], None],
     ) -> None:
-        """`template`: of versions' pods. `may`: asked before each write; raises where this keeper may not."""
+        """
+        Args:
+            api: where things are done.
+            mirror: knows at once what was written.
+            template: of versions' pods.
+            may: asked before each write; raises where this keeper may not.
+            run_seen: told of each AnalysisRun as it was written, which concerns others than its writer.
+        """
         self._api = api
         self._mirror = mirror
         self._template = template
         self._may = may
+        self._run_seen = run_seen
 
     async def do(self, seen: Seen, action: Action, now: float) -> None:
         """Have it done. `seen`: what it was decided from."""
@@ -145,7 +158,7 @@ class Carrier:
             "name": action.name, "namespace": namespace, "ownerReferences": [owner_reference(seen.obj)],
         }  # fmt: skip
         run = {"metadata": metadata, "spec": {**template["spec"], **who}}
-        self._mirror.take(ANALYSIS_RUNS, await self._made(ANALYSIS_RUNS, run, seen.obj))
+        self._run_seen(await self._made(ANALYSIS_RUNS, run, seen.obj))
 
     async def announce(self, about: Json, said: Announce, now: float) -> None:
         """An Event; one that is there already is counted. Nothing waits for one that cannot be written."""
@@ -175,7 +188,10 @@ class Carrier:
         except Conflict:
             self._mirror.take(kind, await self._api.get(kind, metadata["namespace"], metadata["name"]))
             raise
-        self._mirror.take(kind, written)
+        if kind == ANALYSIS_RUNS:
+            self._run_seen(written)
+        else:
+            self._mirror.take(kind, written)
 
 
 def _foreign(kind: Kind, name: str) -> str:

@@ -56,8 +56,8 @@ class Knowing:
             return
         if change.kind == MODEL_DEPLOYMENTS and change.after is None:
             self._deployments.forget((namespace, name))
-        if change.kind == ANALYSIS_RUNS:
-            self._run_changed(change, (namespace, name))
+        if change.kind == ANALYSIS_RUNS and not self._run_changed(change, (namespace, name)):
+            return
         for obj in (change.before, change.after):
             if obj is not None:
                 for key in self._concerned(change.kind, obj, namespace):
@@ -73,11 +73,13 @@ class Knowing:
         model = about(kind, obj)
         return [(namespace, name) for name in self._mirror.about(MODEL_DEPLOYMENTS, namespace, model)]
 
-    def _run_changed(self, change: Change, key: Key) -> None:
+    def _run_changed(self, change: Change, key: Key) -> bool:
+        """Whether the rollout wants to know: of how the run stands, not of each word that it says."""
         if change.after is None:
             self._runs.forget(key)
-        elif (change.after.get("status") or {}).get("phase", "Running") == "Running":
+        elif change.before is None:
             self._runs.stir(key)
+        return _phase(change.before) != _phase(change.after)
 
     def _renewed(self, change: Change, namespace: str) -> None:
         """Gateways renew their Leases all the time; it concerns a route when one has been applied."""
@@ -92,3 +94,7 @@ class Knowing:
             if was.get(route) != now.get(route):
                 for name in self._mirror.about(MODEL_DEPLOYMENTS, namespace, route):
                     self._deployments.stir((namespace, name))
+
+
+def _phase(run: Json | None) -> str | None:
+    return None if run is None else str((run.get("status") or {}).get("phase", "Running"))

@@ -22,7 +22,7 @@ from ostiary_operator.cluster.attention import Attention
 from ostiary_operator.cluster.carrying import Carrier
 from ostiary_operator.cluster.judging import Judges
 from ostiary_operator.cluster.keeper import Keeper
-from ostiary_operator.cluster.kinds import WATCHED, Json
+from ostiary_operator.cluster.kinds import ANALYSIS_RUNS, WATCHED, Json
 from ostiary_operator.cluster.knowing import Knowing
 from ostiary_operator.cluster.leader import Leader, LeaderTimes
 from ostiary_operator.cluster.mirror import Mirror
@@ -109,12 +109,15 @@ class _Process:
         self._rng = random.Random()  # noqa: S311 - spreads looks over time
         mirror, sightings = Mirror(), Sightings()
         self._leader = Leader(api, namespaces[0], chosen.identity, self._turned, chosen.leader)
-        carrier = Carrier(api, mirror, template, self._leader.check)
+        carrier = Carrier(api, mirror, template, self._leader.check, self._run_seen)
         keeper = Keeper(mirror, sightings, carrier, clock)
         judges = Judges(mirror, carrier, source, clock)
         self._deployments = Attention(keeper.look, lambda: self._leader.leading, self._rng)
         self._runs = Attention(judges.look, lambda: self._leader.leading, self._rng)
         self.knowing = Knowing(mirror, sightings, self._deployments, self._runs, clock)
+
+    def _run_seen(self, run: Json) -> None:
+        self.knowing.told(ANALYSIS_RUNS, None, run)
 
     def _turned(self, leads: bool) -> None:
         """Leading has begun, or ended."""

@@ -1,4 +1,4 @@
-"""What `manifests/` says, held against what is: the keeper's rules against its calls, examples against schemas."""
+"""What `manifests/` says: the keeper's rules against its calls, examples against the definitions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ Json = dict[str, Any]
 RBAC = MANIFESTS / "base/keeper/rbac.yaml"
 EXAMPLES = sorted((MANIFESTS / "examples").glob("*.yaml"))
 ACCOUNT = "system:serviceaccount:default:ostiary-keeper"
-# Asked only where somebody else was quicker.
-AFTER_A_CONFLICT = {
+# The get of an object, and what is done about an Event that is there: where somebody else was quicker. API
+# servers ask for create where an apply makes an object; the sandbox does not.
+NOT_ASKED_HERE = {
+    ("create", "trafficroutes"),
     ("get", "modeldeployments"), ("get", "modelversions"), ("get", "modeloverrides"), ("get", "analysisruns"),
     ("get", "deployments"), ("get", "services"), ("get", "events"), ("patch", "events"),
 }  # fmt: skip
@@ -65,8 +67,8 @@ async def grant(cluster: Stage) -> str:
 
 
 async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> None:
-    """A roll with an analysis, an order and a stop, under the rules of the manifest: nothing that it needs is
-    refused, and no rule allows what it never asks.
+    """A roll with an analysis, an order and a stop, under the rules of the manifest: nothing that it needs
+    is refused, and no rule allows what it never asks.
     """
     async with stage(tmp_path) as cluster:
         server = cluster.cluster.server
@@ -75,7 +77,8 @@ async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> Non
         token = await grant(cluster)
         for name in ("v1", "v2"):
             await cluster.version(name)
-        template = {"minSamples": 5, "metrics": [{"name": "up", "prometheus": {"query": "up", "atLeast": 1}}]}
+        metric = {"name": "up", "prometheus": {"query": "up", "atLeast": 1}}
+        template = {"minSamples": 5, "metrics": [metric]}
         await cluster.put(kinds.ANALYSIS_TEMPLATES, {"metadata": {"name": "canary"}, "spec": template})
         await cluster.deployment("v1", warm={"versions": 0})
         async with cluster.gateway(), cluster.keeper(token):
@@ -91,7 +94,7 @@ async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> Non
         assert lease["spec"]["holderIdentity"] == ""
     assert recording.refused == set()
     assert recording.asked <= set(rules())
-    assert set(rules()) - recording.asked <= AFTER_A_CONFLICT
+    assert set(rules()) - recording.asked <= NOT_ASKED_HERE
 
 
 @pytest.fixture(scope="module")

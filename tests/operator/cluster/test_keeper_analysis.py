@@ -1,0 +1,164 @@
+"""Candidates judged by what a Prometheus server says, and by what it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bench.keeper.stage import Stage, stage
+from ostiary_operator.cluster import kinds
+from ostiary_operator.cluster.prometheus import Prometheus, Unreachable
+
+Json = dict[str, Any]
+
+
+class Server:
+    """The HTTP API of a Prometheus server, with one number, and checks by version and verdict."""
+
+    def __init__(self) -> None:
+        self.number: float | None = 1.0
+        self.checks: dict[str, dict[str, float]] = {}
+        self.broken = False
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """As Prometheus does."""
+        if self.broken:
+            return web.Response(status=503, text="overloaded")
+        asked = await request.post()
+        query = str(asked["query"])
+        if request.path.endswith("query_range"):
+            start, end, step = (float(str(asked[name])) for name in ("start", "end", "step"))
+            times = [start + index * step for index in range(int((end - start) / step + 1e-6) + 1)]
+            values = [] if self.number is None else [[at, f"{self.number}"] for at in times]
+            return web.json_response(_success("matrix", [{"metric": {}, "values": values}] if values else []))
+        version = query.partition('version="')[2].partition('"')[0]
+        found = [
+            {"metric": {"verdict": verdict}, "value": [float(str(asked["time"])), f"{number}"]}
+            for verdict, number in self.checks.get(version, {}).items()
+        ]
+        return web.json_response(_success("vector", found))
+
+
+def _success(kind: str, result: list[Json]) -> Json:
+    return {"status": "success", "data": {"resultType": kind, "result": result}}
+
+
+@asynccontextmanager
+async def prometheus() -> AsyncIterator[Server]:
+    """A running server."""
+    server = Server()
+    app = web.Application()
+    app.router.add_post("/api/v1/{what}", server.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    server.url = f"http://{host}:{port}"
+    yield server
+    await runner.cleanup()
+
+
+METRICS: Json = {
+    "errors": {"name": "errors", "compare": {"figure": "errors", "margin": 0.02}},
+    "up": {"name": "up", "prometheus": {"query": "up", "atLeast": 1, "intervalSeconds": 0.5}},
+    "flags": {"name": "flags", "compare": {"figure": "flags/nudity", "margin": 0.02}},
+}
+
+
+@asynccontextmanager
+async def judged(folder: Path, server: Server, *metrics: str) -> AsyncIterator[Stage]:
+    """Version v2 has a tenth and is judged for two seconds."""
+    async with stage(folder) as cluster:
+        for name in ("v1", "v2"):
+            await cluster.version(name)
+        template = {"minSamples": 100, "seconds": 2.0, "metrics": [METRICS[name] for name in metrics]}
+        await cluster.put(kinds.ANALYSIS_TEMPLATES, {"metadata": {"name": "canary"}, "spec": template})
+        await cluster.deployment("v1")
+        async with cluster.gateway(), cluster.keeper(prometheus=server.url):
+            await cluster.until(lambda: cluster.status().get("phase") == "Healthy")
+            steps = [{"setWeight": 1000}, {"analysis": {"template": "canary"}}]
+            await cluster.deployment("v2", strategy={"canary": {"steps": steps}})
+            yield cluster
+
+
+async def test_a_good_version_is_promoted(tmp_path: Path) -> None:
+    """As few errors as before, and the query within its bounds."""
+    async with prometheus() as server:
+        for version in ("v1", "v2"):
+            server.checks[version] = {"ALLOW": 50_000.0, "HOLD": 50.0}
+        async with judged(tmp_path, server, "errors", "up") as cluster:
+            await cluster.until(lambda: cluster.status().get("stable") == "v2")
+
+
+async def test_an_erring_version_is_taken_back(tmp_path: Path) -> None:
+    """More checks held than are borne: it is rejected, and why is told."""
+    async with prometheus() as server:
+        server.checks = {
+            "v1": {"ALLOW": 50_000.0, "HOLD": 50.0},
+            "v2": {"ALLOW": 4_000.0, "HOLD": 1_000.0},
+        }
+        async with judged(tmp_path, server, "errors", "up") as cluster:
+            await cluster.until(lambda: cluster.status().get("rejected") == "v2")
+            await cluster.until(lambda: cluster.weights() == {"v1": 10_000})
+            assert "RolloutAborted" in cluster.events()
+
+
+_SILENCES = {"a server that is overloaded": True, "a query without an answer": False}
+
+
+@pytest.mark.parametrize("broken", _SILENCES.values(), ids=_SILENCES)
+async def test_silence_promotes_nothing(tmp_path: Path, broken: bool) -> None:
+    """Where nothing could be measured the candidate keeps its share, and goes neither on nor back."""
+    async with prometheus() as server:
+        server.broken, server.number = broken, None
+        async with judged(tmp_path, server, "up") as cluster:
+            await cluster.until(lambda: cluster.all(kinds.ANALYSIS_RUNS))
+            run = cluster.all(kinds.ANALYSIS_RUNS)[0]["metadata"]["name"]
+
+            def said() -> str:
+                found = cluster.find(kinds.ANALYSIS_RUNS, run) or {}
+                return str((found.get("status") or {}).get("message", ""))
+
+            words = "nothing could be measured" if broken else "answers to"
+            await cluster.until(lambda: words in said())
+            assert cluster.status()["stable"] == "v1"
+            assert cluster.weights() == {"v1": 9_000, "v2": 1_000}
+
+
+async def test_what_gateways_do_not_count_is_inconclusive(tmp_path: Path) -> None:
+    """A figure that nobody counts leaves it to people."""
+    async with prometheus() as server, judged(tmp_path, server, "flags") as cluster:
+        await cluster.until(lambda: cluster.condition("Paused").get("reason") == "Inconclusive")
+        assert cluster.weights() == {"v1": 9_000, "v2": 1_000}
+
+
+async def test_a_template_that_there_is_not_is_an_error(tmp_path: Path) -> None:
+    """The rollout waits for people, who are told which one is missing."""
+    async with prometheus() as server, judged(tmp_path, server, "up") as cluster:
+        await cluster.deployment(
+            "v2", strategy={"canary": {"steps": [{"setWeight": 1000}, {"analysis": {"template": "gone"}}]}}
+        )
+        await cluster.until(
+            lambda: "no AnalysisTemplate gone" in cluster.condition("Paused").get("message", "")
+        )
+
+
+async def test_numbers_are_where_they_were_asked_for() -> None:
+    """Gaps are NaN, several series are refused, and so is an answer that is none."""
+    async with prometheus() as server, aiohttp.ClientSession() as session:
+        asked = Prometheus(session, server.url)
+        assert list(await asked.numbers("up", 0.0, 3.0, 1.0)) == [1.0, 1.0, 1.0]
+        server.number = None
+        assert all(math.isnan(number) for number in await asked.numbers("up", 0.0, 3.0, 1.0))
+        server.broken = True
+        with pytest.raises(Unreachable, match="not an answer"):
+            await asked.numbers("up", 0.0, 3.0, 1.0)
