@@ -57,7 +57,10 @@ class Judges:
         found = await self._judged(spec, status.started_at, now)
         changes = {"phase": found.phase, "message": found.message[:_LONGEST]}
         await self._say(run, status.model_copy(update=changes))
-        return OVER if found.phase != "Running" else min(EVERY, _shortest(spec))
+        if found.phase != "Running":
+            return OVER
+        ends = status.started_at + spec.seconds - now
+        return min(EVERY, _shortest(spec), ends + 0.05 if ends > 0.0 else EVERY)
 
     async def _judged(self, spec: AnalysisRunSpec, since: float, now: float) -> Analysis:
         seconds = now - since
