@@ -80,6 +80,9 @@ bench-memory: $(READY)  ## Memory of a pod, and its growth: make bench-memory CH
 bench-detectors: $(READY)  ## What is found and wrongly flagged: make bench-detectors QUICK=1 WORKERS=1
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.detectors $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS)) $(if $(PARTS),--parts $(PARTS))
 
+bench-keeper: $(READY)  ## What the keeper costs with 200 ModelDeployments, and how soon it acts.
+	$(BIN)/python -m bench.keeper
+
 bench-cluster: $(READY)  ## The sandbox's API: 10,000 objects listed, writes per second.
 	$(BIN)/python -m bench.cluster
 
