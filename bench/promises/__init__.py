@@ -1,6 +1,7 @@
 """The promises that are built, in order of their numbers."""
 
 from bench.promises import (
+    back,
     bounded,
     closed,
     denial,
@@ -29,5 +30,6 @@ BUILT = (
     viewed.PROMISE,
     idempotent.PROMISE,
     traced.PROMISE,
+    back.PROMISE,
     stopped.PROMISE,
 )

@@ -60,9 +60,9 @@ class Kubectl:
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-        """A command that goes on until the block ends."""
-        command = [*self._command, *arguments]
-        with subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True) as process:
+        """A command that goes on until the block ends; what it prints and what it logs come together."""
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen([*self._command, *arguments], env=self._environment, **pipes) as process:
             try:
                 yield process
             finally:

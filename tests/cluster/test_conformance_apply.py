@@ -149,6 +149,15 @@ def test_apply_needs_a_manager_and_knows_no_foreign_fields(api: Api, maps: str) 
     assert api.get(path).code == 404
 
 
+def test_what_cannot_be_merged(api: Api, widgets: str) -> None:
+    """Elements of a list by key are objects that have the key, and a list is a list."""
+    for ports in (["a"], [""], [{"label": "a"}], {"number": 1}):
+        answer = api.apply(f"{widgets}/one", widget(ports=ports))
+        assert answer.code in (400, 500)
+        assert "failed to create typed patch object" in answer.body["message"]
+    assert api.get(f"{widgets}/one").code == 404
+
+
 def test_force_is_for_apply(api: Api, maps: str) -> None:
     """No other patch can be forced."""
     api.made(maps, config_map())

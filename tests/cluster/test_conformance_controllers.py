@@ -1,5 +1,6 @@
-"""What controllers do: rollouts, garbage, namespaces. Real ones where their binaries are named too."""
+"""What controllers do: rollouts, garbage, namespaces, gathered roles; real ones where they are named."""
 
+import time
 from typing import Any
 
 import pytest
@@ -170,3 +171,45 @@ def test_a_budget_holds_pods(api: Api, deployments: str, namespace: str) -> None
     api.until(f"{budgets}/keep", lambda answer: answer.body["status"]["disruptionsAllowed"] == 1)
     assert api.post(f"{pods}/{name}/eviction", eviction).code == 201
     api.until(f"{pods}/{name}", lambda answer: answer.code == 404)
+
+
+@pytest.mark.parametrize(
+    ("role", "verb", "resource", "allowed"),
+    [
+        pytest.param("view", "list", "pods", True, id="who looks sees pods"),
+        pytest.param("view", "get", "secrets", False, id="and no secrets"),
+        pytest.param("view", "create", "pods", False, id="and makes nothing"),
+        pytest.param("edit", "update", "configmaps", True, id="who works changes maps"),
+        pytest.param("edit", "get", "secrets", True, id="and reads secrets"),
+        pytest.param("edit", "create", "rolebindings", False, id="and gives nobody rights"),
+        pytest.param("admin", "create", "rolebindings", True, id="who runs a namespace gives rights in it"),
+        pytest.param("admin", "update", "resourcequotas", False, id="within its quota"),
+        pytest.param("admin", "create", "widgets", False, id="and makes no custom resources"),
+    ],
+)
+def test_roles_that_every_cluster_has(
+    api: Api, namespace: str, role: str, verb: str, resource: str, allowed: bool
+) -> None:
+    """view, edit and admin allow in a namespace what the documentation says of them."""
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": f"{role}er"}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
+    api.made(path, {"metadata": {"name": "some"}, "subjects": [subject], "roleRef": reference})
+    groups = {"rolebindings": "rbac.authorization.k8s.io", "widgets": "conformance.ostiary.dev"}
+    attributes = {
+        "namespace": namespace,
+        "verb": verb,
+        "resource": resource,
+        "group": groups.get(resource, ""),
+    }
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+    spec = {"user": f"{role}er", "resourceAttributes": attributes}
+
+    def answered() -> bool:
+        answer = api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review | {"spec": spec})
+        return bool(answer.body["status"]["allowed"])
+
+    deadline = time.monotonic() + (20 if allowed else 1)
+    while answered() is not allowed and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert answered() is allowed

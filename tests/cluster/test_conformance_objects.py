@@ -226,6 +226,33 @@ def test_finalizers_hold_an_object(api: Api, maps: str) -> None:
     assert api.get(f"{maps}/one").code == 404
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(b"{", id="half a document"),
+        pytest.param({"gracePeriodSeconds": "soon"}, id="a text for a number"),
+        pytest.param({"preconditions": ["a"]}, id="a list for an object"),
+        pytest.param({"propagationPolicy": 3}, id="a number for a text"),
+    ],
+)
+def test_options_of_deletions_that_cannot_be(api: Api, maps: str, options: object) -> None:
+    """How to delete is read as strictly as any object, and nothing is deleted then."""
+    api.made(maps, config_map())
+    answer = api.delete(f"{maps}/one", options)
+    assert (answer.code, answer.reason) == (400, "BadRequest"), answer.data
+    assert api.get(f"{maps}/one").code == 200
+
+
+def test_a_deletion_is_told_in_one_place(api: Api, maps: str) -> None:
+    """Where there is a body the query is not read, and the old word for orphans excludes the new one."""
+    api.made(maps, config_map())
+    both = {"orphanDependents": True, "propagationPolicy": "Background"}
+    answer = api.delete(f"{maps}/one", both)
+    assert (answer.code, answer.reason) == (422, "Invalid")
+    assert api.delete(f"{maps}/one", {"kind": "DeleteOptions", "apiVersion": "v1"}, dryRun="All").code == 200
+    assert api.get(f"{maps}/one").code == 404
+
+
 def test_a_collection_is_deleted_by_selector(api: Api, maps: str) -> None:
     """Only what the selector names goes."""
     for name, colour in (("a", "red"), ("b", "blue"), ("c", "red")):

@@ -63,8 +63,8 @@ def test_objects_come_and_go_in_protobuf(api: Api, namespace: str, where: str, o
             assert plain[word][key] == value
 
 
-def test_how_to_delete_comes_in_protobuf(api: Api, maps: str) -> None:
-    """Options of a deletion hold in protobuf too."""
+def test_how_to_delete_comes_in_protobuf(api: Api, maps: str, widgets: str) -> None:
+    """Options of a deletion hold in protobuf too, whatever is deleted."""
     made = api.made(maps, config_map())
     other = {"uid": "00000000-0000-0000-0000-000000000000"}
     options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": other}
@@ -72,6 +72,9 @@ def test_how_to_delete_comes_in_protobuf(api: Api, maps: str) -> None:
     assert (refused.code, refused.reason) == (409, "Conflict")
     options["preconditions"] = {"uid": made["metadata"]["uid"]}
     assert api.send("DELETE", f"{maps}/one", wire.encode(options), _SENT).code == 200
+    api.made(widgets, widget())
+    options["preconditions"] = other
+    assert api.send("DELETE", f"{widgets}/one", wire.encode(options), _SENT).code == 409
 
 
 def test_a_review_in_protobuf(api: Api, namespace: str) -> None:

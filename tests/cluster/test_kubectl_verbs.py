@@ -153,15 +153,15 @@ def test_rollouts_are_paused_and_traced(kubectl: Kubectl) -> None:
 
 def test_watching(kubectl: Kubectl) -> None:
     """`get -w` prints what comes, with what happened to it."""
+    kubectl.run("create", "configmap", "seen")
     command = ("get", "configmaps", "-w", "--output-watch-events", "--field-selector=metadata.name=seen")
     with kubectl.started(*command) as process:
         assert process.stdout is not None
-        time.sleep(0.5)
+        lines = [process.stdout.readline().split() for _ in range(2)]
         kubectl.run("create", "configmap", "unseen")
-        kubectl.run("create", "configmap", "seen")
         kubectl.run("patch", "configmap", "seen", "-p", '{"data": {"a": "1"}}')
         kubectl.run("delete", "configmap", "seen")
-        lines = [process.stdout.readline().split() for _ in range(4)]
+        lines += [process.stdout.readline().split() for _ in range(2)]
     assert lines[0] == ["EVENT", "NAME", "DATA", "AGE"]
     assert [line[:3] for line in lines[1:]] == [
         ["ADDED", "seen", "0"],
@@ -249,8 +249,9 @@ def test_scales_and_replacements(newest: Kubectl) -> None:
 def test_waiting_for_the_end(kubectl: Kubectl) -> None:
     """`wait --for=delete` returns when the object is gone."""
     kubectl.run("create", "configmap", "one")
-    with kubectl.started("wait", "--for=delete", "configmap/one", "--timeout=20s") as process:
-        time.sleep(0.5)
+    with kubectl.started("wait", "--for=delete", "configmap/one", "--timeout=20s", "-v=6") as process:
+        assert process.stdout is not None
+        assert any("watch=true" in line for line in process.stdout), "it does not watch"
         kubectl.run("delete", "configmap", "one")
         assert process.wait(20) == 0
 

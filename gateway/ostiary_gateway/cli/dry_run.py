@@ -108,10 +108,10 @@ def _in_force(settings: "GatewaySettings") -> "PolicyInForce":
     from ostiary_gateway.policy_source import FilePolicySource
     from ostiary_gateway.rules.pack import shipped
 
-    if settings.policy is None:
+    if settings.policy is None or (settings.kubernetes and settings.kubernetes.brands):
         raise ValueError(
-            "the gateway's policy is an object of a Kubernetes cluster: put it and the registries into "
-            "files, and name them as `policy` and `brands` in a copy of gateway.yaml without `kubernetes`"
+            "the gateway's policy or registries are objects of a Kubernetes cluster: put them into files, "
+            "and name them as `policy` and `brands` in a copy of gateway.yaml without `kubernetes`"
         )
     lists = FolderListSource(settings.lists).lists if settings.lists else no_lists
     brands = FolderBrandSource(settings.brands).brands if settings.brands else no_brands

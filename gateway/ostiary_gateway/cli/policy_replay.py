@@ -142,6 +142,11 @@ def _trial(
     from ostiary_gateway.cli.replay_run import PolicyFiles, Trial
 
     held = PolicyFiles(policy, (), settings.lists, settings.brands) if settings else PolicyFiles(policy)
+    if settings and settings.kubernetes and settings.kubernetes.brands and brands is None:
+        raise ValueError(
+            "the gateway's brand registries are objects of a Kubernetes cluster: put them into files, and "
+            "name their folder with --brands"
+        )
     # A gateway on Kubernetes has its policy as an object: `against` says what was in force.
     known = [settings.policy, *against] if settings and settings.policy else list(against)
     return Trial(

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+import structlog
+
 from ostiary.v1.config_pb2 import BrandRegistry
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.brand_source import Standing
@@ -14,6 +16,7 @@ from ostiary_gateway.kubernetes.acceptance import Acceptance
 from ostiary_gateway.kubernetes.api_server import REGISTRIES, Json
 from ostiary_gateway.kubernetes.written import message_of
 
+_log = structlog.get_logger(__name__)
 _MOST_FAULTS = 5
 
 
@@ -65,7 +68,10 @@ class KubernetesBrandSource:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            await self._take_up(self._latest)
+            try:
+                await self._take_up(self._latest)
+            except Exception:  # whatever it is, what is in force stays so
+                _log.exception("kept the last good registries")
 
     async def _take_up(self, objects: Mapping[str, Json]) -> None:
         read: dict[tuple[str, int], Registry | str] = {}

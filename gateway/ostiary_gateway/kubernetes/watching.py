@@ -76,6 +76,10 @@ class Watching:
             except ApiFailure as failure:
                 # If there was a list, the watch goes on from the last event that came.
                 await self._rest(failure)
+            except Exception as error:  # an object that nobody foresaw must not end the watch unnoticed
+                _log.exception("what was watched could not be taken", of=self._resource.plural)
+                self._seen = ""
+                await self._rest(ApiFailure(0, f"{type(error).__name__}: {error}"))
 
     async def _list(self) -> None:
         self._objects, self._seen = await self._server.list(self._resource, **self._select)

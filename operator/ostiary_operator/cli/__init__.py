@@ -1,5 +1,8 @@
-"""`ostiary operator`: what the keeper's decisions were, and what others would have been."""
+"""`ostiary operator`: runs the keeper, and tells what its decisions were and what others would have been."""
 
+from ostiary_operator.cli import running
 from ostiary_operator.cli.autoscaling import app
+
+running.add(app)
 
 __all__ = ["app"]

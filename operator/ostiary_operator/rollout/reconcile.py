@@ -87,7 +87,7 @@ def _scaled_down(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> I
     warm = snapshot.spec.warm
     kept = earlier(heading.status.history, heading.status.stable, heading.status.rejected)[: warm.versions]
     for version, there in sorted(snapshot.versions.items()):
-        if there.replicas == 0 or routed.get(version) or mirrored.get(version) or version in heading.wanted:
+        if there.replicas == 0 or version in {*routed, *mirrored, *heading.wanted, *snapshot.route.pinned}:
             continue
         least = 0
         if version in kept:

@@ -39,11 +39,14 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Route:
-    """The TrafficRoute as it is written. `weights` and `mirrors`: basis points by version."""
+    """The TrafficRoute as it is written. `weights` and `mirrors`: basis points by version. `pinned`: versions
+    that somebody is fixed to, whatever their weight.
+    """
 
     epoch: int = 0
     weights: Mapping[str, int] = field(default_factory=dict)
     mirrors: Mapping[str, int] = field(default_factory=dict)
+    pinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ from ostiary_operator.sandbox.controllers.scheduler import Scheduler
 from ostiary_operator.sandbox.controllers.weather import Weather
 from ostiary_operator.sandbox.credentials import ADMIN, Tokens, kubeconfig, make_certificates, server_context
 from ostiary_operator.sandbox.faults import Faults
+from ostiary_operator.sandbox.roles import cluster_roles
 
 Json = dict[str, Any]
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _WRITE = Write(SYSTEM, "kube-apiserver")
-_ANY = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -242,28 +242,7 @@ class Cluster:
             await self._ensure("", "namespaces", "", {"metadata": {"name": name}})
         for name in _NAMESPACES:
             await self._ensure("", "serviceaccounts", name, {"metadata": {"name": "default"}})
-        everything: list[Json] = [_ANY, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
-        roles = {
-            "cluster-admin": everything,
-            "admin": [_ANY],
-            "edit": [
-                _ANY
-                | {
-                    "verbs": [
-                        "create",
-                        "delete",
-                        "deletecollection",
-                        "get",
-                        "list",
-                        "patch",
-                        "update",
-                        "watch",
-                    ]
-                }
-            ],
-            "view": [_ANY | {"verbs": ["get", "list", "watch"]}],
-        }
-        for name, rules in roles.items():
+        for name, rules in cluster_roles().items():
             await self._ensure(_RBAC, "clusterroles", "", {"metadata": {"name": name}, "rules": rules})
         binding: Json = {
             "metadata": {"name": "cluster-admin"},

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from gateway.kubernetes.stage import POLICY, Stage, route
 from gateway.scripted_pod import Script, serving
@@ -19,6 +20,8 @@ from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.errors import Reason, from_rpc_error
+from ostiary_gateway.cli.policy import app as policy_app
+from ostiary_gateway.cli.rules import app as rules_app
 from ostiary_gateway.kubernetes.api_server import LEASES, POLICIES, ROUTES
 from ostiary_gateway.kubernetes.lease import RATES
 from ostiary_gateway.settings import KubernetesSettings
@@ -92,6 +95,27 @@ async def test_each_thing_comes_from_one_place(
     with pytest.raises(ValueError, match=r"gateway\.yaml") as caught:
         site.settings(**more)
     assert words in str(caught.value)
+
+
+DRY_RUNS: dict[str, tuple[list[str], str]] = {
+    "policy replay": (
+        ["policy", "replay", "--policy", "policy.yaml", "--config", "gateway.yaml"], "name their folder",
+    ),
+    "rules dry-run": (["rules", "dry-run", "diversion", "--config", "gateway.yaml"], "without `kubernetes`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), DRY_RUNS.values(), ids=DRY_RUNS)
+def test_what_would_be_decided_is_not_told_without_the_registries(
+    tmp_path: Path, people: People, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    """Commands that go by gateway.yaml alone ask for files, where objects are in force."""
+    site = Site.make(tmp_path / "gateway", people, [])
+    site.settings(kubernetes={"brands": True})
+    monkeypatch.chdir(site.folder)
+    done = CliRunner().invoke({"policy": policy_app, "rules": rules_app}[words[0]], words[1:])
+    assert done.exit_code != 0
+    assert said in " ".join(done.output.split())
 
 
 def test_a_server_name_is_made_of_what_is_known() -> None:

@@ -33,6 +33,22 @@ def decode(schema: Json, obj: Json, kind: str, version: str) -> tuple[Json, list
         raise cannot_be_handled(kind, version, str(error)) from error
 
 
+def whole(body: Any) -> Json:
+    """A body that is an object with metadata, or none, and the names that say what it is; else 400."""
+    if not isinstance(body, dict):
+        raise bad_request("the object provided is unrecognized (must be of type object): an object is wanted")
+    given = body.get("metadata") or {}
+    names = [body.get("apiVersion"), body.get("kind")]
+    if isinstance(given, dict):
+        names += [given.get("name"), given.get("generateName"), given.get("namespace")]
+    if not isinstance(given, dict) or not all(isinstance(one, str | None) for one in names):
+        raise bad_request(
+            "the object provided is unrecognized: metadata must be an object, and apiVersion, kind and the "
+            "names in metadata strings"
+        )
+    return body
+
+
 def cannot_be_handled(kind: str, version: str, why: str) -> ApiError:
     """400 in the words of Kubernetes' decoders."""
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')

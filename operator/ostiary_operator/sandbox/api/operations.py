@@ -8,7 +8,7 @@ from ostiary_operator.sandbox.api import metadata as meta
 from ostiary_operator.sandbox.api import patches, scales, status, structural, validation
 from ostiary_operator.sandbox.api.admission import Admission, Attempt
 from ostiary_operator.sandbox.api.conversion import converted
-from ostiary_operator.sandbox.api.decoding import cannot_be_handled, decode
+from ostiary_operator.sandbox.api.decoding import cannot_be_handled, decode, whole
 from ostiary_operator.sandbox.api.defaults import set_defaults
 from ostiary_operator.sandbox.api.fields import Path
 from ostiary_operator.sandbox.api.managers import APPLY, UPDATE, Manager, applied, tracked
@@ -299,7 +299,7 @@ class Operations:
         self, resource: Resource, live: Stored, change: Change, write: Write, *, whole: bool
     ) -> Json:
         old = self.shown(resource, live)
-        scale = change(scales.scale_of(resource, old))
+        scale, _ = decode(schema("V1Scale"), change(scales.scale_of(resource, old)), "Scale", "v1")
         version = (scale.get("metadata") or {}).get("resourceVersion")
         if version and version != old["metadata"]["resourceVersion"]:
             raise status.conflict(resource.group, resource.plural, old["metadata"]["name"])
@@ -378,10 +378,8 @@ class Operations:
         self, resource: Resource, namespace: str, name: str, config: Any, write: Write, subresource: str = ""
     ) -> Json:
         """Server-side apply: creates the object, or sets its fields and who owns them."""
-        if not isinstance(config, dict):
-            raise status.bad_request("error decoding YAML: an object is wanted")
-        config = copied(config)
-        config.setdefault("metadata", {})
+        config = copied(whole(config))
+        config["metadata"] = config.get("metadata") or {}
         if config["metadata"].get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
         given = config["metadata"].get("name", name)
@@ -400,19 +398,24 @@ class Operations:
         raise status.conflict(resource.group, resource.plural, name)
 
     def _configuration(self, resource: Resource, config: Json, write: Write) -> Json:
-        given = (config.get("apiVersion", ""), config.get("kind", ""))
+        given = (config.get("apiVersion") or "", config.get("kind") or "")
         if given != (resource.group_version, resource.kind):
             version = given[0] if "/" in given[0] else f"/{given[0]}"
             raise status.bad_request(f"invalid object type: {version}, Kind={given[1]}")
         told = Write(validation="Warn")
         decoded = self.decoded(resource, copied(config), told)
-        if told.warnings:
-            paths = [warning.partition('"')[2].rstrip('"') for warning in told.warnings]
+        wrong = [
+            f".{warning.partition(chr(34))[2].rstrip(chr(34))}: field not declared in schema"
+            for warning in told.warnings
+        ]
+        if resource.custom is not None:
+            wrong += structural.misshapen(resource.schema, {**decoded, "metadata": None})
+        if wrong:
             metadata = decoded["metadata"]
             who = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
             kind = f"{resource.group_version}, Kind={resource.kind}"
-            unknown = ", ".join(f".{path}: field not declared in schema" for path in paths)
-            raise status.ApiError(500, "", f"failed to create typed patch object ({who}; {kind}): {unknown}")
+            message = f"failed to create typed patch object ({who}; {kind}): {', '.join(wrong)}"
+            raise status.ApiError(500, "", message)
         return {key: value for key, value in decoded.items() if key != "status" or value}
 
     async def _apply_new(

@@ -86,13 +86,18 @@ class Deletion:
 
     @classmethod
     def of(cls, body: Any, query: Mapping[str, str]) -> "Deletion":
-        """From a DeleteOptions object, or from the query where there is none."""
+        """From a DeleteOptions object, or from the query where there is no object."""
         if body is not None and not isinstance(body, dict):
             raise bad_request("a DeleteOptions object is wanted")
         options = body or {}
+        if body is not None:
+            query = {}
         policy = options.get("propagationPolicy") or query.get("propagationPolicy", "")
         if not policy and options.get("orphanDependents") is not None:
             policy = "Orphan" if options["orphanDependents"] else "Background"
+        if policy and options.get("orphanDependents") is not None and options.get("propagationPolicy"):
+            detail = "orphanDependents and deletionPropagation cannot be both set"
+            raise options_invalid("DeleteOptions", [invalid_value("propagationPolicy", policy, detail)])
         if policy not in ("", "Background", "Foreground", "Orphan"):
             error = _unsupported("propagationPolicy", policy, ("Foreground", "Background", "Orphan"))
             raise options_invalid("DeleteOptions", [error])

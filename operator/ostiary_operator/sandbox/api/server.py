@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from ostiary_operator.sandbox.api import bodies, discovery, openapi, status, tables, wire
 from ostiary_operator.sandbox.api.conversion import converted
+from ostiary_operator.sandbox.api.decoding import decode, whole
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.lists import Page, page
 from ostiary_operator.sandbox.api.metadata import timestamp
+from ostiary_operator.sandbox.api.models import schema
 from ostiary_operator.sandbox.api.operations import APPLIES, Operations
 from ostiary_operator.sandbox.api.rbac import Authorizer, Question
 from ostiary_operator.sandbox.api.request import Caller, Deletion, Write
@@ -21,6 +24,8 @@ from ostiary_operator.sandbox.api.scales import scale_of
 from ostiary_operator.sandbox.api.values import at, encoded
 from ostiary_operator.sandbox.api.watches import Notice, Watch
 from ostiary_operator.sandbox.faults import Faults
+
+log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 Query = Mapping[str, str]
@@ -36,6 +41,8 @@ _JSON = "application/json"
 _PROTO_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Clients ask for it with an `@` before the version, which is not a media type that all of them can read."""
 _READS = (_JSON, "application/yaml", wire.MEDIA_TYPE)
+_TYPED = {"eviction": "V1Eviction", "binding": "V1Binding", "token": "AuthenticationV1TokenRequest"}
+"""Models of what subresources take that are no part of their object."""
 _INTO_CONTAINERS = frozenset(("attach", "exec", "portforward"))
 _VERSION = {
     "major": "1", "minor": "34", "gitVersion": "v1.34.0+ostiary", "gitCommit": "", "gitTreeState": "clean",
@@ -171,6 +178,11 @@ class Server:
             return _failure(error)
         except web.HTTPRequestEntityTooLarge:
             return _failure(status.too_large_body(MOST_BODY))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # whatever a request does, its answer is a Status
+            log.exception("a request failed", method=request.method, path=request.path)
+            return _failure(status.internal(repr(error)))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, query = request.path, dict(request.query)
@@ -508,10 +520,10 @@ class _Call:
 
     # -- writing
 
-    async def _body(self, *, patch: bool = False) -> Any:
+    async def _body(self, *, patch: bool = False, options: bool = False) -> Any:
         data = await self._request.read()
         kind = self._request.content_type if "Content-Type" in self._request.headers else _JSON
-        reads = _READS if self._has_protobuf() else _READS[:2]
+        reads = _READS if options or self._has_protobuf() else _READS[:2]
         if not patch and kind not in reads:
             raise status.unsupported_media_type(reads)
         if not data:
@@ -527,14 +539,13 @@ class _Call:
 
     async def _create(self) -> web.StreamResponse:
         target, resource = self._target, self._resource
-        body = await self._body()
-        if not isinstance(body, dict):
-            raise status.bad_request(
-                "the object provided is unrecognized (must be of type object): an object is wanted"
-            )
+        body = whole(await self._body())
         if resource.group in ("authorization.k8s.io", "authentication.k8s.io"):
+            body, _ = decode(resource.schema, body, resource.kind, resource.version)
             return _json(self._review(body), 201)
         write = self._write("CreateOptions")
+        if typed := _TYPED.get(target.subresource):
+            body, _ = decode(schema(typed), body, typed.rpartition("V1")[2], "v1")
         if target.subresource == "eviction":
             answer = await self._server._deletions.evict(
                 resource, self._namespace, target.name, body, self._caller
@@ -587,11 +598,7 @@ class _Call:
 
     async def _update(self) -> web.StreamResponse:
         target, resource = self._target, self._resource
-        body = await self._body()
-        if not isinstance(body, dict):
-            raise status.bad_request(
-                "the object provided is unrecognized (must be of type object): an object is wanted"
-            )
+        body = whole(await self._body())
         if target.subresource in ("log", "eviction", "binding", "token"):
             raise status.method_not_allowed()
         write = self._write("UpdateOptions")
@@ -630,10 +637,16 @@ class _Call:
         )
         return self._shown(made, 200 if existed else 201, write.warnings)
 
+    async def _deletion(self) -> Deletion:
+        body = await self._body(options=True)
+        if isinstance(body, dict):
+            body, _ = decode(schema("V1DeleteOptions"), body, "DeleteOptions", "v1")
+        return Deletion.of(body, self._query)
+
     async def _delete(self) -> web.StreamResponse:
         if self._target.subresource:
             raise status.method_not_allowed()
-        deletion = Deletion.of(await self._body(), self._query)
+        deletion = await self._deletion()
         answer, _ = await self._server._deletions.delete(
             self._resource, self._namespace, self._target.name, deletion, self._caller
         )
@@ -641,7 +654,7 @@ class _Call:
 
     async def _delete_collection(self) -> web.StreamResponse:
         resource = self._resource
-        deletion = Deletion.of(await self._body(), self._query)
+        deletion = await self._deletion()
         found = page(self._operations.store, resource, self._target.namespace, self._query)
         for stored in found.items:
             metadata = stored.data["metadata"]

@@ -46,6 +46,34 @@ def prune(schema: Json, value: Any, path: str = "") -> list[str]:
     return dropped
 
 
+def misshapen(schema: Json, value: Any, path: str = "") -> list[str]:
+    """What keeps a value from being merged field by field: another shape, or an element without its key."""
+    kind = schema.get("type")
+    if value is None or schema.get(EITHER):
+        return []
+    if kind in ("object", "array") and not _TYPES[kind](value):
+        return [f"{path}: expected {'map' if kind == 'object' else 'list'}, got {quoted(value)}"]
+    told: list[str] = []
+    if isinstance(value, dict):
+        properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
+        for key, inner in value.items():
+            shape = properties.get(key, others)
+            if isinstance(shape, dict):
+                told += misshapen(shape, inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        items = schema.get("items") or {}
+        for index, inner in enumerate(value):
+            told += misshapen(items, inner, f"{path}[{index}]")
+            if isinstance(inner, dict) and (names := schema.get("x-kubernetes-list-map-keys")):
+                told += [
+                    f"{path}[{index}]: associative list with keys has an element that omits key field "
+                    f"{quoted(name)} (and doesn't have default value)"
+                    for name in names
+                    if _key_of(items, inner, name) is None
+                ]
+    return told
+
+
 def _embedded(schema: Json) -> bool:
     return bool(schema.get("x-kubernetes-embedded-resource"))
 

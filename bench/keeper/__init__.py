@@ -1,0 +1,1 @@
+"""The keeper on a cluster in this process, with simulated pods."""
