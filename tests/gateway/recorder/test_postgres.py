@@ -75,6 +75,7 @@ async def test_a_gateway_that_may_only_add(home: Home, postgres: Postgres) -> No
     postgres.run(
         home.url,
         f"DO $$ BEGIN CREATE ROLE {RECORDER_ROLE} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        f"ALTER ROLE {RECORDER_ROLE} LOGIN",
     )
     await home.fill(1)
     limited = Home(home.root, home.url.replace("postgres:@", f"{RECORDER_ROLE}:@"))
@@ -107,6 +108,7 @@ async def test_erasure_is_its_one_change(home: Home, postgres: Postgres) -> None
     postgres.run(
         home.url,
         f"DO $$ BEGIN CREATE ROLE {RECORDER_ROLE} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        f"ALTER ROLE {RECORDER_ROLE} LOGIN",
     )
     await home.fill(3)
     limited = Home(home.root, home.url.replace("postgres:@", f"{RECORDER_ROLE}:@"))
