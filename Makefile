@@ -15,7 +15,7 @@ KUBECTL := $(VENV)/kubectl
 S3SERVER := $(VENV)/s3server
 PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
 
-.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-lists bench-memory bench-record bench-rules bench-wordmarks soak clean
+.PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-keeper bench-lists bench-memory bench-record bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
