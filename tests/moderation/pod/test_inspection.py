@@ -191,11 +191,12 @@ PIXELS = 60 * 40 * 3  # of a card; the model's view of it has as many
     ("flags", "decoded"), [(True, 2 * PIXELS), (False, PIXELS)], ids=["flags", "no flags"]
 )
 async def test_pixels_travel_only_for_detectors(inspector: Inspector, flags: bool, decoded: int) -> None:
-    """Without flags the pod takes the canonical file and the model's view alone into memory."""
+    """Without flags the pod takes into memory what it sends back and the model's view alone."""
     request, turn = check([card("red")]), NotedTurn()
     request.wants.CopyFrom(Wants(flags=flags, description=True))
     response = await inspector.inspect(request, turn)
-    assert turn.taken == [len(response.canonical[0].data) + decoded]
+    sent_back = response.canonical[0]
+    assert turn.taken == [len(sent_back.data) + len(sent_back.blurred) + decoded]
 
 
 async def test_memory_is_let_go_of_when_nothing_needs_it(inspector: Inspector, engine: RednessEngine) -> None:
@@ -207,7 +208,8 @@ async def test_memory_is_let_go_of_when_nothing_needs_it(inspector: Inspector, e
     assert not inspecting.done()
     engine.hold.set()
     response = await inspecting
-    assert turn.held == len(response.canonical[0].data) + PIXELS
+    sent_back = response.canonical[0]
+    assert turn.held == len(sent_back.data) + len(sent_back.blurred) + PIXELS
 
 
 class WatchedTurns(Turns):

@@ -27,7 +27,7 @@ from ostiary_moderation.training.marks.scenes import Draw, scene
 from ostiary_moderation.training.marks.shapes import find_directions
 from ostiary_moderation.training.photos import Split, split_by_sender
 
-VERSION = "1"
+VERSION = "2"
 BATCH = 16
 CLOSE_UPS = 32
 PLACES = 0.35  # share of the time; the rest is for inks
