@@ -25,7 +25,7 @@ def error_of(stack: LocalStack, role: Path) -> dict[str, Any]:
     return dict(lines[0]["error"])
 
 
-@pytest.mark.parametrize("role", ["auditor", "compliance-admin", "sre"])
+@pytest.mark.parametrize("role", ["auditor", "lead-auditor", "compliance-admin", "sre"])
 def test_other_roles(stack: LocalStack, role: str) -> None:
     """Only pipelines may check; the others are told so."""
     error = error_of(stack, Path(role))

@@ -67,10 +67,13 @@ async def test_list_turns_the_pages(ask: Ask, monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_list_for_people(ask: Ask) -> None:
-    """A table with verdict, state, seller and labels, and a word on what was left out."""
+    """Two lines with time, verdict, state, seller and labels, and a word on what was left out."""
     told = await ask("list", "--verdict", "BLOCK")
-    (line,) = (line for line in told.stdout.splitlines() if check_id(2) in line)
-    assert all(part in line for part in ("2026-11-01 14:00:00", "BLOCK", "DECIDED", "bert", "1.00"))
+    header, *lines = told.stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if check_id(2) in line)
+    assert lines[at].split() == ["2026-11-01", "14:00", "BLOCK", "DECIDED", "1.00", check_id(2)]
+    assert lines[at].index(check_id(2)) == header.index("Check")
+    assert lines[at + 1].startswith("  seller bert")
     assert "--limit 0" in (await ask("list", "--limit", "2")).stderr
     assert (await ask("list", "--seller", "nobody")).stderr == "no case fits\n"
 

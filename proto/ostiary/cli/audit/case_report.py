@@ -20,7 +20,8 @@ from ostiary.v1.audit_pb2 import CaseEvent, CaseState, CaseSummary, GetCaseRespo
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.listing_pb2 import Listing
 
-_COLUMNS = ("Decided (UTC)", "Verdict", "State", "Score", "Seller", "Labels", "Check")
+# Widths that leave room for a check's id in a terminal of 80 columns; the rest of a case is its second line.
+_HEADER = f"{'Decided (UTC)':16}  {'Verdict':7}  {'State':8}  {'Score':5}  Check"
 _TEXTS = ("title", "description", "category", "claimed_brand", "seller", "territory", "listing_id")
 
 
@@ -35,23 +36,22 @@ def as_json(message: Message) -> dict[str, Any]:
 
 
 def print_cases(cases: Sequence[CaseSummary]) -> None:
-    """A table of lines."""
-    table = Table(*_COLUMNS, box=None, padding=(0, 2, 0, 0))
-    table.columns[5].overflow = "fold"
-    table.columns[6].no_wrap = True
+    """Two lines a case: what it is and where it stands; whose, why, and who has it."""
+    console = Console()
+    if cases:
+        console.print(Text(_HEADER, style="bold"), soft_wrap=True)
     for case in cases:
+        line = Text(f"{case.decided_at.ToDatetime():%Y-%m-%d %H:%M}  ")
+        line.append_text(_verdict(case.verdict))
+        line.append(" " * (27 - len(line)))
         state = CaseState.Name(case.state).removeprefix("CASE_STATE_")
-        held = f"{state}, {plain(case.claimed_by)}" if case.claimed_by else state
-        table.add_row(
-            _time(case.decided_at),
-            _verdict(case.verdict),
-            held,
-            f"{case.score:.2f}",
-            Text(plain(case.seller)),
-            Text(plain(", ".join(case.labels))),
-            case.check_id,
-        )
-    Console().print(table)
+        line.append(f"{state:8}  {case.score:5.2f}  {case.check_id}")
+        console.print(line, soft_wrap=True)
+        about = [f"seller {plain(case.seller)}"] if case.seller else []
+        about += [plain(", ".join(case.labels))] if case.labels else []
+        about += [f"claimed by {_who(case.claimed_by)}"] if case.claimed_by else []
+        if about:
+            console.print(Padding(Text("; ".join(about), style="dim"), (0, 0, 0, 2)))
 
 
 def print_case(case: GetCaseResponse) -> None:
@@ -87,11 +87,17 @@ def _events(events: Sequence[CaseEvent]) -> Table:
         table.add_row(
             _time(event.at),
             event.kind,
-            Text(plain(event.actor)),
+            Text(_who(event.actor)),
             Text(plain(event.detail)),
             str(event.log_index),
         )
     return table
+
+
+def _who(spiffe_id: str) -> str:
+    """Whom an id names within its trust domain: `tenant/demo/role/auditor`."""
+    _, found, path = spiffe_id.removeprefix("spiffe://").partition("/")
+    return plain(path if found and spiffe_id.startswith("spiffe://") else spiffe_id)
 
 
 def _verdict(verdict: Verdict.ValueType) -> Text:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 TRUST_DOMAIN = "ostiary.local"
 TENANT = "demo"
-ROLES = ("pipeline", "auditor", "compliance-admin", "sre")
+ROLES = ("pipeline", "auditor", "lead-auditor", "compliance-admin", "sre")
 GATEWAY_NAME = f"gateway.{TRUST_DOMAIN}"
 POD_NAME = f"pod.{TRUST_DOMAIN}"
 
