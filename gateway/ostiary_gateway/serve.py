@@ -5,7 +5,7 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +21,7 @@ from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.admission.concurrency import LimiterSettings
 from ostiary_gateway.admission.memory import MemoryGauge
 from ostiary_gateway.arrivals import Arrivals
+from ostiary_gateway.background import ended
 from ostiary_gateway.brand_source import EditableBrandSource, FolderBrandSource, no_brands
 from ostiary_gateway.bulk.service import BulkService
 from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
@@ -167,11 +168,11 @@ async def _erase(
     erasures = await stack.enter_async_context(open_erasures(settings.store))
     eraser = Eraser(record.cases, record.recorder, erasures, record.evidence, record.forget, aftermath.forget)
     erasing = asyncio.create_task(eraser.run(_ERASING_INTERVAL), name="erasing")
-    stack.push_async_callback(_ended, erasing)
+    stack.push_async_callback(ended, erasing)
     if settings.retention:
         retention = Retention([each.keep() for each in settings.retention], record.cases, eraser)
         sweeping = asyncio.create_task(retention.run(_RETENTION_INTERVAL), name="retention")
-        stack.push_async_callback(_ended, sweeping)
+        stack.push_async_callback(ended, sweeping)
     return EraseService(eraser)
 
 
@@ -208,7 +209,7 @@ async def _moderation_services(
     queue = await stack.enter_async_context(open_queue(settings.store, settings.bulk.queued))
     times = BulkTimes(most=settings.bulk.at_once, lease=2 * settings.look_seconds + 60)
     worker = BulkWorker(queue, checker, admission, recorder, evidence, time.monotonic, times)
-    stack.push_async_callback(_ended, asyncio.create_task(worker.run(), name="bulk"))
+    stack.push_async_callback(ended, asyncio.create_task(worker.run(), name="bulk"))
     bulk = BulkService(queue, recorder, evidence, worker.wake, record.cases)
     return ModerationService(checker, admission, recorder, evidence), bulk
 
@@ -233,7 +234,7 @@ def _aftermath(
     folder, cases = settings.review.examples, record.cases
     examples = ExampleFolder(folder, record.evidence) if folder else None
     aftermath = OverturnAftermath(cases, cases, record.recorder, policy, lists, examples)
-    stack.push_async_callback(_ended, asyncio.create_task(aftermath.run(), name="aftermath"))
+    stack.push_async_callback(ended, asyncio.create_task(aftermath.run(), name="aftermath"))
     return aftermath
 
 
@@ -252,7 +253,7 @@ async def _desk(
         raise ValueError(f"{review.callbacks.ca}: no authorities can be read: {error}") from error
     outbox = await stack.enter_async_context(open_outbox(settings.store))
     callbacks = Callbacks(outbox, record.recorder, guard, load_log_key(settings.log.key), context)
-    stack.push_async_callback(_ended, asyncio.create_task(callbacks.run(), name="callbacks"))
+    stack.push_async_callback(ended, asyncio.create_task(callbacks.run(), name="callbacks"))
     golden = golden_source(review.golden, time.monotonic) if review.golden else no_golden
     desk = Desk(record.cases, record.recorder, review.rules(), aftermath, golden=golden)
     return DeskService(desk, guard)
@@ -328,7 +329,7 @@ def _reuse(
         return None
     cache = ObservationCache(settings.limits())
     counts.watch_cache(cache)
-    stack.push_async_callback(_ended, asyncio.create_task(lookers.run(), name="lookers"))
+    stack.push_async_callback(ended, asyncio.create_task(lookers.run(), name="lookers"))
     return ObservationReuse(cache, lookers, evidence, counts.reused)
 
 
@@ -340,14 +341,8 @@ async def _galleries(
     if brands.brands().by_name and (first := galleries.begin_round()):
         await asyncio.wait(first, timeout=_FIRST_PUSH_SECONDS)
     looking = asyncio.create_task(galleries.run(), name="galleries")
-    stack.push_async_callback(_ended, looking)
+    stack.push_async_callback(ended, looking)
     return galleries
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 async def _evidence(settings: EvidenceSettings, key: KeyFile) -> EvidenceStore:

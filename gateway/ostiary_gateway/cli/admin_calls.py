@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import grpc
-
 from ostiary.client import Profile
 from ostiary.v1.admin_pb2 import (
     ChangeReport,
@@ -17,9 +15,7 @@ from ostiary.v1.admin_pb2 import (
 )
 from ostiary.v1.admin_pb2_grpc import AdminServiceStub
 from ostiary.v1.config_pb2 import BrandRegistry
-from ostiary.wire.channel import open_channel
-from ostiary.wire.credentials import CredentialFiles, CredentialSource
-from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
+from ostiary_gateway.cli.calling import connected
 
 if TYPE_CHECKING:
     from ostiary.v1.admin_pb2_grpc import AdminServiceAsyncStub
@@ -63,15 +59,6 @@ async def list_galleries(profile: Profile, seconds: float) -> Sequence[PodGaller
 
 @asynccontextmanager
 async def _admin(profile: Profile) -> "AsyncIterator[AdminServiceAsyncStub]":
-    try:
-        credentials = CredentialSource(CredentialFiles(ca=profile.ca, cert=profile.cert, key=profile.key))
-        channel = open_channel(profile.endpoint, credentials, server_name=profile.server_name)
-    except (ValueError, OSError) as error:
-        words = f"Authentication failed: the client's certificate: {error}"
-        raise OstiaryError(Reason.CLIENT_CERTIFICATE, words) from error
-    async with channel:
+    async with connected(profile) as channel:
         stub: AdminServiceAsyncStub = AdminServiceStub(channel)
-        try:
-            yield stub
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+        yield stub

@@ -11,6 +11,7 @@ from typing import Any
 
 from opentelemetry import metrics
 
+from ostiary_gateway.background import ended
 from ostiary_gateway.brands.in_force import Brands
 from ostiary_gateway.hashes.in_force import HashLists
 from ostiary_gateway.kubernetes.acceptance import Acceptance
@@ -95,7 +96,7 @@ class _Following:
         self.watches: list[Watching] = []
 
     def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._stack.push_async_callback(_ended, asyncio.create_task(work, name=name))
+        self._stack.push_async_callback(ended, asyncio.create_task(work, name=name))
 
     def watch(self, resource: Resource, changed: Callable[[Mapping[str, Any]], None], **select: str) -> None:
         watching = Watching(
@@ -146,12 +147,6 @@ async def _good(sources: KubernetesSources, watches: list[Watching], seconds: fl
     if problems:
         unread = [watch.problem for watch in watches if watch.problem]
         raise ValueError("kubernetes: " + "; ".join(dict.fromkeys([*unread, *problems])))
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def own_name() -> str:

@@ -18,9 +18,10 @@ from ostiary.v1.audit_pb2 import (
 from ostiary.wire.call import Call, Handler
 from ostiary_gateway.review import requests
 from ostiary_gateway.review.addresses import CallbackGuard
+from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.desk import Desk, RulingAsked
 from ostiary_gateway.review.rulings import Reviewer
-from ostiary_gateway.review.service import case_event, tenant_of
+from ostiary_gateway.review.service import case_event
 from ostiary_gateway.review.summary import summary
 from ostiary_gateway.times import microseconds, utc_now
 

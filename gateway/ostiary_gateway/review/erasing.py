@@ -18,8 +18,9 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
 from ostiary_gateway.case_log import CaseLog, OvertakenError, RecordedEvent
 from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases
-from ostiary_gateway.review.service import case_event, tenant_of
+from ostiary_gateway.review.service import case_event
 from ostiary_gateway.review.standing import APPEALED, COMMENTED, ERASED, RULED
 
 MOST_REASON = 500

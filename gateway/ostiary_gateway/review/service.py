@@ -22,6 +22,7 @@ from ostiary.wire.call import Call, Handler
 from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_field
 from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.review.asked import asked, token
+from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases, Log
 from ostiary_gateway.review.rulings import Reviewer, ReviewRules, shown
 from ostiary_gateway.review.summary import summary
@@ -135,15 +136,6 @@ def _decided(case: Case) -> CaseEvent:
         detail="" if case.erased else f"{verdict} by {receipt.policy}",
         log_index=receipt.log_index,
     )
-
-
-def tenant_of(call: Call) -> str:
-    """Whose cases a call is about. Raises OstiaryError (PERMISSION_DENIED)."""
-    tenant = call.principal.tenant
-    if not tenant:
-        words = f"{call.principal.id} belongs to no tenant, and cases do: name it in the gateway's roles"
-        raise OstiaryError(Reason.PERMISSION_DENIED, words)
-    return tenant
 
 
 def _check_not_negative(field: str, value: int) -> None:

@@ -12,8 +12,8 @@ from ostiary.wire.errors import OstiaryError, Reason, invalid_field, missing_fie
 from ostiary_gateway.case_log import CaseLog
 from ostiary_gateway.evidence import EvidenceError, EvidenceStore, blurred_name, canonical_name
 from ostiary_gateway.offload import sha256
+from ostiary_gateway.review.callers import tenant_of
 from ostiary_gateway.review.cases import Case, Cases
-from ostiary_gateway.review.service import tenant_of
 from ostiary_gateway.review.standing import VIEWED
 
 MOST_REASON = 500

@@ -3,9 +3,12 @@
 It is an SQLite file, for its owner alone, or PostgreSQL, named by a URL.
 """
 
+import asyncio
 import os
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -19,6 +22,7 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.durable import sync_folder
 from ostiary_gateway.store.postgres import grant, open_postgres
 
+T = TypeVar("T")
 # FULL, not NORMAL: in WAL mode NORMAL loses the last commits when the machine loses power.
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -159,3 +163,16 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", "ostiary_gateway.store:migrations")
     return config
+
+
+async def transact(engine: Engine, thread: Executor, work: Callable[[Connection], T]) -> T:
+    """What `work` gives, in one transaction on a thread. Raises OstiaryError (STORE_UNAVAILABLE)."""
+
+    def begin() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, begin)
+    except SQLAlchemyError as error:
+        raise unavailable(error) from error

@@ -1,20 +1,16 @@
 """The outbox of appeals' outcomes in the record's SQLite database."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.v1.record_pb2 import EventRecord
 from ostiary_gateway.review.callbacks import Notice
-from ostiary_gateway.store.database import Store, open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, transact
 from ostiary_gateway.store.schema import appeals, case_events
 
-T = TypeVar("T")
 _A = appeals.c
 
 
@@ -46,29 +42,19 @@ class SqliteOutbox:
                 for row in rows
             ]
 
-        return await self._write(claim)
+        return await transact(self._engine, self._thread, claim)
 
     async def postpone(self, appeal_id: str, due_us: int) -> None:
         """See `Outbox.postpone`."""
         change = (
             update(appeals).where(_A.appeal_id == appeal_id).values(due_us=due_us, attempts=_A.attempts + 1)
         )
-        await self._write(lambda connection: connection.execute(change))
+        await transact(self._engine, self._thread, lambda connection: connection.execute(change))
 
     async def remove(self, appeal_id: str) -> None:
         """See `Outbox.remove`."""
         gone = delete(appeals).where(_A.appeal_id == appeal_id)
-        await self._write(lambda connection: connection.execute(gone))
-
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        def write() -> T:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, write)
-        except SQLAlchemyError as error:
-            raise unavailable(error) from error
+        await transact(self._engine, self._thread, lambda connection: connection.execute(gone))
 
 
 @asynccontextmanager

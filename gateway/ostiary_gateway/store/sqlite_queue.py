@@ -1,24 +1,20 @@
 """The bulk queue in the record's SQLite database."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, UpdateBase, delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.bulk.queue import Submission
-from ostiary_gateway.store.database import Store, open_engine, unavailable
+from ostiary_gateway.store.database import Store, open_engine, transact
 from ostiary_gateway.store.schema import bulk_checks
-from ostiary_gateway.times import utc_now
+from ostiary_gateway.times import microseconds, utc_now
 
-T = TypeVar("T")
 _Q = bulk_checks.c
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FULL_RETRY_SECONDS = 30.0
 _FIELDS = (
     _Q.check_id,
@@ -64,13 +60,15 @@ class SqliteBulkQueue:
             connection.execute(insert(bulk_checks), self._row(new))
             return new
 
-        return await self._write(add)
+        return await transact(self._engine, self._thread, add)
 
     async def find(self, tenant: str, check_id: str) -> Submission | None:
         """See `BulkQueue.find`."""
         condition = (_Q.tenant == tenant) & (_Q.check_id == check_id)
-        found = await self._write(
-            lambda connection: connection.execute(select(*_FIELDS).where(condition)).one_or_none()
+        found = await transact(
+            self._engine,
+            self._thread,
+            lambda connection: connection.execute(select(*_FIELDS).where(condition)).one_or_none(),
         )
         return None if found is None else _submission(found)
 
@@ -90,13 +88,13 @@ class SqliteBulkQueue:
                 connection.execute(update(bulk_checks).where(mine).values(due_us=self._due_us(seconds)))
             return claimed
 
-        return await self._write(claim)
+        return await transact(self._engine, self._thread, claim)
 
     async def postpone(self, check_id: str, seconds: float, *, failed: bool = False) -> None:
         """See `BulkQueue.postpone`."""
         values = {_Q.due_us: self._due_us(seconds), _Q.attempts: _Q.attempts + int(failed)}
         change = update(bulk_checks).where(_Q.check_id == check_id).values(values)
-        await self._write(lambda connection: connection.execute(change))
+        await transact(self._engine, self._thread, lambda connection: connection.execute(change))
 
     async def finish(self, check_id: str, answered_by: str) -> None:
         """See `BulkQueue.finish`."""
@@ -104,26 +102,14 @@ class SqliteBulkQueue:
         change: UpdateBase = delete(bulk_checks).where(mine)
         if answered_by != check_id:
             change = update(bulk_checks).where(mine).values(answered_by=answered_by)
-        await self._write(lambda connection: connection.execute(change))
+        await transact(self._engine, self._thread, lambda connection: connection.execute(change))
 
     def _row(self, new: Submission) -> dict[str, Any]:
         return {**vars(new), "created_us": self._due_us(0), "due_us": 0}
 
     def _due_us(self, seconds: float) -> int:
         """Microseconds since 1970, so many seconds from now."""
-        return round((self._clock() + timedelta(seconds=seconds) - _EPOCH).total_seconds() * 1_000_000)
-
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        """What `work` gives, in one transaction."""
-
-        def write() -> T:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, write)
-        except SQLAlchemyError as error:
-            raise unavailable(error) from error
+        return microseconds(self._clock() + timedelta(seconds=seconds))
 
 
 def _submission(row: Row[*tuple[Any, ...]]) -> Submission:
