@@ -62,6 +62,14 @@ class Shop:
         assert done.exit_code == code, done.output
         return done.output
 
+    def shows(self, words: str, *command: str, seconds: float = 20) -> str:
+        """What a command prints once it prints these words."""
+        end = time.monotonic() + seconds
+        while words not in (printed := self.run(*command)):
+            assert time.monotonic() < end, printed
+            time.sleep(0.05)
+        return printed
+
     def version(self, name: str) -> None:
         spec = {
             "model": "qwen", "version": name[-1], "image": f"pod:{name[-1]}", "checksPerSecond": 10,
@@ -121,13 +129,12 @@ def test_a_rollout_is_rolled_by_hand(qwen: Shop) -> None:
     """From a tree that shows it waiting, over two promotions, to all traffic, and its history."""
     qwen.deploy("qwen-2")
     qwen.until(waiting)
-    tree = qwen.run("get", "qwen")
+    tree = qwen.shows("gateways: 2 of 2 have applied epoch 2", "get", "qwen")
     first, *branches = tree.splitlines()
     assert first.startswith("qwen  Paused  step 2/4  PauseStep: until somebody promotes")
     assert any("qwen-2  candidate  10%  1/1 pods ready" in line for line in branches)
     assert any("qwen-1  stable  90%  2/2 pods ready" in line for line in branches)
     assert sum("pod qwen-1-" in line and "Ready" in line for line in branches) == 2
-    assert any("gateways: 2 of 2 have applied epoch 2" in line for line in branches)
     assert "rollback: to qwen-1 in 2s" in tree
     event = {
         "metadata": {"generateName": "qwen-"}, "type": "Normal", "reason": "StepReached", "message": "10%",

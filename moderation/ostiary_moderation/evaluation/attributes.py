@@ -39,7 +39,7 @@ class AttributeFigures:
             "top1": self.top1.to_json(),
             "top3": self.top3.to_json(),
             "recall": {value: figure.to_json() for value, figure in self.recall.items()},
-            "ece": self.ece,
+            "ece": round(self.ece, 4),
             "floor_commonest": {"answer": self.commonest[0], **self.commonest[1].to_json()},
             "floor_linear_probe": self.probe and self.probe.to_json(),
         }
