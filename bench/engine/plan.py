@@ -60,7 +60,7 @@ class Plan:
 
 
 def full() -> Plan:
-    """At most 40 minutes on two quiet cores. Cells whose figures are held to a bar run in every repeat."""
+    """About 80 minutes on two quiet cores. Cells whose figures are held to a bar run in every repeat."""
     both = (True, False)
     closed = [Cell("closed", wanted, 7.0, 3, clients=clients) for wanted in both for clients in (1, 8, 32)]
     loaded = [Cell("open", wanted, 7.0, 3, load=0.8) for wanted in both]
