@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -64,8 +64,15 @@ class PodUnderTest:
         self.address = address
 
     def memory(self) -> tuple[int, int]:
-        """Resident bytes of the pod, and of its decoders; pages that they share count in each."""
-        decoders = sum(child.memory_info().rss for child in self._process.children())
+        """Resident bytes of the pod, and those that its decoders have for themselves.
+
+        What they share counts once, as the pod's: a decoder that was forked a moment ago maps all that the
+        pod has, and would seem to take as much again.
+        """
+        decoders = 0
+        for child in self._process.children():
+            with suppress(psutil.NoSuchProcess):  # its turn is over: another takes its place
+                decoders += child.memory_full_info().uss
         return int(self._process.memory_info().rss), decoders
 
     def forget_peak(self) -> None:
