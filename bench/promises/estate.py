@@ -1,4 +1,4 @@
-"""A gateway and its stub pods, each a process of its own, with certificates that can be rotated."""
+"""Gateways and their stub pods, each a process of its own, with certificates that can be rotated."""
 
 import asyncio
 import subprocess
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ class Estate:
         seconds: what a pod takes for a look.
         collector: URL of an OTLP collector; None for none.
         settings: what else gateway.yaml shall say.
+        replicas: how many gateways there are, over one store.
     """
 
     folder: Path
@@ -115,6 +117,7 @@ class Estate:
     seconds: float = 0.005
     collector: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    replicas: int = 1
 
     def __post_init__(self) -> None:
         self.root = forge.authority(trust_domain=DOMAIN)
@@ -126,13 +129,25 @@ class Estate:
             self.mounts[f"pod-{number}"] = Spire(self.folder / f"tls/pod-{number}")
         for name in self.mounts:
             self.issue(name, self.root, self.root.certificate)
-        self.listen, gateway_admin, *ports = (f"127.0.0.1:{port}" for port in free_ports(2 + 2 * self.pods))
-        self.addresses, self._admins = ports[: self.pods], ports[self.pods :]
+        ports = iter([f"127.0.0.1:{port}" for port in free_ports(2 * self.replicas + 2 * self.pods)])
+        self.listens = list(islice(ports, self.replicas))
+        gateway_admins = list(islice(ports, self.replicas))
+        self.addresses, self._admins = list(islice(ports, self.pods)), list(ports)
         self.home = self.folder / "gateway"
         init_gateway(self.home, trust_domain=DOMAIN, origin=ORIGIN)
         self.route()
-        self.gateway = Service("gateway", self._gateway(gateway_admin), gateway_admin, self.folder / "gw.log")
+        self.gateways = [self._gateway(number, admin) for number, admin in enumerate(gateway_admins)]
         self.services = {f"pod-{number}": self._pod(number) for number in range(self.pods)}
+
+    @property
+    def gateway(self) -> Service:
+        """The first gateway, or the only one."""
+        return self.gateways[0]
+
+    @property
+    def listen(self) -> str:
+        """Where that one listens."""
+        return self.listens[0]
 
     def issue(self, name: str, issuer: forge.Holder, *roots: x509.Certificate) -> forge.Holder:
         """A new certificate for somebody, who then trusts `roots`."""
@@ -160,14 +175,14 @@ class Estate:
 
     async def start(self) -> None:
         """Starts all processes and waits until they are ready."""
-        for service in (*self.services.values(), self.gateway):
+        for service in (*self.services.values(), *self.gateways):
             service.start()
-        for service in (*self.services.values(), self.gateway):
+        for service in (*self.services.values(), *self.gateways):
             await service.ready()
 
     def stop(self) -> None:
         """Stops all processes."""
-        for service in (self.gateway, *self.services.values()):
+        for service in (*self.gateways, *self.services.values()):
             service.stop()
 
     def client(self, attempts: int = 1) -> AsyncClient:
@@ -182,10 +197,10 @@ class Estate:
             retry=RetryPolicy(attempts=attempts),
         )
 
-    def _gateway(self, admin: str) -> list[str]:
+    def _gateway(self, number: int, admin: str) -> Service:
         files = self.mounts["gateway"].files
         settings = {
-            "listen": self.listen,
+            "listen": self.listens[number],
             "health": None,
             "admin": admin,
             "tls": {"ca": str(files.ca), "cert": str(files.cert), "key": str(files.key)},
@@ -198,9 +213,10 @@ class Estate:
             "otlp_endpoint": self.collector,
             **self.settings,
         }
-        path = self.home / "gateway.yaml"
+        path = self.home / f"gateway-{number}.yaml"
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        return [sys.executable, "-c", _GATEWAY, "gateway", "serve", "--config", str(path)]
+        command = [sys.executable, "-c", _GATEWAY, "gateway", "serve", "--config", str(path)]
+        return Service(f"gateway-{number}", command, admin, self.folder / f"gateway-{number}.log")
 
     def _pod(self, number: int) -> Service:
         name = f"pod-{number}"

