@@ -108,7 +108,7 @@ def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
         lambda answer: any(
             one["type"] == "Established" and one["status"] == "True"
-            for one in answer.body.get("status", {}).get("conditions", [])
+            for one in answer.body.get("status", {}).get("conditions") or ()
         ),
     )
     group = "conformance.ostiary.dev"

@@ -56,6 +56,17 @@ def test_objects_against_their_schema(api: Api, widgets: str, spec: Json, field:
     assert words in told[field]
 
 
+def test_a_definition_that_is_new(api: Api) -> None:
+    """It is answered before anybody looked at its names: there are no conditions, and no accepted names."""
+    names = {"plural": "gadgets", "singular": "gadget", "kind": "Gadget", "listKind": "GadgetList"}
+    spec = WIDGETS["spec"] | {"names": names}
+    name = f"gadgets.{spec['group']}"
+    status = api.made(_DEFINITIONS, WIDGETS | {"metadata": {"name": name}, "spec": spec})["status"]
+    assert status["conditions"] is None
+    assert (status["acceptedNames"], status["storedVersions"]) == ({"plural": "", "kind": ""}, ["v1"])
+    api.delete(f"{_DEFINITIONS}/{name}")
+
+
 def test_required_fields(api: Api, widgets: str) -> None:
     """What must be there and is not is a required value."""
     answer = api.post(widgets, widget() | {"spec": {"colour": "red"}})

@@ -1,5 +1,6 @@
 """Kubernetes' protobuf: what Go clients send for the kinds that they have types of."""
 
+import http.client
 from typing import Any
 
 import pytest
@@ -86,10 +87,17 @@ def test_a_review_in_protobuf(api: Api, namespace: str) -> None:
     assert answer.body["status"]["allowed"] is True
 
 
+def test_custom_resources_are_not_made_of_protobuf(api: Api, widgets: str) -> None:
+    """Nothing is: it is an unsupported media type, or the server hangs up, as some releases do."""
+    try:
+        assert api.post(widgets, wire.encode(config_map()), _SENT).code == 415
+    except http.client.RemoteDisconnected:
+        api.close()
+    assert not api.get(widgets).body["items"]
+
+
 def test_custom_resources_have_no_protobuf(api: Api, widgets: str) -> None:
-    """They are an unsupported media type, and not acceptable to who takes nothing else."""
-    answer = api.post(widgets, wire.encode(config_map()), _SENT)
-    assert (answer.code, answer.reason) == (415, "UnsupportedMediaType")
+    """They are not acceptable to who takes nothing else."""
     api.made(widgets, widget())
     assert api.get(f"{widgets}/one", _WANTED).code == 406
     either = {"Accept": f"{wire.MEDIA_TYPE},application/json"}

@@ -192,7 +192,7 @@ def definitions(server: tuple[Api, dict[str, str]]) -> Iterator[dict[str, str]]:
 
 
 def _established(answer: Answer) -> bool:
-    said = {one["type"]: one["status"] for one in answer.body.get("status", {}).get("conditions", ())}
+    said = {one["type"]: one["status"] for one in (answer.body.get("status") or {}).get("conditions") or ()}
     return said.get("Established") == said.get("NamesAccepted") == "True"
 
 

@@ -144,17 +144,24 @@ def _gvk(resource: Resource) -> Json:
 
 
 def index_v3(registry: Registry) -> Json:
-    """The answer to /openapi/v3: where each group's document is, by a hash of what it would say."""
+    """The answer to /openapi/v3: where each group's document is."""
     paths = {}
     for group, versions in registry.groups().items():
         for version in versions:
-            path = f"apis/{group}/{version}" if group else f"api/{version}"
-            seed = [
-                [one.kind, one.custom] for one in registry if (one.group, one.version) == (group, version)
-            ]
-            digest = hashlib.sha256(encoded(seed)).hexdigest()[:32].upper()
-            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
+            found = {"serverRelativeURL": address_v3(registry, group, version)}
+            paths[_path_v3(group, version)] = found
     return {"paths": paths}
+
+
+def address_v3(registry: Registry, group: str, version: str) -> str:
+    """Where a group's document is, with a hash of what it says, so that nobody takes an older one for it."""
+    seed = [[one.kind, one.custom] for one in registry if (one.group, one.version) == (group, version)]
+    digest = hashlib.sha256(encoded(seed)).hexdigest()[:32].upper()
+    return f"/openapi/v3/{_path_v3(group, version)}?hash={digest}"
+
+
+def _path_v3(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"
 
 
 def document_v2(registry: Registry) -> Json:

@@ -100,6 +100,8 @@ class Operations:
             obj = self.decoded(resource, obj, write)
             self._default(resource, obj)
         self._check(resource, obj, None)
+        if resource.plural == "customresourcedefinitions":
+            obj["status"] = _not_established(obj["spec"]["versions"])
         self._quotas.admit(resource, obj)
         await self.admission.validate(attempt.changed(obj))
         key = (metadata.get("namespace", ""), obj["metadata"]["name"])
@@ -576,6 +578,12 @@ def _fitting(change: Callable[[], Any]) -> Any:
     except patches.UnfitPatchError as error:
         message = f"the server rejected our request due to an error in our request: {error}"
         raise status.ApiError(422, "Invalid", message, {}) from error
+
+
+def _not_established(versions: list[Json]) -> Json:
+    """What a definition says of itself before somebody has looked at its names."""
+    stored = [one["name"] for one in versions if one["storage"]]
+    return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
 
 
 def quality(spec: Json) -> str:

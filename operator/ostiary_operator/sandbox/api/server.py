@@ -305,7 +305,12 @@ class Server:
             return _json(openapi.index_v3(self._registry))
         group = "" if parts[1:2] == ["api"] else ".".join(parts[2:3])
         found = openapi.document_v3(self._registry, group, parts[-1])
-        return web.Response(status=404, text="404 page not found\n") if found is None else _json(found)
+        if found is None:
+            return web.Response(status=404, text="404 page not found\n")
+        now = openapi.address_v3(self._registry, group, parts[-1])
+        if request.query.get("hash", "") not in ("", now.rpartition("=")[2]):
+            return web.Response(status=301, headers={"Location": now})
+        return _json(found)
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
@@ -444,15 +449,17 @@ class _Call:
         if self._accept.metadata_only:
             items = [_metadata_of(stored.data) for stored in found.items]
             kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-            return _json(kind | {"metadata": found.metadata(), "items": items})
+            return _json(kind | {"metadata": found.metadata(), "items": items or None})
         return web.Response(body=self._encoded_list(found), content_type=_JSON)
 
     def _encoded_list(self, found: Page) -> bytes:
         resource = self._resource
+        # Of custom resources alone a list that does not go on says so.
+        always = {} if resource.custom is None else {"continue": ""}
         head = {
             "kind": resource.list_kind,
             "apiVersion": resource.group_version,
-            "metadata": found.metadata(),
+            "metadata": always | found.metadata(),
         }
         items = (
             stored.raw
