@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cluster.api_client import Answer, Api
 from cluster.control_plane import ControlPlane
@@ -17,6 +18,8 @@ from ostiary_operator.sandbox.cluster import Settings
 from ostiary_operator.sandbox.controllers.kubelet import Timings
 from ostiary_operator.sandbox.controllers.scheduler import new_node
 
+CRDS = Path(__file__).parents[2] / "manifests/crds"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
 
 _SERVERS = ["sandbox", "control-plane"] if ASSETS else ["sandbox"]
@@ -101,16 +104,10 @@ def deployments(namespace: str) -> str:
 def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
     """A definition of widgets; the group."""
     api = server[0]
-    made = api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGETS)
+    made = api.post(_DEFINITIONS, WIDGETS)
     assert made.code in (201, 409), made.data
     name = WIDGETS["metadata"]["name"]
-    api.until(
-        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
-        lambda answer: any(
-            one["type"] == "Established" and one["status"] == "True"
-            for one in answer.body.get("status", {}).get("conditions") or ()
-        ),
-    )
+    api.until(f"{_DEFINITIONS}/{name}", _established)
     group = "conformance.ostiary.dev"
     for version in ("v1", "v1beta1"):
         api.until(f"/apis/{group}/{version}/widgets", lambda answer: answer.code == 200)
@@ -123,6 +120,23 @@ def widgets_defined(server: tuple[Api, dict[str, str]]) -> str:
 def _served(answer: Answer, word: str, name: str) -> bool:
     """Whether a document of discovery has an entry: it follows a definition after a moment."""
     return answer.code == 200 and name in {one["name"] for one in answer.body[word]}
+
+
+@pytest.fixture(scope="session")
+def definitions(server: tuple[Api, dict[str, str]]) -> dict[str, str]:
+    """The operator's kinds, all of them defined; the plural of each."""
+    api, plurals = server[0], {}
+    for file in sorted(CRDS.glob("*.yaml")):
+        written = yaml.safe_load(file.read_text(encoding="utf-8"))
+        api.made(_DEFINITIONS, written)
+        plurals[written["spec"]["names"]["kind"]] = written["spec"]["names"]["plural"]
+        api.until(f"{_DEFINITIONS}/{written['metadata']['name']}", _established)
+    return plurals
+
+
+def _established(answer: Answer) -> bool:
+    said = {one["type"]: one["status"] for one in (answer.body.get("status") or {}).get("conditions") or ()}
+    return said.get("Established") == said.get("NamesAccepted") == "True"
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
-"""The keeper's decisions carried out over plain HTTP, and two gateways that acknowledge: enough for commands
-to have somebody who answers.
-"""
+"""The keeper's decisions carried out over plain HTTP: enough for commands to have somebody who answers."""
 
 import json
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from cluster.api_client import Api
+from cluster.scripted_gateways import GATEWAYS, ScriptedGateways
 from ostiary_operator.resources.asked import asked
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
@@ -18,7 +17,6 @@ from ostiary_operator.rollout.reconcile import reconcile
 from ostiary_operator.rollout.snapshot import Gateway, Override, Route, Snapshot, Version
 
 Json = dict[str, Any]
-GATEWAYS = ("gw-1", "gw-2")
 
 
 class ScriptedKeeper:
@@ -28,9 +26,8 @@ class ScriptedKeeper:
         self._api = api
         self._ostiary = f"/apis/ostiary.dev/v1alpha1/namespaces/{namespace}"
         self._deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        self._leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._gateways = ScriptedGateways(api, namespace)
         self._stop = threading.Event()
-        self._acked: dict[str, int] = {}
         self.idle = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -42,7 +39,7 @@ class ScriptedKeeper:
 
     def _run(self) -> None:
         while not self._stop.wait(0.05):
-            self._renew()
+            self._gateways.renew()
             if not self.idle:
                 for one in self._items(f"{self._ostiary}/modeldeployments"):
                     self._look(one)
@@ -50,25 +47,6 @@ class ScriptedKeeper:
     def _items(self, path: str) -> list[Json]:
         found: list[Json] = self._api.get(path).body["items"]
         return found
-
-    def _renew(self) -> None:
-        """What gateways say; they have applied a route a moment after it was written."""
-        for name in GATEWAYS:
-            body = {
-                "apiVersion": "coordination.k8s.io/v1",
-                "kind": "Lease",
-                "metadata": {
-                    "name": f"ostiary-gateway-{name}",
-                    "labels": {"ostiary.dev/component": "gateway"},
-                    "annotations": {"ostiary.dev/acked-epochs": json.dumps(self._acked)},
-                },
-                "spec": {
-                    "renewTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-                },
-            }
-            self._api.apply(f"{self._leases}/ostiary-gateway-{name}", body, "gateway", force="true")
-        for route in self._items(f"{self._ostiary}/trafficroutes"):
-            self._acked[route["metadata"]["name"]] = int(route["spec"].get("epoch", 0))
 
     def _look(self, written: Json) -> None:
         name, model = written["metadata"]["name"], written["spec"]["model"]
@@ -112,6 +90,7 @@ class ScriptedKeeper:
         running = {one["metadata"]["name"]: one for one in self._items(self._deployments)}
         route = self._api.get(f"{self._ostiary}/trafficroutes/{spec.model}")
         routed = route.body["spec"] if route.code == 200 else {}
+        acked = self._gateways.acked.get(spec.model, 0)
         versions = {}
         for one in self._items(f"{self._ostiary}/modelversions"):
             key = one["metadata"]["name"]
@@ -133,7 +112,7 @@ class ScriptedKeeper:
                 int(routed.get("epoch", 0)),
                 {one["name"]: one["weight"] for one in routed.get("versions", ())},
             ),
-            gateways={name: Gateway(self._acked.get(spec.model, 0), time.time()) for name in GATEWAYS},
+            gateways={name: Gateway(acked, time.time()) for name in GATEWAYS},
             overrides=[
                 Override(
                     one["metadata"]["name"],

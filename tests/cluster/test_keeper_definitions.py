@@ -2,19 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from cluster.api_client import Answer, Api
+from cluster.api_client import Api
 
 Json = dict[str, Any]
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _ROOT = Path(__file__).parents[2]
-FILES = sorted((_ROOT / "manifests/crds").glob("*.yaml"))
 CAPACITY = {"points": [{"concurrency": 1, "checksPerSecond": 10.0}]}
 GOOD: dict[str, tuple[str, Json]] = {
     "a version": (
@@ -173,27 +170,6 @@ BAD: dict[str, tuple[str, Json, str]] = {
         "validUntil",
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def definitions(server: tuple[Api, dict[str, str]]) -> Iterator[dict[str, str]]:
-    """The plural of each kind, with all of them defined."""
-    api, _ = server
-    plurals = {}
-    for file in FILES:
-        written = yaml.safe_load(file.read_text(encoding="utf-8"))
-        made = api.post(_DEFINITIONS, written)
-        assert made.code == 201, made.data
-        plurals[written["spec"]["names"]["kind"]] = written["spec"]["names"]["plural"]
-        api.until(f"{_DEFINITIONS}/{written['metadata']['name']}", _established)
-    yield plurals
-    for file in FILES:
-        api.delete(f"{_DEFINITIONS}/{yaml.safe_load(file.read_text(encoding='utf-8'))['metadata']['name']}")
-
-
-def _established(answer: Answer) -> bool:
-    said = {one["type"]: one["status"] for one in (answer.body.get("status") or {}).get("conditions") or ()}
-    return said.get("Established") == said.get("NamesAccepted") == "True"
 
 
 def made(kind: str, spec: Json) -> Json:

@@ -1,0 +1,164 @@
+"""The keeper as it is deployed: a process of its own, with the rights of its manifest and no others."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cluster.api_client import Api
+from cluster.scripted_gateways import ScriptedGateways
+from cluster.scripted_kubelet import ScriptedKubelet
+from ostiary_operator.kubectl.main import app
+from ostiary_operator.sandbox.credentials import kubeconfig
+
+Json = dict[str, Any]
+_BASE = Path(__file__).parents[2] / "manifests/base/keeper"
+_STEPS = {"canary": {"steps": [{"setWeight": 1000}, {"pause": True}, {"setWeight": 5000}]}}
+
+
+class Shop:
+    """A namespace with the keeper's rights, what stands in for pods and gateways there, and people."""
+
+    def __init__(self, api: Api, namespace: str, folder: Path) -> None:
+        self.api = api
+        self.namespace = namespace
+        self.ostiary = f"/apis/ostiary.dev/v1alpha1/namespaces/{namespace}"
+        self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        self.log = folder / "keeper.log"
+        self._config = folder / "kubeconfig"
+        url = f"https://{api.host}:{api.port}"
+        self._config.write_text(kubeconfig(url, api.authority.read_bytes(), self._rights()))
+        self._people = folder / "people"
+        self._people.write_text(kubeconfig(url, api.authority.read_bytes(), api.token))
+        self._stop = threading.Event()
+        self._around = threading.Thread(target=self._look_after, daemon=True)
+        self._around.start()
+
+    def _rights(self) -> str:
+        """The token of the keeper's service account."""
+        for one in yaml.safe_load_all((_BASE / "rbac.yaml").read_text(encoding="utf-8")):
+            group = "api/v1" if one["apiVersion"] == "v1" else f"apis/{one['apiVersion']}"
+            for subject in one.get("subjects", ()):
+                subject["namespace"] = self.namespace
+            self.api.made(f"/{group}/namespaces/{self.namespace}/{one['kind'].lower()}s", one)
+        account = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/ostiary-keeper/token"
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token: str = self.api.made(account, asked)["status"]["token"]
+        return token
+
+    def _look_after(self) -> None:
+        api = self.api.acting_as(self.api.token)
+        gateways = ScriptedGateways(api, self.namespace)
+        kubelet = None if self.api.kubelets else ScriptedKubelet(api, self.namespace)
+        while not self._stop.wait(0.1):
+            gateways.renew()
+            if kubelet:
+                kubelet.look()
+        api.close()
+
+    def keeper(self) -> subprocess.Popen[bytes]:
+        """A keeper at work."""
+        command = [
+            "operator", "run", "--kubeconfig", str(self._config), "--namespace", self.namespace,
+            "--pod-template", str(_BASE / "pod-template.yaml"),
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", "ostiary.cli", *command], stdout=log, stderr=log)
+
+    def kubectl(self, *words: str, codes: Sequence[int] = (0,)) -> str:
+        """What `kubectl ostiary` prints."""
+        there = ["--kubeconfig", str(self._people), "--namespace", self.namespace]
+        done = CliRunner().invoke(app, [*words, *there])
+        assert done.exit_code in codes, done.output
+        return done.output
+
+    def version(self, name: str) -> None:
+        spec = {
+            "model": "qwen", "version": name, "image": f"pod:{name}", "checksPerSecond": 10,
+            "artifact": {"uri": "pvc://bundles", "digest": f"sha256:{'0' * 64}"},
+        }  # fmt: skip
+        self.put("ModelVersion", "modelversions", name, spec)
+
+    def put(self, kind: str, plural: str, name: str, spec: Json) -> None:
+        body = {"apiVersion": "ostiary.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        answer = self.api.apply(f"{self.ostiary}/{plural}/{name}", body)
+        assert answer.code < 300, answer.data
+
+    def deploy(self, version: str) -> None:
+        spec = {"model": "qwen", "versionRef": {"name": version}, "replicas": 1, "strategy": _STEPS}
+        self.put("ModelDeployment", "modeldeployments", "qwen", spec)
+
+    def until(self, holds: Callable[[Json], bool]) -> Json:
+        """The ModelDeployment once its status is so."""
+        path = f"{self.ostiary}/modeldeployments/qwen"
+        try:
+            return self.api.until(path, lambda answer: holds(answer.body.get("status") or {}))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()[-6000:]}") from error
+
+    def weights(self) -> dict[str, int]:
+        """Shares of the route."""
+        route = self.api.get(f"{self.ostiary}/trafficroutes/qwen").body
+        return {one["name"]: one["weight"] for one in route["spec"]["versions"] if one.get("weight")}
+
+    def close(self) -> None:
+        self._stop.set()
+        self._around.join(20)
+
+
+@pytest.fixture
+def shop(api: Api, namespace: str, definitions: dict[str, str], tmp_path: Path) -> Iterator[Shop]:
+    """An empty one."""
+    assert definitions
+    running = Shop(api, namespace, tmp_path)
+    yield running
+    running.close()
+
+
+def healthy(version: str) -> Callable[[Json], bool]:
+    return lambda status: status.get("phase") == "Healthy" and status.get("stable") == version
+
+
+def true(status: Json, condition: str) -> bool:
+    said = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return said.get(condition) == "True"
+
+
+@pytest.mark.timeout(240)
+def test_a_version_is_rolled_and_rolled_back(shop: Shop) -> None:
+    """Over a step that waits for somebody, past the death of a keeper, to all traffic; and back by order."""
+    shop.version("v1")
+    shop.version("v2")
+    shop.deploy("v1")
+    keeper = shop.keeper()
+    try:
+        status = shop.until(healthy("v1"))["status"]
+        assert true(status, "Available")
+        assert shop.weights() == {"v1": 10_000}
+        shop.deploy("v2")
+        shop.until(lambda status: status.get("phase") == "Paused")
+        assert shop.weights() == {"v1": 9_000, "v2": 1_000}
+        keeper.kill()
+        keeper.wait()
+        # It acts once the Lease of the dead one has run out: the command may have given up by then.
+        keeper = shop.keeper()
+        shop.kubectl("promote", "qwen", codes=(0, 4))
+        shop.until(healthy("v2"))
+        assert shop.weights() == {"v2": 10_000}
+        assert "v2" in shop.kubectl("get", "qwen")
+        shop.kubectl("rollback", "qwen", "--reason", "flags nothing")
+        assert shop.weights() == {"v1": 10_000}
+        assert shop.api.get(f"{shop.deployments}/v2").code == 200
+    finally:
+        keeper.terminate()
+        code = keeper.wait(30)
+    log = shop.log.read_text()
+    assert code == 0, log[-3000:]
+    assert "forbidden" not in log.lower()
+    assert "Traceback" not in log
