@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ostiary_operator.autoscaling.demand import MOST_CHECKS
 from ostiary_operator.autoscaling.inputs import GatewaySample, PodSample
 from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.cluster import pods
@@ -62,19 +63,24 @@ class Shares:
 
     def _sample(self, spec: AutoscalerSpec, measured: Measured, name: str, share: int) -> GatewaySample:
         figures, part = measured.gateways[name], share / WHOLE
-        before = self._refused.get(name, figures.refused)
-        grown = figures.refused - before if figures.refused >= before else figures.refused
-        if math.isfinite(grown):
-            self._refused[name] = figures.refused
-            self._given[name] = self._given.get(name, 0.0) + grown * part
         waiting = figures.waiting * part
         return GatewaySample(
             name=name,
             at=figures.at,
-            arrivals=figures.judged + self._given.get(name, 0.0),
+            arrivals=figures.judged + self._given_of(name, figures.refused, part),
             misses=figures.late,
             queue=((spec.deadline_seconds, waiting),) if waiting else (),
         )
+
+    def _given_of(self, name: str, refused: float, part: float) -> float:
+        """What makes no sense is handed on as it is, for the decision to tell, and is not added up."""
+        if not 0.0 <= refused <= MOST_CHECKS:
+            return refused
+        before = self._refused.get(name, refused)
+        grown = refused - before if refused >= before else refused
+        self._refused[name] = refused
+        self._given[name] = self._given.get(name, 0.0) + grown * part
+        return self._given[name]
 
 
 def share_of(weights: Mapping[str, int], mirrors: Mapping[str, int], version: str) -> int:

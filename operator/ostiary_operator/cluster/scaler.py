@@ -8,7 +8,7 @@ is the floor under each decision here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from pydantic import ValidationError
@@ -187,7 +187,10 @@ class Scaler:
     ) -> tuple[Inputs, Sequence[Json]]:
         """What the decision looks at, and the pods that it is about."""
         snapshot, version = target.seen.snapshot, spec.scale_target_ref.name
-        heading, route = aim(snapshot), snapshot.route
+        # A trial is told with the floor that there would be if it were in earnest.
+        mine = replace(snapshot.versions[version], bounds=(spec.min_replicas, spec.max_replicas))
+        heading = aim(replace(snapshot, versions={**snapshot.versions, version: mine}))
+        route = snapshot.route
         current = int(target.deployment["spec"]["replicas"])
         pods = pods_of(self._mirror, target.deployment["metadata"]["namespace"], target.model, version)
         share = share_of(route.weights, route.mirrors, version)
@@ -259,10 +262,11 @@ def _announced(
     if decision is not None and decision.desired != decision.current:
         why = decision.steps[-1].why if decision.steps else _asker(decision)
         yield Announce("Normal", "SuccessfulRescale", f"{decision.current} → {decision.desired}: {why}")
-    known = set(_signs(before))
+    told = {one.reason for one in before.conditions if one.status == "False"}
     for one in after.conditions:
         grave = one.type in ("AbleToScale", "ScalingActive", "MetricsHealthy") and one.status == "False"
-        if grave and (one.type, one.status, one.reason) not in known:
+        if grave and one.reason not in told:
+            told.add(one.reason)
             meant = one.reason in ("Frozen", "DryRun")
             yield Announce("Normal" if meant else "Warning", one.reason, f"{one.type}: {one.message}")
 
