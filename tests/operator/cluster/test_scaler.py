@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from ostiary_operator.autoscaling.explain import lines
 from ostiary_operator.autoscaling.log import read
 from ostiary_operator.autoscaling.replay import Tally, replay
 from ostiary_operator.cluster import kinds
 from ostiary_operator.cluster.prometheus import Newest
+from ostiary_operator.kubectl.main import app
 from scaled_site import GPU, site
 
 
@@ -309,6 +313,29 @@ async def test_replay_reads_what_the_controller_logged(tmp_path: Path) -> None:
     assert tally.decisions == 25
     assert tally.changed == 0
     assert replayed[0].entry.name == "default/scaled"
+
+
+async def test_explain_tells_what_the_controller_wrote(tmp_path: Path) -> None:
+    """`kubectl ostiary explain gas/NAME`: what was read, what held it back, and what cannot be trusted."""
+    kubeconfig = ["--kubeconfig", str(tmp_path / "kubeconfig")]
+
+    async def explained(name: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["explain", name, *kubeconfig])
+
+    async with site(tmp_path) as made:
+        await made.autoscaler()
+        assert "has not looked" in (await explained("gas/scaled")).output
+        made.rate = 70.0
+        await made.pass_time(times=4)
+        told = (await explained("gas/scaled")).output
+        assert "up from 2 to " in told
+        assert "demand: " in told
+        made.series.broken = True
+        await made.pass_time(times=2)
+        assert "MetricsHealthy=False" in (await explained("gpuautoscaler/scaled")).output
+        missing = await explained("gas/nobody")
+        assert missing.exit_code == 1
+        assert "no GPUAutoscaler nobody" in missing.output
 
 
 STOPPED = {
