@@ -58,7 +58,8 @@ class Shares:
         found = [self._sample(spec, measured, name, share) for name in sorted(measured.gateways)]
         fresh = sum(now - one.at <= spec.metric_max_age_seconds for one in found)
         if measured.gateways and fresh < live:
-            found.append(GatewaySample(f"{fresh + 1} of {live}", now, math.nan))
+            unknown = f"{fresh + 1} of {live}, alive by its Lease and unknown to Prometheus"
+            found.append(GatewaySample(unknown, now, math.nan))
         return tuple(found)
 
     def _sample(self, spec: AutoscalerSpec, measured: Measured, name: str, share: int) -> GatewaySample:

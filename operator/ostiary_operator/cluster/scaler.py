@@ -111,15 +111,14 @@ class Scaler:
             self._known.pop(key, None)
             return SYNC
         try:
-            spec = AutoscalerSpec.model_validate(obj.get("spec") or {})
+            spec = _spec(obj)
             self._target(obj, spec, self._clock())
             measured = await measure(self._source, spec, key[0], spec.scale_target_ref.name, self._clock())
             # All that follows is of one moment: the cluster as it is after the wait.
             now = self._clock()
             obj = self._mirror.get(GPU_AUTOSCALERS, *key) or obj
+            spec = _spec(obj)
             await self._scaled(obj, spec, self._target(obj, spec, now), measured, now)
-        except ValidationError as error:
-            await self._stopped(obj, "InvalidSpec", _words(error))
         except _Unscalable as error:
             await self._stopped(obj, error.reason, str(error))
         except ApiFailure as error:
@@ -239,6 +238,13 @@ class Scaler:
     async def _write(self, obj: Json, status: AutoscalerStatus) -> None:
         dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._carrier.write_status(GPU_AUTOSCALERS, obj, dumped)
+
+
+def _spec(obj: Json) -> AutoscalerSpec:
+    try:
+        return AutoscalerSpec.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        raise _Unscalable("InvalidSpec", _words(error)) from error
 
 
 def _with_source(conditions: Iterable[Found], trouble: str) -> tuple[Found, ...]:

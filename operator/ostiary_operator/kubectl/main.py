@@ -108,7 +108,7 @@ def describe(
     typer.echo("\n".join(_run(look, _target(namespace, context, kubeconfig))))
 
 
-@app.command(epilog="Examples: kubectl ostiary explain qwen; kubectl ostiary explain gas/qwen-1")
+@app.command(epilog="Example: kubectl ostiary explain qwen, or kubectl ostiary explain gas/qwen-1")
 def explain(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A ModelDeployment, or gas/NAME: a GPUAutoscaler.")

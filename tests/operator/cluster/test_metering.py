@@ -89,8 +89,10 @@ async def server() -> AsyncIterator[tuple[str, list[str], list[web.Response]]]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
-    yield f"http://{host}:{port}", queries, answers
-    await runner.cleanup()
+    try:
+        yield f"http://{host}:{port}", queries, answers
+    finally:
+        await runner.cleanup()
 
 
 def matrix(*values: list[object]) -> web.Response:
