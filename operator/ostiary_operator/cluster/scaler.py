@@ -156,6 +156,9 @@ class Scaler:
             raise _Unscalable(
                 "RolloutUnknown", f"ModelDeployment {owner['metadata']['name']}: {error}"
             ) from error
+        if version not in seen.snapshot.versions:
+            why = f"what a pod of {version} carries is not known: is its ModelVersion there, and in order?"
+            raise _Unscalable("RolloutUnknown", why)
         route = seen.snapshot.route
         if not share_of(route.weights, route.mirrors, version) and version not in route.pinned:
             why = f"{version} has no traffic: its pods are the rollout's"

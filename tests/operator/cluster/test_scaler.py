@@ -261,6 +261,33 @@ async def test_modes_that_change_nothing(tmp_path: Path, mode: str) -> None:
         assert made.condition("AbleToScale")["reason"] == {"DryRun": "DryRun", "Freeze": "Frozen"}[mode]
 
 
+async def test_under_an_order_to_freeze(tmp_path: Path) -> None:
+    """While a ModelOverride keeps everything as it is, pods are added and none is taken away."""
+    async with site(tmp_path) as made:
+        await made.autoscaler()
+        await made.stage.order("still", "Freeze", seconds=7200.0)
+        await made.pass_time(times=12)
+        assert made.replicas() == 2
+        assert made.status()["decisions"][-1]["steps"][-1]["name"] == "rollout"
+        made.rate = 70.0
+        await made.pass_time(times=6)
+        assert (made.replicas() or 0) >= 4
+
+
+async def test_a_version_that_nobody_describes(tmp_path: Path) -> None:
+    """Its ModelVersion gone, and the mark of what a pod carries: the condition says so, and nothing changes."""
+    async with site(tmp_path) as made:
+        await made.autoscaler()
+        await made.stage.remove(kinds.MODEL_VERSIONS, "v1")
+        found = made.stage.find(kinds.DEPLOYMENTS, "v1")
+        assert found is not None
+        bare = {"name": "v1", "annotations": {}}
+        await made.stage.put(kinds.DEPLOYMENTS, {**found, "metadata": {**found["metadata"], **bare}})
+        await made.pass_time(times=2)
+        assert made.condition("AbleToScale")["reason"] == "RolloutUnknown"
+        assert made.replicas() == 2
+
+
 async def test_a_new_keeper_knows_what_was_done(tmp_path: Path) -> None:
     """Killed and started again: nothing goes at once, rates count what was added before, and the history in
     the status goes on.
