@@ -178,7 +178,13 @@ class Scaler:
         inputs, pods = self._inputs(spec, target, measured, known.shares, now)
         decision = decide(spec, inputs, known.memory, now)
         if decision.desired != decision.current:
-            await self._carrier.rescale(target.deployment, decision.desired, decision.victims, pods)
+            try:
+                await self._carrier.rescale(target.deployment, decision.desired, decision.victims, pods)
+            except ApiFailure as failure:
+                if not failure.code or failure.code >= 500:
+                    # It may have been done all the same, and then counts for the rates.
+                    known.memory = decision.memory
+                raise
         known.memory = decision.memory
         if self._log is not None:
             self._log.write(line("/".join(key), now, spec, inputs, decision))

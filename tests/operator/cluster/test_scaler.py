@@ -275,7 +275,7 @@ async def test_under_an_order_to_freeze(tmp_path: Path) -> None:
 
 
 async def test_a_version_that_nobody_describes(tmp_path: Path) -> None:
-    """Its ModelVersion gone, and the mark of what a pod carries: the condition says so, and nothing changes."""
+    """Its ModelVersion gone, and the mark of what a pod carries: that is said, and nothing changes."""
     async with site(tmp_path) as made:
         await made.autoscaler()
         await made.stage.remove(kinds.MODEL_VERSIONS, "v1")

@@ -12,8 +12,17 @@ from aiohttp import web
 from bench.keeper.stage import Stage, stage
 from ostiary_operator.autoscaling.log import read
 from ostiary_operator.cluster import kinds
+from ostiary_operator.sandbox.faults import Plan
 
 GPU = "DCGM_FI_DEV_GPU_UTIL"
+_POINTS = [{"concurrency": 1, "checksPerSecond": 10.0}]
+SPEC = {
+    "scaleTargetRef": {"name": "v1"},
+    "minReplicas": 2,
+    "maxReplicas": 8,
+    "capacity": {"points": _POINTS},
+    "metrics": [{"type": "GPU", "metric": GPU, "target": 0.5, "profiled": False}],
+}
 
 
 @asynccontextmanager
@@ -65,15 +74,7 @@ async def test_busy_gpus_get_pods(tmp_path: Path) -> None:
         await cluster.deployment("v1")
         async with cluster.keeper(prometheus=url, decision_log=log) as keeper:
             await cluster.until(lambda: cluster.status().get("phase") == "Healthy")
-            points = [{"concurrency": 1, "checksPerSecond": 10.0}]
-            spec = {
-                "scaleTargetRef": {"name": "v1"},
-                "minReplicas": 2,
-                "maxReplicas": 8,
-                "capacity": {"points": points},
-                "metrics": [{"type": "GPU", "metric": GPU, "target": 0.5, "profiled": False}],
-            }
-            await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": spec})
+            await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": SPEC})
             await cluster.until(lambda: cluster.replicas("v1") == 4)
             await cluster.until(lambda: cluster.ready("v1") == 4)
             await keeper.kill()
@@ -86,3 +87,28 @@ async def test_busy_gpus_get_pods(tmp_path: Path) -> None:
             assert [before for before, _ in told[1:]] == [after for _, after in told[:-1]]
     with log.open(encoding="utf-8") as file:
         assert {entry.name for entry in read(file, "log")} == {"default/v1"}
+
+
+async def test_on_a_bad_day(tmp_path: Path) -> None:
+    """Conflicts, errors, lost answers and watches that break: it arrives, and never beyond the most."""
+    most = 0
+    async with stage(tmp_path) as cluster, busy_gpus(cluster) as url, cluster.gateway():
+        await cluster.version("v1")
+        await cluster.deployment("v1")
+        async with cluster.keeper(prometheus=url):
+            await cluster.until(lambda: cluster.status().get("phase") == "Healthy")
+            cluster.cluster.faults.seed = 7
+            cluster.cluster.faults.set(
+                conflict=0.1, error=0.1, lost_answer=0.1, throttle=0.02, break_watch=0.05
+            )
+            await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": SPEC})
+
+            def arrived() -> bool:
+                nonlocal most
+                most = max(most, cluster.replicas("v1") or 0)
+                return most >= 8
+
+            await cluster.until(arrived, seconds=60.0)
+            cluster.cluster.faults.plan = Plan()
+            await cluster.until(lambda: cluster.ready("v1") == 8)
+            assert cluster.replicas("v1") == most == 8
