@@ -79,7 +79,7 @@ async def test_busy_gpus_get_pods(tmp_path: Path) -> None:
             await cluster.until(lambda: cluster.ready("v1") == 4)
             await keeper.kill()
         async with cluster.keeper(prometheus=url, decision_log=log):
-            await cluster.until(lambda: cluster.replicas("v1") == 8, seconds=30.0)
+            await cluster.until(lambda: cluster.replicas("v1") == 8, seconds=120.0)
             await cluster.until(lambda: changes(cluster)[-1][1] == 8)
             told = changes(cluster)
             assert told[0] == (2, 4)
@@ -101,7 +101,8 @@ async def test_on_a_bad_day(tmp_path: Path) -> None:
             cluster.cluster.faults.set(
                 conflict=0.1, error=0.1, lost_answer=0.1, throttle=0.02, break_watch=0.05
             )
-            await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": {**SPEC, "maxReplicas": 4}})
+            spec = {**SPEC, "maxReplicas": 4}
+            await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": spec})
 
             def arrived() -> bool:
                 nonlocal most
