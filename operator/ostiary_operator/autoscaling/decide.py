@@ -26,7 +26,12 @@ from ostiary_operator.autoscaling.victims import victims
 
 LONGEST_GAP = 300.0
 """After so many seconds without a decision, what was recommended before says nothing about now."""
-_LIMITS = {"minimum": "TooFewReplicas", "maximum": "TooManyReplicas", "pending": "PodsPending"}
+_LIMITS = {
+    "minimum": "TooFewReplicas",
+    "maximum": "TooManyReplicas",
+    "pending": "PodsPending",
+    "rollout": "KeptByRollout",
+}
 _WITNESS = "pods' outstanding checks"
 
 
@@ -65,6 +70,7 @@ def decide(spec: AutoscalerSpec, inputs: Inputs, memory: Memory, now: float) -> 
     _limit_rates(spec, memory, now, trail)
     _wait_for_stuck_pods(spec, inputs, now, trail)
     _keep_bounds(spec, asked, idle_since, now, trail)
+    _keep_for_rollout(inputs.floor, trail)
     wanted = trail.number
     desired = wanted if spec.mode == "Enforce" else current
     if desired != wanted:
@@ -300,6 +306,13 @@ def _keep_bounds(
         trail.step("maximum", spec.max_replicas, f"maxReplicas is {spec.max_replicas}")
 
 
+def _keep_for_rollout(floor: int, trail: _Trail) -> None:
+    """Whoever rolls versions adds pods up to there; here they are only not taken away."""
+    least = min(floor, trail.current)
+    if trail.number < least:
+        trail.step("rollout", least, f"the rollout needs {floor} for the traffic of this version")
+
+
 def _conditions(
     spec: AutoscalerSpec, readings: Sequence[Reading], proposals: Sequence[int], trail: _Trail
 ) -> tuple[Condition, ...]:
@@ -315,7 +328,7 @@ def _conditions(
     active = Condition("ScalingActive", True, "ValidMetricFound", "")
     if not proposals:
         active = Condition("ScalingActive", False, "NoMetricTrusted", _troubles(readings))
-    limits = [step for step in trail.steps if step.name in ("rate", "minimum", "maximum", "pending")]
+    limits = [step for step in trail.steps if step.name == "rate" or step.name in _LIMITS]
     limited = Condition("ScalingLimited", False, "DesiredWithinRange", "")
     if limits:
         last = limits[-1]

@@ -59,16 +59,20 @@ class GatewaySample:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything that one decision looks at. `current`: replicas that the Deployment asks for."""
+    """Everything that one decision looks at. `current`: replicas that the Deployment asks for. `floor`: pods
+    that a rollout needs of this version for its traffic.
+    """
 
     current: int
     pods: tuple[PodSample, ...] = ()
     gateways: tuple[GatewaySample, ...] = ()
+    floor: int = 0
 
     def document(self) -> dict[str, Any]:
         """As the decision log holds it."""
         return {
             "current": self.current,
+            "floor": self.floor,
             "pods": [
                 {
                     "name": pod.name,
@@ -118,4 +122,4 @@ class Inputs:
             )
             for gateway in document["gateways"]
         )
-        return Inputs(int(document["current"]), pods, gateways)
+        return Inputs(int(document["current"]), pods, gateways, int(document.get("floor", 0)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
+
+from ostiary_operator.resources.part import Part
 
 GPU_UNITS = {
     "DCGM_FI_DEV_GPU_UTIL": 100.0,
@@ -18,14 +19,6 @@ GPU_UNITS = {
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.0, le=86_400.0)]
-
-
-class Part(BaseModel):
-    """A part of the spec: unknown fields are refused, names are camelCase in YAML."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, allow_inf_nan=False
-    )
 
 
 class ScaleTargetRef(Part):

@@ -41,7 +41,7 @@ def run(
         str,
         typer.Option(
             metavar="URL",
-            help="What analyses ask; without it they find nothing.",
+            help="What analyses and autoscalers ask; without it they find nothing.",
             envvar="OSTIARY_KEEPER_PROMETHEUS",
         ),
     ] = "",
@@ -53,6 +53,15 @@ def run(
             envvar="OSTIARY_KEEPER_SELECTOR",
         ),
     ] = "",
+    decision_log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where autoscalers' decisions are logged, for ostiary operator replay.",
+            envvar="OSTIARY_KEEPER_DECISION_LOG",
+            dir_okay=False,
+        ),
+    ] = None,
     resync: Annotated[
         float, typer.Option(min=1.0, help="Seconds after which everything is listed again.")
     ] = 300.0,
@@ -76,6 +85,7 @@ def run(
         namespaces=tuple(namespace),
         prometheus=prometheus,
         selector=selector,
+        decision_log=decision_log,
         resync=resync,
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from ostiary_operator.cluster.kinds import MANAGER, MODEL_DEPLOYMENTS, Json
+from ostiary_operator.cluster.kinds import MANAGER, MODEL_DEPLOYMENTS, Json, Kind
 from ostiary_operator.rollout.actions import Announce
 
 
-def event(about: Json, said: Announce, now: float) -> Json:
+def event(about: Json, said: Announce, now: float, kind: Kind = MODEL_DEPLOYMENTS) -> Json:
     """The Event of an announcement. Its name is the same however often the same is announced of the same
     state, so that a plan that is carried out twice tells it once.
     """
@@ -21,8 +21,8 @@ def event(about: Json, said: Announce, now: float) -> Json:
     return {
         "metadata": {"name": f"{metadata['name'][:200]}.{digest}", "namespace": metadata["namespace"]},
         "involvedObject": {
-            "apiVersion": MODEL_DEPLOYMENTS.api_version,
-            "kind": MODEL_DEPLOYMENTS.name,
+            "apiVersion": kind.api_version,
+            "kind": kind.name,
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "uid": metadata["uid"],

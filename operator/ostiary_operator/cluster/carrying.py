@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from ostiary_operator.cluster.announcing import again, event
-from ostiary_operator.cluster.api import Api, ApiFailure, Conflict
+from ostiary_operator.cluster.api import Api, ApiFailure, Conflict, NotFound
 from ostiary_operator.cluster.kinds import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
+    DELETION_COST,
     DEPLOYMENTS,
     EVENTS,
+    MODEL_DEPLOYMENTS,
     MODEL_VERSIONS,
+    PODS,
     SERVICES,
     TRAFFIC_ROUTES,
     Json,
     Kind,
+    annotated,
     owned_by,
     owner_reference,
 )
@@ -31,6 +36,8 @@ from ostiary_operator.resources.model_version import ModelVersionSpec
 from ostiary_operator.rollout.actions import Action, Announce, Scale, StartAnalysis, StopAnalysis, WriteRoute
 
 _log = structlog.get_logger(__name__)
+_FIRST = "-1000"
+"""Deletion cost of a pod that goes before those that have none said."""
 
 
 class Refused(Exception):  # noqa: N818  # says what was
@@ -160,10 +167,43 @@ class Carrier:
         run = {"metadata": metadata, "spec": {**template["spec"], **who}}
         self._run_seen(await self._made(ANALYSIS_RUNS, run, seen.obj))
 
-    async def announce(self, about: Json, said: Announce, now: float) -> None:
+    async def rescale(
+        self, target: Json, replicas: int, victims: Sequence[str], pods: Iterable[Json]
+    ) -> None:
+        """So many replicas, if the Deployment is as it was seen; `victims` go first, and none that was to go
+        first before and is not any more.
+        """
+        namespace, name = target["metadata"]["namespace"], target["metadata"]["name"]
+        for pod in pods:
+            marked = DELETION_COST in annotated(pod)
+            if marked != (pod["metadata"]["name"] in victims):
+                await self._mark(pod, None if marked else _FIRST)
+        self._may()
+        version = target["metadata"]["resourceVersion"]
+        wanted: Json = {"spec": {"replicas": replicas}}
+        change = {"metadata": {"resourceVersion": version}, **wanted}
+        try:
+            scale = await self._api.merge(DEPLOYMENTS, namespace, name, change, "scale")
+        except Conflict:
+            self._mirror.take(DEPLOYMENTS, await self._api.get(DEPLOYMENTS, namespace, name))
+            raise
+        metadata = {**target["metadata"], "resourceVersion": scale["metadata"]["resourceVersion"]}
+        self._mirror.take(DEPLOYMENTS, {"metadata": metadata, **wanted})
+
+    async def _mark(self, pod: Json, cost: str | None) -> None:
+        """Pods that are gone need no mark."""
+        self._may()
+        metadata = pod["metadata"]
+        change = {"metadata": {"annotations": {DELETION_COST: cost}}}
+        with suppress(NotFound):
+            self._mirror.take(
+                PODS, await self._api.merge(PODS, metadata["namespace"], metadata["name"], change)
+            )
+
+    async def announce(self, about: Json, said: Announce, now: float, kind: Kind = MODEL_DEPLOYMENTS) -> None:
         """An Event; one that is there already is counted. Nothing waits for one that cannot be written."""
         try:
-            await self._announced(event(about, said, now), now)
+            await self._announced(event(about, said, now, kind), now)
         except ApiFailure as failure:
             _log.warning("event.failed", reason=said.reason, message=said.message, error=str(failure))
 

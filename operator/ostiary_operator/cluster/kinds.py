@@ -15,6 +15,8 @@ RATES = "ostiary.dev/checks-per-second"
 """Annotation of a gateway's Lease: the checks that come to it, by route, as JSON."""
 CAPACITY = "ostiary.dev/checks-per-second"
 """Annotation of a version's Deployment: what one pod carries, also when the ModelVersion is gone."""
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+"""Annotation of a pod: where pods are taken away, those with the least go first (Kubernetes' own)."""
 MANAGER = "ostiary-keeper"
 """The field manager of all that the keeper writes."""
 
@@ -46,6 +48,7 @@ MODEL_OVERRIDES = Kind("ModelOverride", "modeloverrides")
 ANALYSIS_TEMPLATES = Kind("AnalysisTemplate", "analysistemplates")
 ANALYSIS_RUNS = Kind("AnalysisRun", "analysisruns")
 TRAFFIC_ROUTES = Kind("TrafficRoute", "trafficroutes")
+GPU_AUTOSCALERS = Kind("GPUAutoscaler", "gpuautoscalers")
 DEPLOYMENTS = Kind("Deployment", "deployments", "apps", "v1", MODEL)
 PODS = Kind("Pod", "pods", "", "v1", MODEL)
 LEASES = Kind("Lease", "leases", "coordination.k8s.io", "v1", f"{COMPONENT}=gateway")
@@ -61,6 +64,7 @@ WATCHED = (
     DEPLOYMENTS,
     PODS,
     LEASES,
+    GPU_AUTOSCALERS,
     MODEL_DEPLOYMENTS,
 )
 """What is kept in mind."""

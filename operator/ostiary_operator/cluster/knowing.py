@@ -8,6 +8,8 @@ from ostiary_operator.cluster.attention import Attention
 from ostiary_operator.cluster.kinds import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
+    DEPLOYMENTS,
+    GPU_AUTOSCALERS,
     LEASES,
     MODEL_DEPLOYMENTS,
     MODEL_OVERRIDES,
@@ -27,13 +29,17 @@ class Knowing:
         sightings: Sightings,
         deployments: Attention,
         runs: Attention,
+        autoscalers: Attention,
         clock: Callable[[], float],
     ) -> None:
-        """`deployments`: who looks at ModelDeployments; `runs`: at AnalysisRuns."""
+        """`deployments`: who looks at ModelDeployments; `runs`: at AnalysisRuns;
+        `autoscalers`: at GPUAutoscalers.
+        """
         self._mirror = mirror
         self._sightings = sightings
         self._deployments = deployments
         self._runs = runs
+        self._autoscalers = autoscalers
         self._clock = clock
 
     def told(self, kind: Kind, event: str | None, obj: Json) -> None:
@@ -54,6 +60,8 @@ class Knowing:
         if change.kind == LEASES:
             self._renewed(change, namespace)
             return
+        if change.kind == GPU_AUTOSCALERS and not self._autoscaler_changed(change, (namespace, name)):
+            return
         if change.kind == MODEL_DEPLOYMENTS and change.after is None:
             self._deployments.forget((namespace, name))
         if change.kind == ANALYSIS_RUNS and not self._run_changed(change, (namespace, name)):
@@ -71,6 +79,9 @@ class Knowing:
         if kind == ANALYSIS_TEMPLATES:
             return [key for key in self._mirror.keys(MODEL_DEPLOYMENTS) if key[0] == namespace]
         model = about(kind, obj)
+        if kind == GPU_AUTOSCALERS:
+            scaled = self._mirror.get(DEPLOYMENTS, namespace, model)
+            model = about(DEPLOYMENTS, scaled) if scaled is not None else ""
         return [(namespace, name) for name in self._mirror.about(MODEL_DEPLOYMENTS, namespace, model)]
 
     def _run_changed(self, change: Change, key: Key) -> bool:
@@ -80,6 +91,16 @@ class Knowing:
         elif change.before is None:
             self._runs.stir(key)
         return _phase(change.before) != _phase(change.after)
+
+    def _autoscaler_changed(self, change: Change, key: Key) -> bool:
+        """Whether it is another autoscaler than before: its status is its own keeper's word."""
+        if change.after is None:
+            self._autoscalers.forget(key)
+            return True
+        if _generation(change.before) == _generation(change.after):
+            return False
+        self._autoscalers.stir(key)
+        return True
 
     def _renewed(self, change: Change, namespace: str) -> None:
         """Gateways renew their Leases all the time; it concerns a route when one has been applied."""
@@ -94,6 +115,10 @@ class Knowing:
             if was.get(route) != now.get(route):
                 for name in self._mirror.about(MODEL_DEPLOYMENTS, namespace, route):
                     self._deployments.stir((namespace, name))
+
+
+def _generation(obj: Json | None) -> object:
+    return None if obj is None else (obj["metadata"]["uid"], obj["metadata"].get("generation"))
 
 
 def _phase(run: Json | None) -> str | None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from ostiary_operator.cluster.kinds import (
     ANALYSIS_RUNS,
+    DELETION_COST,
     DEPLOYMENTS,
+    GPU_AUTOSCALERS,
     MODEL,
     MODEL_DEPLOYMENTS,
     MODEL_OVERRIDES,
@@ -27,7 +29,7 @@ from ostiary_operator.cluster.kinds import (
 Key = tuple[str, str]
 """Namespace and name."""
 _REMEMBERED = 10_000
-_OF_PODS = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
+_OF_PODS = ("name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Mirror:
         return list(self._objects.get(kind.plural, {}))
 
     def about(self, kind: Kind, namespace: str, what: str = "") -> Mapping[str, Json]:
-        """Objects about a model, by their names; of a ModelOverride: about a ModelDeployment; of kinds that
-        are about none: all of the namespace.
+        """Objects about a model, by their names; of a ModelOverride: about a ModelDeployment; of a
+        GPUAutoscaler: about a version; of kinds that are about none: all of the namespace.
         """
         return self._about.get((kind.plural, namespace, what), {})
 
@@ -115,13 +117,17 @@ class Mirror:
 
 
 def about(kind: Kind, obj: Json) -> str:
-    """The model that an object is about; of a ModelOverride: the ModelDeployment; else nothing."""
+    """The model that an object is about; of a ModelOverride: the ModelDeployment; of a
+    GPUAutoscaler: the version that it scales; else nothing.
+    """
     if kind in (DEPLOYMENTS, PODS):
         return str(labels(obj).get(MODEL, ""))
     if kind in (MODEL_DEPLOYMENTS, MODEL_VERSIONS, ANALYSIS_RUNS):
         return str((obj.get("spec") or {}).get("model", ""))
     if kind == MODEL_OVERRIDES:
         return str((obj.get("spec") or {}).get("target", ""))
+    if kind == GPU_AUTOSCALERS:
+        return str(((obj.get("spec") or {}).get("scaleTargetRef") or {}).get("name", ""))
     return str(obj["metadata"]["name"]) if kind == TRAFFIC_ROUTES else ""
 
 
@@ -135,6 +141,9 @@ def _slim(kind: Kind, obj: Json) -> Json:
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     if kind == PODS:
         kept = {name: metadata[name] for name in _OF_PODS if name in metadata}
+        cost = (metadata.get("annotations") or {}).get(DELETION_COST)
+        if cost is not None:
+            kept["annotations"] = {DELETION_COST: cost}
         status = obj.get("status") or {}
         said = {name: status[name] for name in ("conditions", "containerStatuses") if name in status}
         return {"metadata": kept, "status": said}

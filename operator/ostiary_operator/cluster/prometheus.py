@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
@@ -20,6 +21,15 @@ class Unreachable(Exception):  # noqa: N818  # says what is wrong
     """No answer that can be understood, and so nothing known; the message says why."""
 
 
+@dataclass(frozen=True)
+class Newest:
+    """The newest sample of a series, and when it was taken (seconds since 1970)."""
+
+    labels: Mapping[str, str]
+    value: float
+    at: float
+
+
 class Source(Protocol):
     """Where measurements come from. Methods raise Unreachable."""
 
@@ -31,6 +41,17 @@ class Source(Protocol):
         """Of a figure of a version; None where gateways do not count it."""
         ...
 
+    async def newest(self, labels: str, seconds: float, at: float) -> Sequence[Newest]:
+        """Of each series that has these labels and a sample within so many seconds before `at`. Samples are
+        as they were taken: not a number, negative or from a clock that is wrong.
+        """
+        ...
+
+    @property
+    def selector(self) -> str:
+        """Labels that the gateways' series have."""
+        ...
+
 
 class Prometheus:
     """A server's HTTP API (v1). For one event loop."""
@@ -40,6 +61,23 @@ class Prometheus:
         self._session = session
         self._url = url.rstrip("/")
         self._selector = selector
+
+    @property
+    def selector(self) -> str:
+        """See Source."""
+        return self._selector
+
+    async def newest(self, labels: str, seconds: float, at: float) -> Sequence[Newest]:
+        """See Source. The samples themselves, since what a query comes to bears the query's time."""
+        query = f"{{{labels}}}[{math.ceil(seconds)}s]"
+        try:
+            return [
+                Newest(one["metric"], float(value), float(taken))
+                for one in await self._at(query, at)
+                for taken, value in one["values"][-1:]
+            ]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Unreachable(f"{query}: not an answer of Prometheus: {error}") from error
 
     async def numbers(self, query: str, since: float, until: float, every: float) -> Sequence[float]:
         """See Source. Asks for the whole time at once, so that whoever comes new to a run knows what was."""

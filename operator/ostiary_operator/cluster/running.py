@@ -20,6 +20,7 @@ import structlog
 from ostiary_operator.cluster.api import Api, ApiFailure, NotFound, configured, connected
 from ostiary_operator.cluster.attention import Attention
 from ostiary_operator.cluster.carrying import Carrier
+from ostiary_operator.cluster.decision_file import DecisionFile
 from ostiary_operator.cluster.judging import Judges
 from ostiary_operator.cluster.keeper import Keeper
 from ostiary_operator.cluster.kinds import ANALYSIS_RUNS, WATCHED, Json
@@ -27,6 +28,7 @@ from ostiary_operator.cluster.knowing import Knowing
 from ostiary_operator.cluster.leader import Leader, LeaderTimes
 from ostiary_operator.cluster.mirror import Mirror
 from ostiary_operator.cluster.prometheus import Prometheus, Source
+from ostiary_operator.cluster.scaler import Scaler
 from ostiary_operator.cluster.seeing import Sightings
 from ostiary_operator.cluster.version_objects import read_template
 from ostiary_operator.cluster.watching import settings as watch_settings
@@ -50,6 +52,8 @@ class KeeperSettings:
     """URL of the server that analyses ask; empty: none."""
     selector: str = ""
     """Labels that the gateways' series have there."""
+    decision_log: Path | None = None
+    """A file for the decisions of autoscalers; None: none but their status."""
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4().hex[:12]}")
     leader: LeaderTimes = field(default_factory=LeaderTimes)
     resync: float = 300.0
@@ -73,6 +77,7 @@ async def keep(
         clock: seconds since 1970.
 
     Raises:
+        OSError: a file cannot be read or written.
         ValueError: it cannot begin; the message says what to do.
     """
     template = read_template(chosen.pod_template)
@@ -113,8 +118,11 @@ class _Process:
         keeper = Keeper(mirror, sightings, carrier, clock)
         judges = Judges(mirror, carrier, source, clock)
         self._deployments = Attention(keeper.look, lambda: self._leader.leading, self._rng)
+        log = DecisionFile(chosen.decision_log) if chosen.decision_log is not None else None
+        self._scaler = Scaler(mirror, sightings, carrier, source, clock, log)
+        self._autoscalers = Attention(self._scaler.look, lambda: self._leader.leading, self._rng)
         self._runs = Attention(judges.look, lambda: self._leader.leading, self._rng)
-        self.knowing = Knowing(mirror, sightings, self._deployments, self._runs, clock)
+        self.knowing = Knowing(mirror, sightings, self._deployments, self._runs, self._autoscalers, clock)
 
     def _run_seen(self, run: Json) -> None:
         self.knowing.told(ANALYSIS_RUNS, None, run)
@@ -124,6 +132,8 @@ class _Process:
         if leads:
             self._deployments.stir_all()
             self._runs.stir_all()
+            self._scaler.forget_all()
+            self._autoscalers.stir_all()
 
     async def run(self, watches: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
         """Until it is told to stop, or the watches end. Then it does nothing, and others may take over."""
@@ -141,6 +151,7 @@ class _Process:
         finally:
             await self._deployments.close()
             await self._runs.close()
+            await self._autoscalers.close()
             for task in (*beside, watching):
                 task.cancel()
             await asyncio.gather(*beside, watching, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.cluster import pods
 from ostiary_operator.cluster.kinds import (
     ACKED,
     ANALYSIS_RUNS,
     CAPACITY,
     DEPLOYMENTS,
+    GPU_AUTOSCALERS,
     LEASES,
     MODEL_DEPLOYMENTS,
     MODEL_OVERRIDES,
@@ -266,8 +269,32 @@ def _versions(mirror: Mirror, namespace: str, model: str) -> dict[str, Version]:
         capacity, loads = _carried(described.get(name), runs)
         if capacity is not None:
             # What is ready beyond what is wanted is about to go.
-            found[name] = Version(capacity, loads, replicas, min(replicas, ready.get(name, 0)))
+            bounds = autoscaled_between(mirror, namespace, name)
+            found[name] = Version(capacity, loads, replicas, min(replicas, ready.get(name, 0)), bounds)
     return found
+
+
+def autoscaler_of(mirror: Mirror, namespace: str, version: str) -> Json | None:
+    """The GPUAutoscaler of a version, the oldest of several; None without one."""
+    found = [
+        one
+        for one in mirror.about(GPU_AUTOSCALERS, namespace, version).values()
+        if not one["metadata"].get("deletionTimestamp")
+    ]
+    order = operator.itemgetter("creationTimestamp", "name")
+    return min(found, key=lambda one: order(one["metadata"]), default=None)
+
+
+def autoscaled_between(mirror: Mirror, namespace: str, version: str) -> tuple[int, int] | None:
+    """Fewest and most pods that a GPUAutoscaler lets a version have; None where it has not their number:
+    there is none, it only tells what it would do, or its spec makes no sense.
+    """
+    found = autoscaler_of(mirror, namespace, version)
+    try:
+        spec = AutoscalerSpec.model_validate((found or {}).get("spec") or {})
+    except ValidationError:
+        return None
+    return None if spec.mode == "DryRun" else (spec.min_replicas, spec.max_replicas)
 
 
 def _carried(described: Json | None, runs: Json | None) -> tuple[float | None, float | None]:

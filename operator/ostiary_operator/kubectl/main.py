@@ -108,15 +108,27 @@ def describe(
     typer.echo("\n".join(_run(look, _target(namespace, context, kubeconfig))))
 
 
-@app.command(epilog="Example: kubectl ostiary explain qwen")
+@app.command(epilog="Example: kubectl ostiary explain qwen, or kubectl ostiary explain gas/qwen-1")
 def explain(
-    name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A ModelDeployment, or gas/NAME: a GPUAutoscaler.")
+    ],
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say in words why a rollout is where it is, what it waits for, and what to do."""
+    """Say in words why a rollout is where it is, or why a version has as many pods as it has; what it waits
+    for, and what to do.
+    """
+    from ostiary_operator.kubectl.autoscaler import KINDS, explained_autoscaler
     from ostiary_operator.kubectl.explain import explained
 
-    found = _one(name, _target(namespace, context, kubeconfig))
-    typer.echo("\n".join(explained(found)))
+    target = _target(namespace, context, kubeconfig)
+    kind, _, rest = name.partition("/")
+    if rest and kind in KINDS:
+        typer.echo("\n".join(_run(lambda cluster: explained_autoscaler(cluster, rest), target)))
+        return
+    typer.echo("\n".join(explained(_one(name, target))))
 
 
 @app.command(epilog="Example: kubectl ostiary history qwen")

@@ -20,13 +20,15 @@ AnalysisPhase = Literal["Running", "Successful", "Failed", "Inconclusive", "Erro
 class Version:
     """A ModelVersion and its Deployment. `checks_per_second`: of one pod; `load_seconds`: until a new pod is
     ready, the slow end of what was measured; None: never measured. `replicas` and `ready`: 0 without a
-    Deployment.
+    Deployment. `bounds`: fewest and most pods where a GPUAutoscaler has their number; None: the
+    ModelDeployment has it.
     """
 
     checks_per_second: float
     load_seconds: float | None = None
     replicas: int = 0
     ready: int = 0
+    bounds: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,19 @@ class Snapshot:
         return max(standing, key=lambda one: (one.created_at, one.name), default=None)
 
     def needed(self, version: str, share: int) -> int:
-        """Pods that the version has to have for this share of the traffic, in basis points; at least one."""
-        by_count = -(-self.spec.replicas * share // 10_000)
-        if self.demand is None:
-            return max(1, by_count)
-        by_demand = self.demand * share / 10_000 / self.versions[version].checks_per_second
-        return max(1, by_count, -int(-by_demand // 1))
+        """Pods that the version has to have for this share of the traffic, in basis points; at least one,
+        unless an autoscaler may take a version that serves alone to zero.
+        """
+        bounds = self.versions[version].bounds
+        if bounds is not None and self._serves_alone(version):
+            return bounds[0]
+        by_count = -(-self.spec.replicas * share // 10_000) if bounds is None else bounds[0]
+        by_demand = (self.demand or 0.0) * share / 10_000 / self.versions[version].checks_per_second
+        needed = max(1, by_count, -int(-by_demand // 1))
+        return needed if bounds is None else min(needed, bounds[1])
+
+    def _serves_alone(self, version: str) -> bool:
+        return self.route.weights == {version: 10_000} and self.status.candidate is None
 
     def carries(self, version: str) -> int:
         """Share of the traffic that the version's ready pods can carry, in basis points."""
@@ -127,7 +136,8 @@ class Snapshot:
         if there is None or there.ready == 0:
             return 0
         if self.demand is None:
-            return min(10_000, there.ready * 10_000 // self.spec.replicas)
+            whole = self.spec.replicas if there.bounds is None else max(1, there.bounds[0])
+            return min(10_000, there.ready * 10_000 // whole)
         if self.demand <= 0:
             return 10_000
         return int(min(10_000.0, there.ready * there.checks_per_second / self.demand * 10_000))

@@ -23,6 +23,7 @@ ACCOUNT = "system:serviceaccount:default:ostiary-keeper"
 NOT_ASKED_HERE = {
     ("create", "trafficroutes"),
     ("get", "modeldeployments"), ("get", "modelversions"), ("get", "modeloverrides"), ("get", "analysisruns"),
+    ("get", "gpuautoscalers"),
     ("get", "deployments"), ("get", "services"), ("get", "events"), ("patch", "events"),
 }  # fmt: skip
 
@@ -67,8 +68,8 @@ async def grant(cluster: Stage) -> str:
 
 
 async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> None:
-    """A roll with an analysis, an order and a stop, under the rules of the manifest: nothing that it needs
-    is refused, and no rule allows what it never asks.
+    """A roll with an analysis, an order, an autoscaler that takes a pod away and a stop, under the rules of
+    the manifest: nothing that it needs is refused, and no rule allows what it never asks.
     """
     async with stage(tmp_path) as cluster:
         server = cluster.cluster.server
@@ -83,6 +84,11 @@ async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> Non
         await cluster.deployment("v1", warm={"versions": 0})
         async with cluster.gateway(), cluster.keeper(token):
             await cluster.until(lambda: cluster.status().get("phase") == "Healthy")
+            capacity = {"points": [{"concurrency": 1, "checksPerSecond": 10.0}]}
+            most_one = {"scaleTargetRef": {"name": "v1"}, "maxReplicas": 1, "capacity": capacity}
+            await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": most_one})
+            await cluster.until(lambda: cluster.replicas("v1") == 1)
+            await cluster.until(lambda: cluster.all(kinds.GPU_AUTOSCALERS)[0].get("status"))
             steps = [{"setWeight": 1000}, {"analysis": {"template": "canary"}}]
             await cluster.deployment("v2", warm={"versions": 0}, strategy={"canary": {"steps": steps}})
             await cluster.until(lambda: any(one.get("status") for one in cluster.all(kinds.ANALYSIS_RUNS)))

@@ -114,12 +114,22 @@ class ReplicaSets:
         return max(min(waits), 0.05) if waits else None
 
 
-def _dispensable(pod: Json) -> tuple[bool, int, bool, float]:
+def _deletion_cost(pod: Json) -> int:
+    """What the pod's annotation says; one that is no number says nothing."""
+    said = at(pod, "metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost", default="0")
+    try:
+        return int(said)
+    except ValueError:
+        return 0
+
+
+def _dispensable(pod: Json) -> tuple[bool, int, bool, int, float]:
     """Sorts pods so that those come first that are missed least."""
     phases = {"Pending": 0, "Unknown": 1, "Running": 2}
     return (
         bool(at(pod, "spec", "nodeName")),
         phases.get(at(pod, "status", "phase", default="Pending"), 2),
         is_ready(pod),
+        _deletion_cost(pod),
         -moment(pod["metadata"]["creationTimestamp"]),
     )
