@@ -167,7 +167,8 @@ KINDS = (
             Column("Order", ".spec.order"),
             Column("To", ".spec.toVersion"),
             Column("Actor", ".spec.actor"),
-            Column("Expires", ".spec.expiresAt", "date"),
+            # No date: kubectl would tell for how long it has been, which of what is to come is <invalid>.
+            Column("Expires", ".spec.expiresAt"),
         ),
     ),
     Kind(
