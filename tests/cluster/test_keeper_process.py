@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from cluster.api_client import Api
+from cluster.rights import BASE, granted
 from cluster.scripted_gateways import ScriptedGateways
 from cluster.scripted_kubelet import ScriptedKubelet
 from ostiary_operator.kubectl.main import app
 from ostiary_operator.sandbox.credentials import kubeconfig
 
 Json = dict[str, Any]
-_BASE = Path(__file__).parents[2] / "manifests/base/keeper"
 _STEPS = {"canary": {"steps": [{"setWeight": 1000}, {"pause": True}, {"setWeight": 5000}]}}
 
 
@@ -33,24 +32,13 @@ class Shop:
         self.log = folder / "keeper.log"
         self._config = folder / "kubeconfig"
         url = f"https://{api.host}:{api.port}"
-        self._config.write_text(kubeconfig(url, api.authority.read_bytes(), self._rights()))
+        token = granted(api, BASE / "keeper/rbac.yaml", namespace, "ostiary-keeper")
+        self._config.write_text(kubeconfig(url, api.authority.read_bytes(), token))
         self._people = folder / "people"
         self._people.write_text(kubeconfig(url, api.authority.read_bytes(), api.token))
         self._stop = threading.Event()
         self._around = threading.Thread(target=self._look_after, daemon=True)
         self._around.start()
-
-    def _rights(self) -> str:
-        """The token of the keeper's service account."""
-        for one in yaml.safe_load_all((_BASE / "rbac.yaml").read_text(encoding="utf-8")):
-            group = "api/v1" if one["apiVersion"] == "v1" else f"apis/{one['apiVersion']}"
-            for subject in one.get("subjects", ()):
-                subject["namespace"] = self.namespace
-            self.api.made(f"/{group}/namespaces/{self.namespace}/{one['kind'].lower()}s", one)
-        account = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/ostiary-keeper/token"
-        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token: str = self.api.made(account, asked)["status"]["token"]
-        return token
 
     def _look_after(self) -> None:
         api = self.api.acting_as(self.api.token)
@@ -66,7 +54,7 @@ class Shop:
         """A keeper at work."""
         command = [
             "operator", "run", "--kubeconfig", str(self._config), "--namespace", self.namespace,
-            "--pod-template", str(_BASE / "pod-template.yaml"),
+            "--pod-template", str(BASE / "keeper/pod-template.yaml"),
         ]  # fmt: skip
         with self.log.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", "ostiary.cli", *command], stdout=log, stderr=log)
