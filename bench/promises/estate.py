@@ -213,6 +213,8 @@ class Estate:
             "otlp_endpoint": self.collector,
             **self.settings,
         }
+        if cluster := self.settings.get("kubernetes"):
+            settings["kubernetes"] = {**cluster, "name": f"gateway-{number}"}
         path = self.home / f"gateway-{number}.yaml"
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
         command = [sys.executable, "-c", _GATEWAY, "gateway", "serve", "--config", str(path)]

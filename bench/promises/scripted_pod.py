@@ -2,11 +2,12 @@
 
 Its TLS, authorisation, drain and telemetry are the product's own; only what was seen is written down. FILE is
 YAML: `listen`, `admin`, `tls`, `client`, `mode` (a file that holds a word of `MODES`), `seconds`,
-`otlp_endpoint`.
+`otlp_endpoint`, and `digest`, which its bundle is said to have. Variables of the environment are filled in.
 """
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -129,9 +130,10 @@ MODES: dict[str, Callable[[CheckRequest], InferResponse]] = {
 class ScriptedPod:
     """Answers as the word in its file says; `hang` and `late` never answer."""
 
-    def __init__(self, mode: Path, seconds: float) -> None:
+    def __init__(self, mode: Path, seconds: float, digest: str | None = None) -> None:
         self._mode = mode
         self._seconds = seconds
+        self._digest = digest
 
     async def infer(self, request: InferRequest, call: Call) -> InferResponse:
         """Infer."""
@@ -140,7 +142,10 @@ class ScriptedPod:
         mode = self._mode.read_text(encoding="utf-8")
         if mode == "hang":
             await asyncio.sleep(_HANGS_SECONDS)
-        return MODES[mode](CheckRequest.FromString(request.check_request))
+        answer = MODES[mode](CheckRequest.FromString(request.check_request))
+        if self._digest:
+            answer.observations.bundle.digest = bytes.fromhex(self._digest.removeprefix("sha256:"))
+        return answer
 
     async def status(self, request: StatusRequest, call: Call) -> StatusResponse:
         """Status."""
@@ -159,7 +164,7 @@ async def _serving(settings: dict[str, Any]) -> AsyncIterator[Server]:
         authorizer=AllowedIds("gateway", [SpiffeId.parse(settings["client"])], methods),
         limits=ServerLimits(max_receive_bytes=_MOST_BYTES, max_send_bytes=_MOST_BYTES),
     )
-    pod = ScriptedPod(Path(settings["mode"]), settings["seconds"])
+    pod = ScriptedPod(Path(settings["mode"]), settings["seconds"], settings.get("digest"))
     builder.add_service(SERVICE, {"Infer": pod.infer, "Status": pod.status})
     server = await builder.start()
     try:
@@ -171,7 +176,7 @@ async def _serving(settings: dict[str, Any]) -> AsyncIterator[Server]:
 
 def main() -> int:
     """Serve until told to stop."""
-    settings = yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    settings = yaml.safe_load(os.path.expandvars(Path(sys.argv[1]).read_text(encoding="utf-8")))
 
     async def serving(stop: Stop) -> None:
         await serve(

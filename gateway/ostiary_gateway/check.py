@@ -26,6 +26,7 @@ from ostiary.wire.telemetry import name_check, trace_id
 from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore, kept
 from ostiary_gateway.idempotency import Idempotency
+from ostiary_gateway.judgement import Judgement
 from ostiary_gateway.offload import offload, quick_to_hash, sha256
 from ostiary_gateway.pods import Pods
 from ostiary_gateway.policy.decide import UNUSABLE, Decision, Subject, decide
@@ -99,6 +100,16 @@ class Judged:
     seconds: float
 
     @property
+    def judgement(self) -> Judgement:
+        """What other versions' are compared with."""
+        return Judgement.of(self.decision, self.subject.listing.category)
+
+    def with_others(self, observations: Observations) -> Judgement:
+        """What it would have been, had this been seen."""
+        subject = replace(self.subject, observations=observations)
+        return Judgement.of(decide(subject, self.policy), subject.listing.category)
+
+    @property
     def failed(self) -> bool:
         """Whether something should have been judged, and was not."""
         return self.decision.cheap_tier or any(
@@ -131,7 +142,7 @@ class Checker:
         rng: random.Random,
         shadow: Shadow,
         reuse: ObservationReuse | None = None,
-        judged: Callable[[Verdict.ValueType, str, float], None] = lambda verdict, version, seconds: None,
+        judged: Callable[[Judgement, str, float], None] = lambda judgement, version, seconds: None,
         limits: CheckLimits = CheckLimits(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -353,7 +364,7 @@ class Checker:
         worth_keeping = seen.place and seen.observations and not seen.reused and not judged.failed
         if self._reuse and worth_keeping and seen.place and seen.observations:
             self._reuse.keep(seen.place, tenant, check_id, seen.observations, judged.at)
-        self._judged(recorded.verdict, seen.route_version, self._clock() - caller.since)
+        self._judged(judged.judgement, seen.route_version, self._clock() - caller.since)
         return recorded
 
     def _copy(self, seen: Seen, judged: Judged) -> None:
@@ -363,8 +374,8 @@ class Checker:
                 seen.route,
                 seen.route_version,
                 seen.sent,
-                judged.decision.verdict,
-                lambda other: decide(replace(judged.subject, observations=other), judged.policy).verdict,
+                judged.judgement,
+                judged.with_others,
             )
 
     async def _discard(self, check_id: str, tenant: str, canonical: tuple[CanonicalBytes, ...]) -> None:

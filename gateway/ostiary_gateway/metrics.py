@@ -8,11 +8,14 @@ from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.errors import Reason
 from ostiary.wire.telemetry.buckets import SECONDS
 from ostiary_gateway.admission import AdaptiveAdmission
+from ostiary_gateway.judgement import Judgement
 from ostiary_gateway.reuse import Reused
 from ostiary_gateway.reuse.cache import ObservationCache
 from ostiary_gateway.shadow import Compared
 
 SCOPE = "ostiary.gateway"
+MOST_CATEGORIES = 100
+"""Sellers name them: of those that come later each is counted as `other`."""
 
 
 class GatewayMetrics:
@@ -26,11 +29,25 @@ class GatewayMetrics:
             "moderation.admission.refusals", description="Checks that were not let in, by reason"
         )
         self._copies = meter.create_counter(
-            "moderation.shadow.copies", description="Copies for mirrored versions, by version and outcome"
+            "moderation.shadow.copies",
+            description="Copies for mirrored versions, by version, outcome and category of the listing",
+        )
+        self._flips = meter.create_counter(
+            "moderation.shadow.flips",
+            description="Copies that a mirrored version flags and the answer does not, or the other way",
         )
         self._checks = meter.create_counter(
             "moderation.checks", description="Checks that were judged, by verdict and route version"
         )
+        self._listings = meter.create_counter(
+            "moderation.listings",
+            description="Checks that were judged, by category of the listing and route version",
+        )
+        self._flags = meter.create_counter(
+            "moderation.flags",
+            description="Checks that were flagged, by label, category of the listing and route version",
+        )
+        self._categories: set[str] = set()
         self._seconds = meter.create_histogram(
             "moderation.check.duration",
             unit="s",
@@ -48,20 +65,36 @@ class GatewayMetrics:
             self._arrived()
         self._refusals.add(1, {"error.type": reason.value})
 
-    def compared(self, version: str, outcome: Compared) -> None:
+    def compared(self, copy: Compared) -> None:
         """A copy has come back, or never went."""
-        self._copies.add(1, {"version": version, "outcome": outcome.value})
+        where = {"version": copy.version, "category": self._counted(copy.category)}
+        self._copies.add(1, {**where, "outcome": copy.outcome.value})
+        for label in copy.flips:
+            self._flips.add(1, {**where, "label": label})
 
-    def judged(self, verdict: Verdict.ValueType, version: str, seconds: float) -> None:
+    def judged(self, judgement: Judgement, version: str, seconds: float) -> None:
         """A check was decided and recorded, `seconds` after it had arrived."""
         self._arrived()
-        attributes = {"verdict": Verdict.Name(verdict).removeprefix("VERDICT_"), "version": version}
+        verdict = Verdict.Name(judgement.verdict).removeprefix("VERDICT_")
+        attributes = {"verdict": verdict, "version": version}
         self._checks.add(1, attributes)
         self._seconds.record(seconds, attributes)
+        where = {"version": version, "category": self._counted(judgement.category)}
+        self._listings.add(1, where)
+        for label in judgement.flagged:
+            self._flags.add(1, {**where, "label": label})
 
     def reused(self, outcome: Reused) -> None:
         """A check has looked for identical work."""
         self._reuses.add(1, {"outcome": outcome.value})
+
+    def _counted(self, category: str) -> str:
+        """What a category is counted as."""
+        if category not in self._categories:
+            if len(self._categories) >= MOST_CATEGORIES:
+                return "other"
+            self._categories.add(category)
+        return category
 
     def watch_cache(self, cache: ObservationCache) -> None:
         """Report how much is kept of what pods saw."""

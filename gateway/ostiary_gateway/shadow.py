@@ -7,6 +7,7 @@ mirrored version says is judged under the policy that judged the answer, and nev
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,20 +18,33 @@ from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.inference_pb2 import InferRequest
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.wire.errors import OstiaryError
+from ostiary_gateway.judgement import Judgement
 from ostiary_gateway.pods import Pods
 from ostiary_gateway.routing import BASIS_POINTS
 
 _log = structlog.get_logger(__name__)
 
 
-class Compared(StrEnum):
-    """What came of a copy."""
+class Outcome(StrEnum):
+    """What came of a copy: its verdict agrees with what was told, or does not, or there is none."""
 
     AGREES = "agrees"
     DIFFERS = "differs"
     FAILED = "failed"
     DROPPED = "dropped"
     """Too many copies were under way."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A copy for a mirrored version, and what came of it. `flips`: labels that it flags, and the answer does
+    not, or the other way. `category`: the listing's.
+    """
+
+    version: str
+    outcome: Outcome
+    category: str = ""
+    flips: frozenset[str] = frozenset()
 
 
 class Shadow:
@@ -40,7 +54,7 @@ class Shadow:
         self,
         pods: Pods,
         rng: random.Random,
-        compared: Callable[[str, Compared], None] = lambda version, outcome: None,
+        compared: Callable[[Compared], None] = lambda compared: None,
         *,
         most: int = 32,
         seconds: float = 60.0,
@@ -49,7 +63,7 @@ class Shadow:
         Args:
             pods: looks at copies.
             rng: draws which checks are copied.
-            compared: is told the version and the outcome of each copy.
+            compared: is told what came of each copy.
             most: copies under way at once; each holds its request's bytes.
             seconds: that a copy may take.
         """
@@ -65,8 +79,8 @@ class Shadow:
         route: TrafficRoute,
         served_by: str,
         sent: InferRequest,
-        verdict: Verdict.ValueType,
-        judge: Callable[[Observations], Verdict.ValueType],
+        told: Judgement,
+        judge: Callable[[Observations], Judgement],
     ) -> None:
         """Send copies to the route's mirrors, as their shares want. Never waits, never raises.
 
@@ -74,17 +88,17 @@ class Shadow:
             route: a valid route.
             served_by: the version that looked for the caller; it gets no copy.
             sent: what its pod was sent.
-            verdict: what the caller is told.
-            judge: the verdict on other observations under the same policy.
+            told: what the caller is told.
+            judge: the judgement of other observations under the same policy.
         """
         versions = {version.name: version for version in route.versions}
         for mirror in route.mirrors:
             if mirror.version == served_by or self._rng.randrange(BASIS_POINTS) >= mirror.share:
                 continue
             if len(self._under_way) >= self._most:
-                self._compared(mirror.version, Compared.DROPPED)
+                self._compared(Compared(mirror.version, Outcome.DROPPED, told.category))
                 continue
-            self._start(self._look(route, versions[mirror.version], sent, verdict, judge))
+            self._start(self._look(route, versions[mirror.version], sent, told, judge))
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -102,22 +116,25 @@ class Shadow:
         route: TrafficRoute,
         version: RouteVersion,
         sent: InferRequest,
-        verdict: Verdict.ValueType,
-        judge: Callable[[Observations], Verdict.ValueType],
+        told: Judgement,
+        judge: Callable[[Observations], Judgement],
     ) -> None:
-        outcome = Compared.FAILED
+        compared = Compared(version.name, Outcome.FAILED, told.category)
         try:
             found = await self._pods.infer(route, version, sent, self._seconds)
-            other = await asyncio.to_thread(judge, found.observations)
-            outcome = Compared.AGREES if other == verdict else Compared.DIFFERS
+            would = await asyncio.to_thread(judge, found.observations)
+            outcome = Outcome.AGREES if would.verdict == told.verdict else Outcome.DIFFERS
+            compared = replace(compared, outcome=outcome, flips=told.flips(would))
         except OstiaryError as error:
             _log.info("copy failed", check_id=sent.check_id, version=version.name, error=error.message)
         except Exception:  # a copy must not end the loop's exception handler with what it met
             _log.exception("copy failed", check_id=sent.check_id, version=version.name)
         else:
-            if outcome is Compared.DIFFERS:
-                told, would = (Verdict.Name(each).removeprefix("VERDICT_") for each in (verdict, other))
+            if outcome is Outcome.DIFFERS or compared.flips:
+                said, other = (Verdict.Name(each.verdict).removeprefix("VERDICT_") for each in (told, would))
                 _log.info(
-                    "copy differs", check_id=sent.check_id, version=version.name, told=told, would=would
-                )
-        self._compared(version.name, outcome)
+                    "copy differs",
+                    check_id=sent.check_id, version=version.name, told=said, would=other,
+                    flips=sorted(compared.flips),
+                )  # fmt: skip
+        self._compared(compared)

@@ -11,9 +11,11 @@ from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.inference_pb2 import InferRequest, InferResponse
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.shadow import Compared, Shadow
+from ostiary_gateway.judgement import Judgement
+from ostiary_gateway.shadow import Compared, Outcome, Shadow
 
 ALLOW, BLOCK = Verdict.VERDICT_ALLOW, Verdict.VERDICT_BLOCK
+ALLOWED = Judgement(ALLOW, frozenset(), "shirts")
 ASK = InferRequest(check_id="c")
 PODS = [Endpoint(address="127.0.0.1:1")]
 
@@ -28,15 +30,15 @@ class Watched:
 
     def __init__(self, failure: Exception | None = None, *, most: int = 32) -> None:
         self.asked: list[str] = []
-        self.compared: list[tuple[str, Compared]] = []
+        self.compared: list[Compared] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._failure = failure
         self._all_compared = asyncio.Event()
         self.shadow = Shadow(self, random.Random(5), self._compare, most=most, seconds=5)
 
-    def _compare(self, version: str, outcome: Compared) -> None:
-        self.compared.append((version, outcome))
+    def _compare(self, copy: Compared) -> None:
+        self.compared.append(copy)
         if len(self.compared) >= len(self.asked):
             self._all_compared.set()
 
@@ -49,8 +51,14 @@ class Watched:
             raise self._failure
         return InferResponse()
 
-    def copy(self, share: int = 10_000, would: int = ALLOW, served_by: str = "v1") -> None:
-        self.shadow.copy(route(share), served_by, ASK, ALLOW, lambda _: would)
+    def copy(
+        self,
+        share: int = 10_000,
+        would: Judgement = ALLOWED,
+        served_by: str = "v1",
+        told: Judgement = ALLOWED,
+    ) -> None:
+        self.shadow.copy(route(share), served_by, ASK, told, lambda _: would)
 
     async def settle(self) -> None:
         async with asyncio.timeout(5):
@@ -63,16 +71,31 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(
-    ("would", "outcome"), [(ALLOW, Compared.AGREES), (BLOCK, Compared.DIFFERS)], ids=["same", "other"]
-)
-async def test_what_a_copy_would_have_come_to_is_compared(would: int, outcome: Compared) -> None:
-    """Under the policy that judged the answer."""
+def judged(verdict: Verdict.ValueType, *flagged: str) -> Judgement:
+    return Judgement(verdict, frozenset(flagged), "shirts")
+
+
+COMPARED = {
+    "the same": (ALLOWED, ALLOWED, Outcome.AGREES, set()),
+    "flagged by one": (ALLOWED, judged(BLOCK, "qr_code"), Outcome.DIFFERS, {"qr_code"}),
+    "flagged by the other": (judged(BLOCK, "qr_code"), ALLOWED, Outcome.DIFFERS, {"qr_code"}),
+    "for other reasons": (
+        judged(BLOCK, "qr_code", "slogan"), judged(BLOCK, "slogan", "nudity"),
+        Outcome.AGREES, {"qr_code", "nudity"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "would", "outcome", "flips"), COMPARED.values(), ids=COMPARED)
+async def test_what_a_copy_would_have_come_to_is_compared(
+    told: Judgement, would: Judgement, outcome: Outcome, flips: set[str]
+) -> None:
+    """Its verdict, and what it flags, under the policy that judged the answer."""
     watched = Watched()
-    watched.copy(would=would)
+    watched.copy(told=told, would=would)
     await asyncio.sleep(0)
     await watched.settle()
-    assert watched.compared == [("v2", outcome)]
+    assert watched.compared == [Compared("v2", outcome, "shirts", frozenset(flips))]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +109,7 @@ async def test_a_copy_that_fails_hurts_nobody(failure: Exception) -> None:
     watched.copy()
     await asyncio.sleep(0)
     await watched.settle()
-    assert watched.compared == [("v2", Compared.FAILED)]
+    assert watched.compared == [Compared("v2", Outcome.FAILED, "shirts")]
 
 
 async def test_nobody_waits_for_copies_and_they_are_bounded() -> None:
@@ -95,7 +118,7 @@ async def test_nobody_waits_for_copies_and_they_are_bounded() -> None:
     watched.gate.clear()
     for _ in range(5):
         watched.copy()
-    assert watched.compared == [("v2", Compared.DROPPED)] * 3
+    assert watched.compared == [Compared("v2", Outcome.DROPPED, "shirts")] * 3
     await asyncio.sleep(0)
     assert watched.asked == ["v2"] * 2
     await watched.shadow.close()
@@ -124,11 +147,11 @@ def test_observations_are_what_is_judged() -> None:
         seen: list[Observations] = []
         watched = Watched()
 
-        def judge(observations: Observations) -> int:
+        def judge(observations: Observations) -> Judgement:
             seen.append(observations)
-            return ALLOW
+            return ALLOWED
 
-        watched.shadow.copy(route(10_000), "v1", ASK, ALLOW, judge)  # type: ignore[arg-type]
+        watched.shadow.copy(route(10_000), "v1", ASK, ALLOWED, judge)
         await asyncio.sleep(0)
         await watched.settle()
         return seen

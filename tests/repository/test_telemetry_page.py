@@ -17,8 +17,9 @@ from ostiary.wire.errors import Reason
 from ostiary.wire.reloads import Reloads
 from ostiary.wire.telemetry.rpc import duration_histogram
 from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
+from ostiary_gateway.judgement import Judgement
 from ostiary_gateway.metrics import GatewayMetrics, WatchFailures
-from ostiary_gateway.shadow import Compared
+from ostiary_gateway.shadow import Compared, Outcome
 from ostiary_moderation.engine import Engine, EngineLoad
 from ostiary_moderation.metrics import PodMetrics
 from ostiary_moderation.turns import TurnLimits, Turns
@@ -46,8 +47,8 @@ def exposed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
         duration_histogram(meter, side).record(0.1, outcome)
     gateway = GatewayMetrics(meter)
     gateway.refused(Reason.OVERLOADED)
-    gateway.compared("v1", next(iter(Compared)))
-    gateway.judged(Verdict.VERDICT_ALLOW, "v1", 0.1)
+    gateway.compared(Compared("v1", Outcome.DIFFERS, "shirts", frozenset({"qr_code"})))
+    gateway.judged(Judgement(Verdict.VERDICT_BLOCK, frozenset({"qr_code"}), "shirts"), "v1", 0.1)
     gateway.watch(AdaptiveAdmission(AdmissionLimits()))
     Reloads("policy.yaml").rejected()
     WatchFailures(meter).failed("trafficroutes")
@@ -84,7 +85,7 @@ def test_names_follow_from_one_another() -> None:
 
 
 def test_no_label_names_a_tenant_or_a_seller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Labels are of closed sets: who asks, and about what, stands in the record."""
+    """Labels are of closed or bounded sets: who asks, and about what, stands in the record."""
     labels = set().union(*exposed(monkeypatch).values())
     closed = {"rpc_method", "rpc_response_status_code", "error_type", "verdict", "version", "outcome", "file"}
-    assert labels == closed | {"stage", "resource"}
+    assert labels == closed | {"stage", "resource", "label", "category"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ from ostiary_operator.cluster.kinds import Json
 
 _SECONDS = 10.0
 _MOST_POINTS = 1_000
+# What is counted, the part of it that a label has, and labels of what is counted.
+_LABELLED = {
+    "flags": ("moderation_listings_total", "moderation_flags_total", ""),
+    "flips": (
+        "moderation_shadow_copies_total", "moderation_shadow_flips_total", ',outcome=~"agrees|differs"',
+    ),
+}  # fmt: skip
 
 
 class Unreachable(Exception):  # noqa: N818  # says what is wrong
@@ -100,14 +108,14 @@ class Prometheus:
         return found
 
     async def moments(self, figure: str, version: str, since: float, until: float) -> Moments | None:
-        """See Source. From `moderation_checks_total` and `moderation_check_duration_seconds`."""
+        """See Source. From what gateways count as `moderation_*`."""
         window = f"[{max(1, math.ceil(until - since))}s]"
         which = ",".join(part for part in (f'version="{version}"', self._selector) if part)
         if figure == "errors":
             return await self._errors(which, window, until)
         if figure == "latency":
             return await self._latency(which, window, until)
-        return None
+        return await self._labelled(figure, which, window, until)
 
     async def _errors(self, which: str, window: str, at: float) -> Moments:
         """A check that no pod could judge is held, or has what the route says for that."""
@@ -115,6 +123,23 @@ class Prometheus:
         by_verdict = {one["metric"].get("verdict", ""): _value(one) for one in await self._at(query, at)}
         wrong = round(by_verdict.get("HOLD", 0.0))
         return Moments(round(sum(by_verdict.values())), wrong, wrong)
+
+    async def _labelled(self, figure: str, which: str, window: str, at: float) -> Moments | None:
+        """Of the checks, or of their copies, of all categories or one: how many have a label's flag, or have
+        it otherwise than the answer.
+        """
+        kind, _, rest = figure.partition("/")
+        label, _, category = rest.partition("/")
+        if kind not in _LABELLED or not label:
+            return None
+        whole, part, of = _LABELLED[kind]
+        # JSON's escapes are PromQL's.
+        there = f"{which},category={json.dumps(category, ensure_ascii=False)}" if category else which
+        everything = f"sum(increase({whole}{{{there}{of}}}{window}))"
+        flagged = f"sum(increase({part}{{{there},label={json.dumps(label)}}}{window}))"
+        count, total = await self._number(everything, at), await self._number(flagged, at)
+        total = min(total, count)  # each is extrapolated to the ends of the window by itself
+        return Moments(count, total, total)
 
     async def _latency(self, which: str, window: str, at: float) -> Moments:
         """The sum is exact; squares are by the ends of buckets, so the spread is never made too small."""
@@ -128,6 +153,11 @@ class Prometheus:
             squares += (cumulated - below) * last * last
             below = cumulated
         return Moments(round(below), _value(total[0]) if total else 0.0, squares)
+
+    async def _number(self, query: str, at: float) -> int:
+        """What a count comes to; 0 where nothing was counted."""
+        found = await self._at(query, at)
+        return round(_value(found[0])) if found else 0
 
     async def _at(self, query: str, at: float) -> Sequence[Json]:
         return await self._ask("query", {"query": query, "time": f"{at:.3f}"})

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from bench.keeper.stage import Stage, stage
+from ostiary_operator.analysis.sequential import Moments
 from ostiary_operator.cluster import kinds
 from ostiary_operator.cluster.prometheus import Prometheus, Unreachable
 
@@ -20,10 +21,13 @@ Json = dict[str, Any]
 
 
 class Server:
-    """The HTTP API of a Prometheus server, with one number, and checks by version and verdict."""
+    """The HTTP API of a Prometheus server, with one number, and checks by version and verdict, or counts that
+    belong to words of a query.
+    """
 
     def __init__(self) -> None:
         self.number: float | None = 1.0
+        self.counts: dict[tuple[str, ...], float] = {}
         self.checks: dict[str, dict[str, float]] = {}
         self.broken = False
         self.url = ""
@@ -39,6 +43,10 @@ class Server:
             times = [start + index * step for index in range(int((end - start) / step + 1e-6) + 1)]
             values = [] if self.number is None else [[at, f"{self.number}"] for at in times]
             return web.json_response(_success("matrix", [{"metric": {}, "values": values}] if values else []))
+        for words, count in self.counts.items():
+            if all(word in query for word in words):
+                value = [float(str(asked["time"])), f"{count}"]
+                return web.json_response(_success("vector", [{"metric": {}, "value": value}]))
         version = query.partition('version="')[2].partition('"')[0]
         found = [
             {"metric": {"verdict": verdict}, "value": [float(str(asked["time"])), f"{number}"]}
@@ -71,6 +79,7 @@ METRICS: Json = {
     "errors": {"name": "errors", "compare": {"figure": "errors", "margin": 0.02}},
     "up": {"name": "up", "prometheus": {"query": "up", "atLeast": 1, "intervalSeconds": 0.5}},
     "flags": {"name": "flags", "compare": {"figure": "flags/nudity", "margin": 0.02}},
+    "flips": {"name": "flips", "compare": {"figure": "flips/nudity", "margin": 0.02}},
 }
 
 
@@ -132,6 +141,58 @@ async def test_silence_promotes_nothing(tmp_path: Path, broken: bool) -> None:
             await cluster.until(lambda: words in said())
             assert cluster.status()["stable"] == "v1"
             assert cluster.weights() == {"v1": 9_000, "v2": 1_000}
+
+
+def listings(version: str, judged: float, flagged: float) -> dict[tuple[str, ...], float]:
+    """What a version's gateways have counted of all listings."""
+    which = f'version="{version}"'
+    return {("moderation_listings_total", which): judged, ("moderation_flags_total", which): flagged}
+
+
+async def test_a_version_that_flags_more_is_taken_back(tmp_path: Path) -> None:
+    """By the share of checks with a label's flag, whatever became of errors and times."""
+    async with prometheus() as server:
+        server.counts = listings("v1", 50_000, 500) | listings("v2", 5_000, 900)
+        async with judged(tmp_path, server, "flags", "up") as cluster:
+            await cluster.until(lambda: cluster.status().get("rejected") == "v2")
+
+
+@pytest.mark.parametrize(
+    ("flips", "field"), [(10.0, "stable"), (900.0, "rejected")], ids=["as the answers", "otherwise"]
+)
+async def test_copies_are_held_against_the_answers(tmp_path: Path, flips: float, field: str) -> None:
+    """A candidate that judges the same checks alike goes on; one that does not is taken back."""
+    async with prometheus() as server:
+        which = 'version="v2"'
+        server.counts = {
+            ("moderation_shadow_copies_total", which, 'outcome=~"agrees|differs"'): 10_000.0,
+            ("moderation_shadow_flips_total", which, 'label="nudity"'): flips,
+        }
+        async with judged(tmp_path, server, "flips", "up") as cluster:
+            await cluster.until(lambda: cluster.status().get(field) == "v2")
+
+
+FIGURES = {
+    "flags/nudity": (("moderation_listings_total", "moderation_flags_total"), 100, 7),
+    'flags/nudity/the "new"': (
+        (r'moderation_listings_total{version="v",category="the \"new\""}', r'category="the \"new\"",label='),
+        100, 7,
+    ),
+    "flips/nudity": (("moderation_shadow_copies_total", "moderation_shadow_flips_total"), 100, 7),
+    "flips/nudity beyond all copies": (
+        ("moderation_shadow_copies_total", "moderation_shadow_flips_total"), 100, 101,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("figure", "told"), FIGURES.items(), ids=FIGURES)
+async def test_figures_of_labels(figure: str, told: tuple[tuple[str, str], int, int]) -> None:
+    """Shares of 0 or 1: how many there are, how many have the flag; never more than there are."""
+    (whole, part), count, flagged = told
+    async with prometheus() as server, aiohttp.ClientSession() as session:
+        server.counts = {(whole,): float(count), (part,): float(flagged)}
+        found = await Prometheus(session, server.url).moments(figure.partition(" beyond")[0], "v", 0.0, 60.0)
+        assert found == Moments(count, min(count, flagged), min(count, flagged))
 
 
 async def test_what_gateways_do_not_count_is_inconclusive(tmp_path: Path) -> None:
