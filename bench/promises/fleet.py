@@ -19,7 +19,7 @@ from ostiary_operator.cluster import kinds
 Json = dict[str, Any]
 MODEL = "qwen"
 _PORT = 8543
-_READY_SECONDS, _STOP_SECONDS = 120.0, 30.0
+_READY_SECONDS, _STOP_SECONDS = 240.0, 30.0
 
 
 @dataclass

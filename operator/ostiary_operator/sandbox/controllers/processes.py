@@ -8,6 +8,7 @@ import asyncio
 import base64
 import os
 import re
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ Json = dict[str, Any]
 
 _LOOK = 0.5
 """Seconds between looks at a process that has no probe, or is being stopped."""
+_FIRST, _BLOCKS = 64, 64 * 256
+"""Blocks of 256 loopback addresses, from 127.64.0.0 on."""
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
@@ -51,12 +54,14 @@ class ProcessRuntime:
         self._commands = dict(commands or {})
         self._running: dict[str, _Running] = {}
         self._addresses = 0
+        # Other clusters of this machine, and other users', have pods too: each draws a block of its own.
+        high, low = divmod(secrets.randbelow(_BLOCKS), 256)
+        self._block = f"127.{_FIRST + high}.{low}"
 
     def address(self, pod: Json) -> str:
-        """A loopback address that no other pod of this cluster has."""
+        """A loopback address that no other pod has, until 250 others have come."""
         self._addresses += 1
-        high, low = divmod(self._addresses, 250)
-        return f"127.90.{high % 250}.{low + 1}"
+        return f"{self._block}.{self._addresses % 250 + 2}"
 
     async def start(self, pod: Json) -> None:
         """Starts one process for each container."""
