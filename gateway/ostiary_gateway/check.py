@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 import structlog
 
@@ -99,7 +100,7 @@ class Judged:
     at: datetime
     seconds: float
 
-    @property
+    @cached_property
     def judgement(self) -> Judgement:
         """What other versions' are compared with."""
         return Judgement.of(self.decision, self.subject.listing.category)

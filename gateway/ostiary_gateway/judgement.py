@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from ostiary.v1.decision_pb2 import Action, Verdict
-from ostiary_gateway.policy.decide import Decision
-
-_FLAGS = (Action.ACTION_REVIEW, Action.ACTION_BLOCK)
+from ostiary.v1.decision_pb2 import Verdict
+from ostiary_gateway.policy.decide import ASKED_BY, Decision
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Judgement:
     @classmethod
     def of(cls, decision: Decision, category: str) -> "Judgement":
         """Of a decision on a listing of this category."""
-        flagged = frozenset(one.label for one in decision.findings if one.action in _FLAGS)
+        flagged = frozenset(one.label for one in decision.findings if one.action in ASKED_BY)
         return cls(decision.verdict, flagged, category)
 
     def flips(self, other: "Judgement") -> frozenset[str]:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from ostiary.v1.decision_pb2 import Action, Finding, Verdict
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
-from ostiary_gateway.policy.decide import GRAVITY, UNUSABLE, Decision, Subject, decide, gravest
+from ostiary_gateway.policy.decide import ASKED_BY, GRAVITY, UNUSABLE, Decision, Subject, decide, gravest
 from ostiary_gateway.policy.in_force import PolicyInForce
 
-_ASKED_BY = {Action.ACTION_REVIEW: Verdict.VERDICT_REVIEW, Action.ACTION_BLOCK: Verdict.VERDICT_BLOCK}
 _NOT_WANTED = "not_wanted"
 
 
@@ -185,7 +184,7 @@ def _failure_verdict(response: CheckResponse) -> Verdict.ValueType:
 
     HOLD is what silence means too, and a cheap tier is the policy's doing: both are for the policy to say.
     """
-    asked = gravest([_ASKED_BY[found.action] for found in response.findings if found.action in _ASKED_BY])
+    asked = gravest([ASKED_BY[found.action] for found in response.findings if found.action in ASKED_BY])
     silent = {asked, Verdict.VERDICT_HOLD}
     told = response.verdict not in silent and not response.receipt.cheap_tier and response.verdict in GRAVITY
     return response.verdict if told else Verdict.VERDICT_UNSPECIFIED

@@ -22,7 +22,8 @@ from ostiary_gateway.policy.steps import Circumstances, finding
 UNUSABLE = "the pod's answer cannot be used"
 """Begins the words for observations that were not believed."""
 GRAVITY = (Verdict.VERDICT_ALLOW, Verdict.VERDICT_REVIEW, Verdict.VERDICT_HOLD, Verdict.VERDICT_BLOCK)
-_ASKED_BY = {Action.ACTION_REVIEW: Verdict.VERDICT_REVIEW, Action.ACTION_BLOCK: Verdict.VERDICT_BLOCK}
+ASKED_BY = {Action.ACTION_REVIEW: Verdict.VERDICT_REVIEW, Action.ACTION_BLOCK: Verdict.VERDICT_BLOCK}
+"""Verdicts by the actions that ask for one; a note asks for none."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def decide(subject: Subject, policy: PolicyInForce) -> Decision:
     if subject.observations is not None:
         check_holds += known_images.holds(policy.lists, subject.observations)
     holds = (*check_holds, *_policy_holds(fared, policy, subject, explained=bool(check_holds)))
-    asked = [_ASKED_BY[found.action] for found in findings if found.action in _ASKED_BY]
+    asked = [ASKED_BY[found.action] for found in findings if found.action in ASKED_BY]
     asked += [each.asks for each in fared]
     if subject.observations is not None and check_holds:
         asked.append(Verdict.VERDICT_HOLD)

@@ -8,10 +8,9 @@ from ostiary.v1.decision_pb2 import Action, Finding, HoldReason, PolicyResult, V
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.observation_pb2 import PolicyState
 from ostiary_gateway.policy import fallback
-from ostiary_gateway.policy.decide import GRAVITY
+from ostiary_gateway.policy.decide import ASKED_BY, GRAVITY
 from ostiary_gateway.policy.in_force import PolicyInForce
 
-_ASKED_BY = {Action.ACTION_REVIEW: Verdict.VERDICT_REVIEW, Action.ACTION_BLOCK: Verdict.VERDICT_BLOCK}
 _LISTS = {"sha256", "pdq"}
 _SAME = 1e-9
 
@@ -129,7 +128,7 @@ def _meant(step: ActionStep, claimed: frozenset[str]) -> bool:
 
 
 def _of_finding(policy: PolicyInForce, found: Finding, verdict: Verdict.ValueType) -> Cause:
-    asked = _ASKED_BY.get(found.action)
+    asked = ASKED_BY.get(found.action)
     place, words = _step_of(policy, found)
     return Cause(
         what="finding",

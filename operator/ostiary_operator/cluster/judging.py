@@ -85,21 +85,27 @@ class Judges:
             if metric.prometheus is not None:
                 numbers[metric.name] = await _numbers(source, metric.prometheus, since, until)
             elif metric.compare is not None:
-                figure = metric.compare.figure
-                candidate = await source.moments(figure, spec.candidate, since, until)
-                if candidate is None:
-                    continue
-                if figure.startswith("flips/"):  # counted against what the baseline said of the same checks
-                    baseline: Moments | None = Moments(candidate.count)
-                else:
-                    baseline = await source.moments(figure, spec.baseline, since, until)
-                if baseline is not None:
-                    pairs[metric.name] = Pair(candidate, baseline)
+                pair = await _pair(source, metric.compare.figure, spec, since, until)
+                if pair is not None:
+                    pairs[metric.name] = pair
         return pairs, numbers
 
     async def _say(self, run: Json, status: AnalysisRunStatus) -> None:
         said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._carrier.write_status(ANALYSIS_RUNS, run, said)
+
+
+async def _pair(
+    source: Source, figure: str, spec: AnalysisRunSpec, since: float, until: float
+) -> Pair | None:
+    """A figure of both versions; None where gateways do not count it."""
+    candidate = await source.moments(figure, spec.candidate, since, until)
+    if candidate is None:
+        return None
+    if figure.startswith("flips/"):  # counted against what the baseline said of the same checks
+        return Pair(candidate, Moments(candidate.count))
+    baseline = await source.moments(figure, spec.baseline, since, until)
+    return None if baseline is None else Pair(candidate, baseline)
 
 
 async def _numbers(source: Source, query: Query, since: float, until: float) -> Sequence[float]:

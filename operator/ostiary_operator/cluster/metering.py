@@ -71,15 +71,16 @@ async def measure(
     if source is None:
         return Measured(trouble="no Prometheus is set up: start the operator with --prometheus URL")
     seconds = _LONGER * spec.metric_max_age_seconds
-    # Dots of a name stand for themselves.
-    mine = f"{version.replace('.', '[.]')}-.+"
-    names = "|".join(OF_PODS)
-    gateways = "|".join((CHECKS, TOOK, WAITING, REFUSALS))
-    asked = [f'__name__=~"{gateways}",version=~"{version.replace(".", "[.]")}|"']
-    asked[0] += f",{source.selector}" if source.selector else ""
-    asked += [
-        f'__name__=~"{names}",{of}namespace="{namespace}",{of}pod=~"{mine}"' for of in ("", "exported_")
-    ]
+    exactly = version.replace(".", "[.]")  # a dot of a name stands for itself
+    names, gateways = "|".join(OF_PODS), "|".join((CHECKS, TOOK, WAITING, REFUSALS))
+    selector = f",{source.selector}" if source.selector else ""
+    asked = (
+        f'__name__=~"{gateways}",version=~"{exactly}|"{selector}',
+        *(
+            f'__name__=~"{names}",{of}namespace="{namespace}",{of}pod=~"{exactly}-.+"'
+            for of in ("", "exported_")
+        ),
+    )
     try:
         of_gateways, *of_pods = [await source.newest(labels, seconds, now) for labels in asked]
     except Unreachable as error:

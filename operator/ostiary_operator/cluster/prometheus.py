@@ -137,7 +137,7 @@ class Prometheus:
         there = f"{which},category={json.dumps(category, ensure_ascii=False)}" if category else which
         everything = f"sum(increase({whole}{{{there}{of}}}{window}))"
         flagged = f"sum(increase({part}{{{there},label={json.dumps(label)}}}{window}))"
-        count, total = await self._number(everything, at), await self._number(flagged, at)
+        count, total = round(await self._number(everything, at)), round(await self._number(flagged, at))
         total = min(total, count)  # each is extrapolated to the ends of the window by itself
         return Moments(count, total, total)
 
@@ -145,19 +145,19 @@ class Prometheus:
         """The sum is exact; squares are by the ends of buckets, so the spread is never made too small."""
         name = "moderation_check_duration_seconds"
         buckets = await self._at(f"sum by (le) (increase({name}_bucket{{{which}}}{window}))", at)
-        total = await self._at(f"sum(increase({name}_sum{{{which}}}{window}))", at)
+        total = await self._number(f"sum(increase({name}_sum{{{which}}}{window}))", at)
         ends = sorted((float(one["metric"]["le"]), _value(one)) for one in buckets if "le" in one["metric"])
         squares, below, last = 0.0, 0.0, 0.0
         for end, cumulated in ends:
             last = end if math.isfinite(end) else 2.0 * last
             squares += (cumulated - below) * last * last
             below = cumulated
-        return Moments(round(below), _value(total[0]) if total else 0.0, squares)
+        return Moments(round(below), total, squares)
 
-    async def _number(self, query: str, at: float) -> int:
-        """What a count comes to; 0 where nothing was counted."""
+    async def _number(self, query: str, at: float) -> float:
+        """What a sum comes to; 0 where there is nothing to add up."""
         found = await self._at(query, at)
-        return round(_value(found[0])) if found else 0
+        return _value(found[0]) if found else 0.0
 
     async def _at(self, query: str, at: float) -> Sequence[Json]:
         return await self._ask("query", {"query": query, "time": f"{at:.3f}"})

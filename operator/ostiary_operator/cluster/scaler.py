@@ -37,7 +37,7 @@ from ostiary_operator.cluster.metering import Measured, PodFigures, measure
 from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.prometheus import Source
 from ostiary_operator.cluster.scaled import remembered, same_story, status_with, unreadable_as_none
-from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, autoscaler_of, see
+from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, autoscaler_of, in_words, see
 from ostiary_operator.resources.gpu_autoscaler import AutoscalerStatus
 from ostiary_operator.rollout.actions import Announce
 from ostiary_operator.rollout.aiming import aim
@@ -253,7 +253,7 @@ def _spec(obj: Json) -> AutoscalerSpec:
     try:
         return AutoscalerSpec.model_validate(obj.get("spec") or {})
     except ValidationError as error:
-        raise _Unscalable("InvalidSpec", _words(error)) from error
+        raise _Unscalable("InvalidSpec", in_words(error, "spec.")) from error
 
 
 def _with_source(conditions: Iterable[Found], trouble: str) -> tuple[Found, ...]:
@@ -289,10 +289,3 @@ def _announced(
 def _asker(decision: Decision) -> str:
     names = [one.name for one in decision.readings if one.proposal == decision.raw]
     return f"{', '.join(names) or 'nobody'} asks for {decision.raw}"
-
-
-def _words(error: ValidationError) -> str:
-    return "; ".join(
-        f"spec.{'.'.join(str(part) for part in one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
-        for one in error.errors()
-    )

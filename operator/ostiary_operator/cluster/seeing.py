@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -175,7 +174,7 @@ def _status(obj: Json, route: Route, now: float) -> ModelDeploymentStatus:
         try:
             return ModelDeploymentStatus.model_validate(found)
         except ValidationError as error:
-            message = f"status: not what a keeper wrote: {_words(error)}; mend it, or remove it as a whole"
+            message = f"status: not what a keeper wrote: {in_words(error)}; mend it, or remove it as a whole"
             raise Unreadable("BadStatus", message) from error
     if not route.weights:
         return ModelDeploymentStatus()
@@ -190,7 +189,7 @@ def _spec(obj: Json, status: ModelDeploymentStatus) -> tuple[ModelDeploymentSpec
     try:
         return ModelDeploymentSpec.model_validate(found), "", ""
     except ValidationError as error:
-        words = _words(error)
+        words = in_words(error)
     stays = status.candidate or status.stable
     if stays is None:
         raise Unreadable("InvalidSpec", words)
@@ -208,9 +207,10 @@ def _request(obj: Json) -> tuple[Request | None, str]:
         return None, str(error)
 
 
-def _words(error: ValidationError) -> str:
+def in_words(error: ValidationError, under: str = "") -> str:
+    """Each field, with `under` before it, and what is wrong with it."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
+        f"{under}{'.'.join(str(part) for part in one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
         for one in error.errors()
     )
 
@@ -281,8 +281,12 @@ def autoscaler_of(mirror: Mirror, namespace: str, version: str) -> Json | None:
         for one in mirror.about(GPU_AUTOSCALERS, namespace, version).values()
         if not one["metadata"].get("deletionTimestamp")
     ]
-    order = operator.itemgetter("creationTimestamp", "name")
-    return min(found, key=lambda one: order(one["metadata"]), default=None)
+    return min(found, key=_age, default=None)
+
+
+def _age(obj: Json) -> tuple[str, str]:
+    """Sorts the oldest first, and those of one second by their names."""
+    return obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
 
 
 def autoscaled_between(mirror: Mirror, namespace: str, version: str) -> tuple[int, int] | None:
@@ -290,8 +294,10 @@ def autoscaled_between(mirror: Mirror, namespace: str, version: str) -> tuple[in
     there is none, it only tells what it would do, or its spec makes no sense.
     """
     found = autoscaler_of(mirror, namespace, version)
+    if found is None:
+        return None
     try:
-        spec = AutoscalerSpec.model_validate((found or {}).get("spec") or {})
+        spec = AutoscalerSpec.model_validate(found.get("spec") or {})
     except ValidationError:
         return None
     return None if spec.mode == "DryRun" else (spec.min_replicas, spec.max_replicas)
@@ -334,7 +340,7 @@ def _analyses(mirror: Mirror, obj: Json, namespace: str, model: str) -> dict[str
             try:
                 status = AnalysisRunStatus.model_validate(run.get("status") or {})
             except ValidationError as error:
-                found[name] = Analysis("Error", f"status: {_words(error)}")
+                found[name] = Analysis("Error", f"status: {in_words(error)}")
             else:
                 found[name] = Analysis(status.phase, status.message)
     return found

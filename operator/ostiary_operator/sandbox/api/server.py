@@ -307,9 +307,10 @@ class Server:
         found = openapi.document_v3(self._registry, group, parts[-1])
         if found is None:
             return web.Response(status=404, text="404 page not found\n")
-        now = openapi.address_v3(self._registry, group, parts[-1])
-        if request.query.get("hash", "") not in ("", now.rpartition("=")[2]):
-            return web.Response(status=301, headers={"Location": now})
+        if request.query.get("hash"):
+            now = openapi.address_v3(self._registry, group, parts[-1])
+            if request.query["hash"] != now.rpartition("=")[2]:
+                return web.Response(status=301, headers={"Location": now})
         return _json(found)
 
 
