@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.keeper.stage import TEMPLATE, Stage, stage
+from bench.keeper.stage import TEMPLATE, Stage, gateway_lease, stage
 from ostiary_operator.analysis.sequential import Moments
 from ostiary_operator.cluster import kinds
 from ostiary_operator.cluster.api import Api, ApiFailure, configured, connected
@@ -117,15 +117,7 @@ class Site:
         renewed = (
             f"2026-01-01T{self._tick // 3600:02}:{self._tick // 60 % 60:02}:{self._tick % 60:02}.000000Z"
         )
-        lease = {
-            "metadata": {
-                "name": "ostiary-gateway-gw-1",
-                "labels": {kinds.COMPONENT: "gateway"},
-                "annotations": annotations,
-            },
-            "spec": {"holderIdentity": "gw-1", "leaseDurationSeconds": 15, "renewTime": renewed},
-        }
-        await self.stage.put(kinds.LEASES, lease)
+        await self.stage.put(kinds.LEASES, gateway_lease("gw-1", annotations, renewed))
         for kind in kinds.WATCHED:
             objects, version = await self._api.every(kind, "default")
             self.mirror.listed(kind, "default", objects, version)

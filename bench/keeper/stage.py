@@ -73,17 +73,19 @@ class SimulatedGateway:
     async def _renew(self) -> None:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         acked = {self.model: self.epoch} if self.epoch >= 0 else {}
-        await self.stage.put(
-            kinds.LEASES,
-            {
-                "metadata": {
-                    "name": f"ostiary-gateway-{self.name}",
-                    "labels": {kinds.COMPONENT: "gateway"},
-                    "annotations": {kinds.ACKED: json.dumps(acked)},
-                },
-                "spec": {"holderIdentity": self.name, "leaseDurationSeconds": 15, "renewTime": now},
-            },
-        )
+        await self.stage.put(kinds.LEASES, gateway_lease(self.name, {kinds.ACKED: json.dumps(acked)}, now))
+
+
+def gateway_lease(name: str, annotations: Mapping[str, str], renewed: str) -> Json:
+    """A gateway's Lease, renewed at a time as Kubernetes writes it."""
+    return {
+        "metadata": {
+            "name": f"ostiary-gateway-{name}",
+            "labels": {kinds.COMPONENT: "gateway"},
+            "annotations": dict(annotations),
+        },
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": 15, "renewTime": renewed},
+    }
 
 
 def weights_of(route: Json | None) -> dict[str, int]:

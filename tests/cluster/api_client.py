@@ -135,6 +135,12 @@ class Api:
         """Server-side apply."""
         return self.patch(path, body, APPLY_PATCH, fieldManager=manager, **query)
 
+    def put_ostiary(self, namespace: str, kind: str, plural: str, name: str, spec: Json) -> None:
+        """Makes an object of the operator's kinds, or gives it another spec."""
+        body = {"apiVersion": "ostiary.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        answer = self.apply(f"/apis/ostiary.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}", body)
+        assert answer.code < 300, answer.data
+
     def delete(self, path: str, body: Any = None, **query: str) -> Answer:
         return self.send("DELETE", path, body, None, **query)
 

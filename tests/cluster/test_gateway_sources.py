@@ -17,7 +17,6 @@ from ostiary_gateway.kubernetes.sources import kubernetes_sources
 from ostiary_gateway.list_source import no_lists
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.settings import KubernetesSettings
-from ostiary_operator.sandbox.credentials import kubeconfig
 
 Json = dict[str, Any]
 _PATIENCE = 20.0
@@ -29,14 +28,13 @@ class Seat:
 
     def __init__(self, api: Api, namespace: str) -> None:
         self._api = api
+        self._namespace = namespace
         self._ostiary = f"/apis/ostiary.dev/v1alpha1/namespaces/{namespace}"
         self._slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         self._lease = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/ostiary-gateway-gw"
 
     def put(self, kind: str, plural: str, name: str, spec: Json) -> None:
-        body = {"apiVersion": "ostiary.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-        answer = self._api.apply(f"{self._ostiary}/{plural}/{name}", body)
-        assert answer.code < 300, answer.data
+        self._api.put_ostiary(self._namespace, kind, plural, name, spec)
 
     def pod(self, address: str) -> None:
         """The only one of version v1."""
@@ -86,9 +84,8 @@ async def test_objects_are_followed_and_answered(
     seat: Seat, api: Api, namespace: str, tmp_path: Path
 ) -> None:
     """Each is taken up, told so and acknowledged; what is wrong is told; the Lease goes with the gateway."""
-    token = granted(api, BASE / "gateway/rbac.yaml", namespace, "ostiary-gateway")
     config = tmp_path / "kubeconfig"
-    config.write_text(kubeconfig(f"https://{api.host}:{api.port}", api.authority.read_bytes(), token))
+    config.write_text(granted(api, BASE / "gateway/rbac.yaml", namespace, "ostiary-gateway"))
     seat.put("TrafficRoute", "trafficroutes", "qwen", route(1, v1=10_000))
     seat.put("ModerationPolicy", "moderationpolicies", "shop", POLICY)
     seat.put("BrandRegistry", "brandregistries", "acme", _BRANDS)

@@ -15,7 +15,6 @@ from cluster.rights import BASE, granted
 from cluster.scripted_gateways import ScriptedGateways
 from cluster.scripted_kubelet import ScriptedKubelet
 from ostiary_operator.kubectl.main import app
-from ostiary_operator.sandbox.credentials import kubeconfig
 
 Json = dict[str, Any]
 _STEPS = {"canary": {"steps": [{"setWeight": 1000}, {"pause": True}, {"setWeight": 5000}]}}
@@ -31,11 +30,7 @@ class Shop:
         self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         self.log = folder / "keeper.log"
         self._config = folder / "kubeconfig"
-        url = f"https://{api.host}:{api.port}"
-        token = granted(api, BASE / "keeper/rbac.yaml", namespace, "ostiary-keeper")
-        self._config.write_text(kubeconfig(url, api.authority.read_bytes(), token))
-        self._people = folder / "people"
-        self._people.write_text(kubeconfig(url, api.authority.read_bytes(), api.token))
+        self._config.write_text(granted(api, BASE / "keeper/rbac.yaml", namespace, "ostiary-keeper"))
         self._stop = threading.Event()
         self._around = threading.Thread(target=self._look_after, daemon=True)
         self._around.start()
@@ -61,7 +56,7 @@ class Shop:
 
     def kubectl(self, *words: str, codes: Sequence[int] = (0,)) -> str:
         """What `kubectl ostiary` prints."""
-        there = ["--kubeconfig", str(self._people), "--namespace", self.namespace]
+        there = ["--kubeconfig", str(self.api.kubeconfig), "--namespace", self.namespace]
         done = CliRunner().invoke(app, [*words, *there])
         assert done.exit_code in codes, done.output
         return done.output
@@ -74,9 +69,7 @@ class Shop:
         self.put("ModelVersion", "modelversions", name, spec)
 
     def put(self, kind: str, plural: str, name: str, spec: Json) -> None:
-        body = {"apiVersion": "ostiary.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-        answer = self.api.apply(f"{self.ostiary}/{plural}/{name}", body)
-        assert answer.code < 300, answer.data
+        self.api.put_ostiary(self.namespace, kind, plural, name, spec)
 
     def deploy(self, version: str) -> None:
         spec = {"model": "qwen", "versionRef": {"name": version}, "replicas": 1, "strategy": _STEPS}

@@ -16,6 +16,7 @@ from bench.keeper.stage import Stage, stage
 from ostiary_operator.analysis.sequential import Moments
 from ostiary_operator.cluster import kinds
 from ostiary_operator.cluster.prometheus import Prometheus, Unreachable
+from prometheus_api import answering, success
 
 Json = dict[str, Any]
 
@@ -42,37 +43,25 @@ class Server:
             start, end, step = (float(str(asked[name])) for name in ("start", "end", "step"))
             times = [start + index * step for index in range(int((end - start) / step + 1e-6) + 1)]
             values = [] if self.number is None else [[at, f"{self.number}"] for at in times]
-            return web.json_response(_success("matrix", [{"metric": {}, "values": values}] if values else []))
+            return success("matrix", [{"metric": {}, "values": values}] if values else [])
         for words, count in self.counts.items():
             if all(word in query for word in words):
                 value = [float(str(asked["time"])), f"{count}"]
-                return web.json_response(_success("vector", [{"metric": {}, "value": value}]))
+                return success("vector", [{"metric": {}, "value": value}])
         version = query.partition('version="')[2].partition('"')[0]
         found = [
             {"metric": {"verdict": verdict}, "value": [float(str(asked["time"])), f"{number}"]}
             for verdict, number in self.checks.get(version, {}).items()
         ]
-        return web.json_response(_success("vector", found))
-
-
-def _success(kind: str, result: list[Json]) -> Json:
-    return {"status": "success", "data": {"resultType": kind, "result": result}}
+        return success("vector", found)
 
 
 @asynccontextmanager
 async def prometheus() -> AsyncIterator[Server]:
     """A running server."""
     server = Server()
-    app = web.Application()
-    app.router.add_post("/api/v1/{what}", server.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    server.url = f"http://{host}:{port}"
-    yield server
-    await runner.cleanup()
+    async with answering(server.answer) as server.url:
+        yield server
 
 
 METRICS: Json = {

@@ -14,6 +14,7 @@ from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.cluster.decision_file import DecisionFile
 from ostiary_operator.cluster.metering import by_gateway, by_pod, measure
 from ostiary_operator.cluster.prometheus import Newest, Prometheus, Unreachable
+from prometheus_api import answering, success
 
 GPU = "DCGM_FI_DEV_GPU_UTIL"
 
@@ -83,22 +84,14 @@ async def server() -> AsyncIterator[tuple[str, list[str], list[web.Response]]]:
         queries.append(str((await request.post())["query"]))
         return answers.pop(0)
 
-    application = web.Application()
-    application.router.add_post("/api/v1/query", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}", queries, answers
-    finally:
-        await runner.cleanup()
+    async with answering(answer) as url:
+        yield url, queries, answers
 
 
 def matrix(*values: list[object]) -> web.Response:
     """One series with these samples."""
     result = [{"metric": {"pod": "a"}, "values": list(values)}] if values else []
-    return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+    return success("matrix", result)
 
 
 async def test_samples_bear_their_own_time(server: tuple[str, list[str], list[web.Response]]) -> None:

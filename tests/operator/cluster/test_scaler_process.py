@@ -13,6 +13,7 @@ from bench.keeper.stage import Stage, stage
 from ostiary_operator.autoscaling.log import read
 from ostiary_operator.cluster import kinds
 from ostiary_operator.sandbox.faults import Plan
+from prometheus_api import answering, success
 
 GPU = "DCGM_FI_DEV_GPU_UTIL"
 _POINTS = [{"concurrency": 1, "checksPerSecond": 10.0}]
@@ -40,18 +41,10 @@ async def busy_gpus(cluster: Stage) -> AsyncIterator[str]:
             for name in [pod["metadata"]["name"]]
             if ',pod=~"v1-.+"' in query
         ]
-        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+        return success("matrix", result)
 
-    application = web.Application()
-    application.router.add_post("/api/v1/query", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    async with answering(answer) as url:
+        yield url
 
 
 def changes(cluster: Stage) -> list[tuple[int, int]]:
