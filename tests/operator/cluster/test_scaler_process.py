@@ -70,6 +70,8 @@ async def test_busy_gpus_get_pods(tmp_path: Path) -> None:
             await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": SPEC})
             await cluster.until(lambda: cluster.replicas("v1") == 4)
             await cluster.until(lambda: cluster.ready("v1") == 4)
+            # The status follows the change: before that is told, a keeper takes what it knew with it.
+            await cluster.until(lambda: changes(cluster) == [(2, 4)])
             await keeper.kill()
         async with cluster.keeper(prometheus=url, decision_log=log):
             await cluster.until(lambda: cluster.replicas("v1") == 8, seconds=120.0)
