@@ -4,8 +4,9 @@ import asyncio
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ostiary_gateway.durable import sync_folder
@@ -31,6 +32,7 @@ class DirectoryEvidence:
         """`root` is made on the first write."""
         self._root = root
         self._key = key
+        self._durable: set[Path] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evidence")
 
     async def put(self, tenant: str, check_id: str, name: str, data: bytes) -> None:
@@ -62,15 +64,30 @@ class DirectoryEvidence:
         return self._root / item.tenant / item.check_id / item.name
 
     def _write(self, item: ItemName, data: bytes) -> None:
-        path = self._path(item)
+        sealed = self._key.current().seal(item, data)
+        tenant = self._root / item.tenant
+        folder = tenant / item.check_id
         try:
-            made = [folder for folder in path.parents if not folder.exists()]
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_durably(path, self._key.current().seal(item, data))
-            for folder in (path.parent, *(folder.parent for folder in made)):
-                sync_folder(folder)
+            if tenant not in self._durable:
+                self._make(tenant)
+            try:
+                folder.mkdir(mode=0o700, exist_ok=True)
+            except FileNotFoundError:  # somebody has cleared the store
+                self._make(tenant)
+                folder.mkdir(mode=0o700, exist_ok=True)
+            _write_durably(folder, item.name, sealed)
+            sync_folder(tenant)
         except OSError as error:
             raise unavailable(error) from error
+
+    def _make(self, tenant: Path) -> None:
+        """Make a tenant's folder, durably."""
+        missing = [folder for folder in (tenant, *tenant.parents) if not folder.exists()]
+        tenant.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The root's too where nothing is missing: another may have made the folder just now.
+        for folder in {self._root, *(folder.parent for folder in missing)}:
+            sync_folder(folder)
+        self._durable.add(tenant)
 
     def _remove(self, item: ItemName) -> None:
         path = self._path(item)
@@ -91,40 +108,56 @@ class DirectoryEvidence:
         return self._key.current().open(item, sealed)
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    """Put a whole file in place at once. Its name is durable once its folder is synced."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    # A leading dot: no item can have such a name.
+def _write_durably(folder: Path, name: str, data: bytes) -> None:
+    """Put a whole file in place at once, durably."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            # The folder by its descriptor: it stays the same one, whatever becomes of its path.
+            file = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_TMPFILE, 0o600)
+        except OSError as error:
+            if error.errno not in _NAMES_ONLY:
+                raise
+            _write_staged(descriptor, name, data)
+        else:
+            with _closing(file):
+                _write_all(file, data)
+                _link(file, descriptor, name)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_staged(folder: int, name: str, data: bytes) -> None:
+    """As a file with a leading dot first, as no item can be called, where files need names."""
     staged = f".{secrets.token_hex(8)}"
     try:
-        with os.fdopen(_open_nameless(folder, staged), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            _name(file.fileno(), folder, staged, path.name)
+        with _closing(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)) as file:
+            _write_all(file, data)
+        os.rename(staged, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
             os.unlink(staged, dir_fd=folder)
         raise
-    finally:
-        os.close(folder)
 
 
-def _open_nameless(folder: int, staged: str) -> int:
-    """A file without a name; under the name `staged` where the file system has none of that kind."""
+@contextmanager
+def _closing(file: int) -> Iterator[int]:
     try:
-        return os.open(f"/proc/self/fd/{folder}", os.O_WRONLY | os.O_TMPFILE, 0o600)
-    except OSError as error:
-        if error.errno not in _NAMES_ONLY:
-            raise
-    return os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+        yield file
+    finally:
+        os.close(file)
 
 
-def _name(file: int, folder: int, staged: str, name: str) -> None:
-    """Give an open file its name, in place of what has it."""
-    if os.fstat(file).st_nlink:
-        os.rename(staged, name, src_dir_fd=folder, dst_dir_fd=folder)
-        return
+def _write_all(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    os.fsync(file)
+
+
+def _link(file: int, folder: int, name: str) -> None:
+    """Give a nameless file its name, in place of what has it."""
     while True:
         try:
             os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=folder, follow_symlinks=True)

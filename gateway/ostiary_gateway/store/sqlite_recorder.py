@@ -1,7 +1,7 @@
 """The recorder over SQLite."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import TypeVar
@@ -15,6 +15,7 @@ from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.recorder import NewDecision, Recorded
 from ostiary_gateway.store import queries
 from ostiary_gateway.store.database import unavailable
+from ostiary_gateway.store.grouped import GroupedLookups
 from ostiary_gateway.store.rows import prepare, prepare_event
 from ostiary_gateway.store.writer import Writer
 from ostiary_gateway.times import utc_now
@@ -41,6 +42,7 @@ class SqliteRecorder:
         self._threads = threads
         self._origin = origin
         self._clock = clock
+        self._by_key = GroupedLookups(self._recorded_by_keys)
 
     async def record(self, new: NewDecision) -> CheckResponse:
         """See `Recorder.record`. Raises ValueError where the check id is on record already."""
@@ -54,8 +56,7 @@ class SqliteRecorder:
         """See `Recorder.find`."""
         if not idempotency_key:
             return None
-        key = (tenant, idempotency_key)
-        return (await self._read(lambda asked: queries.recorded_by_keys(asked, [key], self._origin))).get(key)
+        return await self._by_key.get((tenant, idempotency_key))
 
     async def get(self, tenant: str, check_id: str) -> Recorded | None:
         """See `Recorder.get`."""
@@ -72,6 +73,9 @@ class SqliteRecorder:
     async def last(self) -> int:
         """See `Recorder.last`."""
         return await self._read(queries.log_size) - 1
+
+    async def _recorded_by_keys(self, keys: Collection[queries.Key]) -> dict[queries.Key, Recorded]:
+        return await self._read(lambda asked: queries.recorded_by_keys(asked, keys, self._origin))
 
     async def _read(self, ask: Callable[[Connection], T]) -> T:
         """What a query finds, on a thread of the readers'."""

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,15 @@ async def test_put_again(evidence: DirectoryEvidence) -> None:
     await evidence.put("demo", "check-1", "image-0", DATA)
     assert await evidence.get("demo", "check-1", "image-0") == DATA
     assert only_file(evidence._root).name == "image-0"
+
+
+async def test_a_store_that_was_cleared(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+    """Whoever restores a folder under a gateway that runs need not restart it."""
+    await evidence.put("demo", "check-1", "image-0", DATA)
+    shutil.rmtree(tmp_path / "evidence")
+    await evidence.put("demo", "check-2", "image-0", DATA)
+    assert await evidence.get("demo", "check-1", "image-0") is None
+    assert await evidence.get("demo", "check-2", "image-0") == DATA
 
 
 @settings(max_examples=50, deadline=None)
