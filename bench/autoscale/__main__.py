@@ -13,10 +13,12 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from bench.autoscale import capacity, lanes, plot, summary
 from bench.autoscale.arms import ARMS, Arm
+from bench.autoscale.knobs import Knobs
 from bench.autoscale.lanes import Cell, Lanes
 from bench.autoscale.oracle import oracle
 from bench.autoscale.simulator import DEADLINE, MOST_PODS, Outcome, simulate
@@ -47,7 +49,7 @@ class Bench:
         self._started = time.monotonic()
 
     def run(self) -> summary.Results:
-        """Tunes every policy on seeds of its own, then sweeps its knob over all cells."""
+        """Tunes every policy on seeds of its own, then sweeps its knobs over all cells."""
         tuning_cells = [cell for cell in self.cells if cell.fault == "none"]
         tuning, lanes_ = self._lanes(tuning_cells, TUNING_SEEDS), self._lanes(self.cells, self.seeds)
         easy = self._oracle(tuning, TUNING_SEEDS)
@@ -55,37 +57,37 @@ class Bench:
         worst = reached.attainment.reshape(len(self.cells), len(self.seeds)).min(axis=1)
         results = summary.Results(self.cells, worst.tolist())
         for arm in self.arms:
-            setting, knobs = self._tuned(arm, tuning, tuning_cells, easy)
-            outcomes = {knob: self._outcome(arm, knob, setting, lanes_, self.seeds) for knob in arm.knobs}
+            chosen = self._tuned(arm, tuning, tuning_cells, easy)
+            outcomes = {
+                knobs: self._outcome(arm, knobs, chosen.setting, lanes_, self.seeds)
+                for knobs in arm.sweep(chosen.tight)
+            }
             results.policies[arm.name] = summary.curves(self.cells, len(self.seeds), reached, outcomes)
-            results.tuned[arm.name] = knobs
+            results.tuned[arm.name] = chosen
         return results
 
     def _lanes(self, cells: Sequence[Cell], seeds: Sequence[int]) -> Lanes:
         return lanes.lanes(cells, seeds, self.seconds)
 
-    def _tuned(
-        self, arm: Arm, tuning: Lanes, cells: Sequence[Cell], easy: Outcome
-    ) -> tuple[int, dict[int, float]]:
-        """The setting that costs least over all cold starts, and with it the best knob for each."""
-        found = {}
-        colds = sorted({cell.cold_start for cell in cells})
-        for setting in arm.settings:
-            outcomes = {knob: self._outcome(arm, knob, setting, tuning, TUNING_SEEDS) for knob in arm.knobs}
-            results = summary.curves(cells, len(TUNING_SEEDS), easy, outcomes)
-            best = {cold: summary.best_knob(cells, results, cold) for cold in colds}
-            found[sum(cost for _, cost in best.values()), setting] = {
-                cold: knob for cold, (knob, _) in best.items()
+    def _tuned(self, arm: Arm, tuning: Lanes, cells: Sequence[Cell], easy: Outcome) -> summary.Tuned:
+        """What costs least over all days, with the best knobs for each."""
+        found = []
+        for setting, tight in product(arm.settings, arm.tight):
+            outcomes = {
+                knobs: self._outcome(arm, knobs, setting, tuning, TUNING_SEEDS) for knobs in arm.sweep(tight)
             }
-        (_, setting), knobs = min(found.items(), key=lambda one: one[0])
-        return setting, knobs
+            results = summary.curves(cells, len(TUNING_SEEDS), easy, outcomes)
+            best = {day: summary.best_knobs(cells, results, day) for day in map(summary.day, cells)}
+            knobs = {day: chosen for day, (chosen, _) in best.items()}
+            found.append((sum(cost for _, cost in best.values()), summary.Tuned(setting, tight, knobs)))
+        return min(found, key=lambda one: one[0])[1]
 
-    def _outcome(self, arm: Arm, knob: float, setting: int, over: Lanes, seeds: Sequence[int]) -> Outcome:
+    def _outcome(self, arm: Arm, knobs: Knobs, setting: int, over: Lanes, seeds: Sequence[int]) -> Outcome:
         def run() -> Outcome:
-            self._say(f"{arm.name}, {knob:g}, {setting}, {over.count} lanes")
-            return simulate(over, self.pod, arm.make(self.pod, knob, setting))
+            self._say(f"{arm.name}, {knobs}; {setting}; {over.count} lanes")
+            return simulate(over, self.pod, arm.policy(self.pod, knobs, setting))
 
-        return self.store.get(self._key(over, seeds, arm.name, knob, setting), run)
+        return self.store.get(self._key(over, seeds, arm.name, knobs, setting), run)
 
     def _oracle(self, over: Lanes, seeds: Sequence[int]) -> Outcome:
         def run() -> Outcome:
@@ -143,8 +145,14 @@ def main() -> int:
         "deadline s": DEADLINE,
         "most pods": MOST_PODS,
         "knobs": {arm.name: arm.knob for arm in ARMS},
+        "settings": {arm.name: f"{arm.setting}: {results.tuned[arm.name].setting}" for arm in ARMS},
     }
-    rows = [*summary.policy_rows(results), *summary.duel_rows(results), *summary.cell_rows(results)]
+    rows = [
+        *summary.policy_rows(results),
+        *summary.duel_rows(results),
+        *summary.cell_rows(results),
+        *summary.knob_rows(results),
+    ]
     report = Report("autoscale", rows, summary.bars(results), settings, installed(["numpy"]))
     show(report)
     into = BUILD / "results" if options.quick else RESULTS

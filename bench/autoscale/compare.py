@@ -1,9 +1,9 @@
 """Who needs fewer GPU-hours for the same attainment.
 
-Each policy is a curve: its main knob swept, each setting a point (attainment, GPU-hours over the oracle's),
-means over the seeds of a cell. The level at which two policies are compared is 99.9%, or where neither gets
-there the highest attainment that either reaches: so whoever cannot reach it loses. Between two settings of a
-curve the cheapest mixture counts: a policy is not charged for a coarse sweep.
+Each policy is a curve: its main knob and its fewest pods swept, each setting a point (attainment, GPU-hours
+over the oracle's), means over the seeds of a cell. The level at which two policies are compared is 99.9%, or
+where neither gets there the highest attainment that either reaches: so whoever cannot reach it loses. Between
+two settings of a curve the cheapest mixture counts: a policy is not charged for a coarse sweep.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.autoscale.knobs import Knobs
+
 LEVEL = 0.999
 SLACK = 0.0005
 """Attainments that are nearer than this are the same."""
+_NONE = Knobs()
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +25,7 @@ class Point:
 
     attainment: float
     cost: float
-    knob: float = 0.0
+    knobs: Knobs = _NONE
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:

@@ -17,7 +17,7 @@ _LEVELS = (0.5, 0.9, 0.99, 0.999)
 
 
 def draw(results: Results, path: Path) -> None:
-    """Writes the plot: for each knob means over all cells of a trace, and the curve of what nothing beats."""
+    """Writes the plot: means of each setting over a trace's cells, and the curve of what nothing beats."""
     traces = list(dict.fromkeys(cell.trace for cell in results.cells))
     rows = math.ceil(len(traces) / 3)
     width, height = 3 * (_WIDE + _GAP) + _GAP, rows * (_HIGH + _GAP) + _GAP + 30

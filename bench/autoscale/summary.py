@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.autoscale.arms import OURS
 from bench.autoscale.compare import Point, cheaper, cost_at
+from bench.autoscale.knobs import Knobs
 from bench.autoscale.lanes import Cell
 from bench.autoscale.oracle import GOAL
 from bench.autoscale.simulator import Outcome
@@ -32,9 +33,33 @@ class CellResult:
     points: tuple[Point, ...]
     figures: tuple[Mapping[str, float], ...]
 
-    def at(self, knob: float) -> tuple[Point, Mapping[str, float]]:
+    def at(self, knobs: Knobs) -> tuple[Point, Mapping[str, float]]:
         """The point of one setting."""
-        return next(pair for pair in zip(self.points, self.figures, strict=True) if pair[0].knob == knob)
+        return next(pair for pair in zip(self.points, self.figures, strict=True) if pair[0].knobs == knobs)
+
+
+Day = tuple[str, int]
+"""Trace and cold start: what a policy is tuned for, as people tune theirs for the load that they have."""
+
+
+def day(cell: Cell) -> Day:
+    """The day that a cell is one of, with its metric lags and faults."""
+    return cell.trace, cell.cold_start
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was best on the tuning seeds.
+
+    Attributes:
+        setting: the second setting, for all days.
+        tight: the main knob where more pods than one are the fewest.
+        knobs: for each day.
+    """
+
+    setting: int
+    tight: float
+    knobs: Mapping[Day, Knobs]
 
 
 @dataclass
@@ -45,18 +70,23 @@ class Results:
         cells: in the order of the lanes.
         oracle: its attainment in each cell, the worst seed's.
         policies: by name, a result for each cell.
-        tuned: by name and cold start, the knob that was best on the tuning seeds.
+        tuned: by name, what was best on the tuning seeds.
     """
 
     cells: Sequence[Cell]
     oracle: Sequence[float]
     policies: dict[str, list[CellResult]] = field(default_factory=dict)
-    tuned: dict[str, dict[int, float]] = field(default_factory=dict)
+    tuned: dict[str, Tuned] = field(default_factory=dict)
 
     @property
     def reachable(self) -> list[int]:
         """Cells in which the oracle reaches its goal with every seed."""
         return [index for index, reached in enumerate(self.oracle) if reached >= GOAL]
+
+    def as_tuned(self, name: str) -> list[tuple[Point, Mapping[str, float]]]:
+        """A policy as it was tuned, in each cell that the oracle can do."""
+        knobs, cells = self.tuned[name].knobs, self.policies[name]
+        return [cells[index].at(knobs[day(self.cells[index])]) for index in self.reachable]
 
     @property
     def rivals(self) -> list[str]:
@@ -65,30 +95,28 @@ class Results:
 
 
 def curves(
-    cells: Sequence[Cell], seeds: int, oracle: Outcome, outcomes: Mapping[float, Outcome]
+    cells: Sequence[Cell], seeds: int, oracle: Outcome, outcomes: Mapping[Knobs, Outcome]
 ) -> list[CellResult]:
-    """A policy's curve in each cell, from its outcomes by knob."""
+    """A policy's curve in each cell, from its outcomes by knobs."""
     found = []
     for index in range(len(cells)):
         lanes = slice(index * seeds, (index + 1) * seeds)
         points, figures = [], []
-        for knob, outcome in outcomes.items():
+        for knobs, outcome in outcomes.items():
             cost = float((outcome.pod_seconds[lanes] / oracle.pod_seconds[lanes]).mean())
-            points.append(Point(float(outcome.attainment[lanes].mean()), cost, knob))
+            points.append(Point(float(outcome.attainment[lanes].mean()), cost, knobs))
             figures.append({name: _mean(getattr(outcome, name)[lanes]) for name in _FIGURES})
         found.append(CellResult(tuple(points), tuple(figures)))
     return found
 
 
-def best_knob(cells: Sequence[Cell], results: Sequence[CellResult], cold_start: int) -> tuple[float, float]:
-    """The knob with the least mean cost, missed checks priced in, over the cells of a cold start; and that
-    cost.
-    """
-    chosen = [result for cell, result in zip(cells, results, strict=True) if cell.cold_start == cold_start]
-    knobs = [point.knob for point in chosen[0].points]
-    costs = {knob: mean(_priced(result.at(knob)[0]) for result in chosen) for knob in knobs}
-    knob = min(costs, key=lambda one: costs[one])
-    return knob, costs[knob]
+def best_knobs(cells: Sequence[Cell], results: Sequence[CellResult], wanted: Day) -> tuple[Knobs, float]:
+    """The setting with the least mean cost over a day's cells, missed checks priced in; and that cost."""
+    chosen = [result for cell, result in zip(cells, results, strict=True) if day(cell) == wanted]
+    swept = [point.knobs for point in chosen[0].points]
+    costs = {knobs: mean(_priced(result.at(knobs)[0]) for result in chosen) for knobs in swept}
+    best = min(costs, key=lambda one: costs[one])
+    return best, costs[best]
 
 
 def _priced(point: Point) -> float:
@@ -98,16 +126,11 @@ def _priced(point: Point) -> float:
 def policy_rows(results: Results) -> list[dict[str, Any]]:
     """Each policy with its tuned knobs: medians over the cells that the oracle can do."""
     rows = []
-    for name, cells in results.policies.items():
-        at = [
-            cells[index].at(results.tuned[name][results.cells[index].cold_start])
-            for index in results.reachable
-        ]
-        knobs = ", ".join(f"{knob:g}" for knob in results.tuned[name].values())
+    for name in results.policies:
+        at = results.as_tuned(name)
         rows.append(
             {
                 "policy": name,
-                "knob by cold start": knobs,
                 "attainment, median": _share(median(point.attainment for point, _ in at)),
                 "attainment, worst": _share(min(point.attainment for point, _ in at)),
                 "GPU-hours ÷ oracle's": median(point.cost for point, _ in at),
@@ -160,10 +183,22 @@ def cell_rows(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
+def knob_rows(results: Results) -> list[dict[str, Any]]:
+    """What each policy was tuned to for each day."""
+    return [
+        {
+            "trace": trace,
+            "tuned for a cold start of, s": cold,
+            **{name: str(tuned.knobs[trace, cold]) for name, tuned in results.tuned.items()},
+        }
+        for trace, cold in dict.fromkeys(map(day, results.cells))
+    ]
+
+
 def bars(results: Results) -> list[Bar]:
     """What the autoscaler has to show."""
     ours, reachable = results.policies[OURS], results.reachable
-    costs = [ours[i].at(results.tuned[OURS][results.cells[i].cold_start])[0].cost for i in reachable]
+    costs = [point.cost for point, _ in results.as_tuned(OURS)]
     equal = [
         cost for cost in (cost_at(ours[index].points, _level(results, index)) for index in reachable) if cost
     ]
@@ -182,12 +217,12 @@ def bars(results: Results) -> list[Bar]:
 def point_lines(results: Results) -> list[str]:
     """Every point of every curve, as CSV."""
     lines = [
-        "policy,trace,cold_start,lag,fault,oracle_attainment,knob,attainment,gpu_hours_over_oracle,p99,shed,flips"
+        "policy,trace,cold_start,lag,fault,oracle_attainment,knob,least,attainment,gpu_hours_over_oracle,p99,shed,flips"
     ]
     for name, cells in results.policies.items():
         for cell, reached, result in zip(results.cells, results.oracle, cells, strict=True):
             for point, figures in zip(result.points, result.figures, strict=True):
-                values = (point.knob, point.attainment, point.cost, *(figures[one] for one in _FIGURES))
+                values = (*point.knobs, point.attainment, point.cost, *(figures[one] for one in _FIGURES))
                 told = ",".join(f"{value:.5g}" for value in values)
                 lines.append(
                     f"{name},{cell.trace},{cell.cold_start},{cell.lag},{cell.fault},{reached:.5g},{told}"

@@ -197,7 +197,9 @@ def test_a_small_run_fills_tables_and_plot(tmp_path: Path) -> None:
     """Every policy tuned and swept over one cell; a second run takes everything from the store."""
     store = Store(tmp_path / "kept")
     cells = [Cell("constant", 5, 1, "none")]
-    arms = [replace(arm, knobs=arm.knobs[1:5:3], settings=arm.settings[:1]) for arm in ARMS]
+    arms = [
+        replace(arm, knobs=arm.knobs[1:5:3], tight=arm.tight[:1], settings=arm.settings[:1]) for arm in ARMS
+    ]
     results = command.Bench(cells, (1,), POD, store, arms, 900).run()
     assert [row["policy"] for row in summary.policy_rows(results)] == list(results.policies)
     assert summary.cell_rows(results)[0]["ours"] < 2.5

@@ -21,7 +21,7 @@ class Ours:
     say.
     """
 
-    def __init__(self, target: float, pod: PodModel, gpu: bool = True, every: int = 10) -> None:
+    def __init__(self, target: float, pod: PodModel, gpu: bool = True, every: int = 15) -> None:
         self.target, self.pod, self.every = target, pod, every
         demand = DemandMetric(target=target)
         self._metrics = (demand, GpuMetric(target=max(target, 0.8))) if gpu else (demand,)

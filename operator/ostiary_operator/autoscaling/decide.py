@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ostiary_operator.autoscaling import pod_metrics, quarantine
-from ostiary_operator.autoscaling.averages import Tolerance, by_total
+from ostiary_operator.autoscaling.averages import Tolerance, by_total, ceil
 from ostiary_operator.autoscaling.behavior import down_limit, stabilised, up_limit
 from ostiary_operator.autoscaling.decision import Condition, Decision, Reading, Step
 from ostiary_operator.autoscaling.demand import Demand, demand
@@ -44,8 +44,12 @@ def decide(spec: AutoscalerSpec, inputs: Inputs, memory: Memory, now: float) -> 
     memory = _in_step(memory, current, now, trail)
     if current == 0 and not spec.bulk_only:
         return _held(current, memory, "ScalingDisabled", "scaled to zero by hand: scale up by hand to go on")
-    asked = demand(spec, inputs.gateways, memory.counters, now)
-    readings = [_reading(metric, spec, inputs, asked, now) for metric in spec.metrics]
+    horizon = spec.capacity.cold_start_seconds + now - (now if memory.at is None else memory.at)
+    asked = demand(spec, inputs.gateways, memory.counters, now, horizon)
+    ready = sum(pod.ready for pod in inputs.pods)
+    # Never more than are asked for: pods that were let go have not dropped out.
+    served = max(min(memory.served, current), ready)
+    readings = [_reading(metric, spec, inputs, asked, served - ready, now) for metric in spec.metrics]
     readings, disagreeing = _quarantined(spec, inputs, readings, memory.disagreeing, now, trail)
     proposals = [reading.proposal for reading in readings if reading.proposal is not None]
     trusted_at = now if proposals else memory.trusted_at
@@ -53,6 +57,7 @@ def decide(spec: AutoscalerSpec, inputs: Inputs, memory: Memory, now: float) -> 
     panic_until = _panic_until(spec, inputs, memory, max(proposals, default=0), now)
     memory = replace(
         memory,
+        served=served,
         counters=asked.counters,
         disagreeing=disagreeing,
         trusted_at=trusted_at,
@@ -120,32 +125,41 @@ def _in_step(memory: Memory, current: int, now: float, trail: _Trail) -> Memory:
     return Memory(at=now, recommendations=((now, current),), trusted_at=now)
 
 
-def _reading(metric: Metric, spec: AutoscalerSpec, inputs: Inputs, asked: Demand, now: float) -> Reading:
+def _reading(
+    metric: Metric, spec: AutoscalerSpec, inputs: Inputs, asked: Demand, out: int, now: float
+) -> Reading:
     rules = spec.behavior
     tolerance = Tolerance(rules.scale_up.tolerance, rules.scale_down.tolerance)
     if isinstance(metric, DemandMetric):
-        return _demand_reading(metric, spec, inputs.current, asked, tolerance)
+        return _demand_reading(metric, spec, inputs.current, asked, out, tolerance)
     if isinstance(metric, GpuMetric):
         return pod_metrics.gpu_reading(metric, spec, inputs.pods, inputs.current, now, tolerance)
     return pod_metrics.status_reading(metric, spec, inputs.pods, inputs.current, now, tolerance)
 
 
 def _demand_reading(
-    metric: DemandMetric, spec: AutoscalerSpec, current: int, asked: Demand, tolerance: Tolerance
+    metric: DemandMetric, spec: AutoscalerSpec, current: int, asked: Demand, out: int, tolerance: Tolerance
 ) -> Reading:
-    """Demand in pods: what is asked for over what one does.
+    """Demand in pods: what is asked for over what one does, when a pod asked for now is ready.
 
-    Pods are wanted for what arrives steadily with the target's room beside it, or for what arrives just now
-    with hardly any, whichever is more; and with room for chance in any case.
+    Pods are wanted for that with the target's room beside it, or with room for chance, whichever is more; and
+    in place of those that dropped out, as long as those are few: where most do, more would not fare better.
     """
     if asked.rate is None:
         return Reading(metric.name, None, metric.target, None, asked.trouble)
-    target, burst = metric.target, max(metric.burst, metric.target)
+    expected = asked.rate + asked.ahead - asked.arrivals
     chance = metric.sigmas * math.sqrt(asked.arrivals / spec.deadline_seconds)
-    filled = max(asked.steady / target, asked.rate / burst, asked.rate + chance)
-    proposal = by_total(filled / spec.capacity.best, 1.0, current, tolerance)
+    needed = max(expected / metric.target, expected + chance) / spec.capacity.best
+    # Without tolerance on the way up: that is how much would be left undone.
+    loose = Tolerance(0.0, tolerance.down)
+    proposal = by_total(needed + min(out, ceil(needed / 2.0)), 1.0, current, loose)
     pods = asked.rate / spec.capacity.best
-    return Reading(metric.name, pods, metric.target, proposal, asked.trouble)
+    more = []
+    if expected > asked.rate:
+        more.append(f"rising to {expected / spec.capacity.best:.3g} until new pods are ready")
+    if out:
+        more.append(f"{out} pods have dropped out")
+    return Reading(metric.name, pods, metric.target, proposal, asked.trouble, more=", ".join(more))
 
 
 def _quarantined(

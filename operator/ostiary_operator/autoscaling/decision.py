@@ -19,6 +19,7 @@ class Reading:
         proposal: pods that it asks for; None where it has no say.
         trouble: why it is not to be trusted, or not wholly; empty: it is.
         abstains: it has nothing to say, and that is as it should be.
+        more: what the proposal counts beyond the figure; empty: nothing.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Reading:
     proposal: int | None
     trouble: str = ""
     abstains: bool = False
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Decision:
                     "target": reading.target,
                     "proposal": reading.proposal,
                     "trouble": reading.trouble,
+                    "more": reading.more,
                 }
                 for reading in self.readings
             ],

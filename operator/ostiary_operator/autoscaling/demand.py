@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ostiary_operator.autoscaling.inputs import GatewaySample
 from ostiary_operator.autoscaling.memory import Counted
@@ -13,6 +14,10 @@ from ostiary_operator.autoscaling.trust import trouble
 
 MOST_CHECKS = 1e15
 """Beyond this a counter no longer counts by one."""
+MOST_GROWTH = 1.5
+"""So many times what arrives now is expected at most."""
+FEWEST_SAMPLES = 5
+"""With fewer, a line goes through everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class Demand:
     Attributes:
         rate: checks a second that arrive, and that the queue adds; None: it cannot be told.
         arrivals: the arrivals' part of it.
-        steady: arrivals a second over the longer window.
+        ahead: what of them is to be expected until pods that the next decision asks for are ready; never
+            less.
         waiting: checks in queues.
         missing_deadlines: whether deadlines were missed of late.
         trouble: what is not as it should be; empty: nothing.
@@ -31,7 +37,7 @@ class Demand:
 
     rate: float | None
     arrivals: float
-    steady: float
+    ahead: float
     waiting: float
     missing_deadlines: bool
     trouble: str
@@ -48,13 +54,17 @@ def demand(
     gateways: Sequence[GatewaySample],
     remembered: Mapping[str, tuple[Counted, ...]],
     now: float,
+    horizon: float,
 ) -> Demand:
-    """Adds up the gateways. One that cannot be believed adds nothing, and is told in `trouble`."""
-    oldest, window = spec.metric_max_age_seconds, spec.rate_window
-    longest = max(window, spec.steady_window)
+    """Adds up the gateways. One that cannot be believed adds nothing, and is told in `trouble`.
+
+    `horizon`: seconds until pods that the next decision asks for would be ready.
+    """
+    oldest, window = spec.metric_max_age_seconds, spec.rate_window_seconds
+    longest = max(window, spec.trend_window)
     problems: list[str] = []
     counters: dict[str, tuple[Counted, ...]] = {}
-    rate = steady = waiting = rescued = 0.0
+    rate = ahead = waiting = rescued = 0.0
     missed = known = False
     for gateway in gateways:
         why = trouble(gateway.arrivals, gateway.at, now, oldest, MOST_CHECKS) or trouble(
@@ -78,8 +88,9 @@ def demand(
         if reset:
             problems.append(f"gateway {gateway.name}: its counter started anew")
         known = True
-        rate += grown / (recent[-1][0] - recent[0][0])
-        steady += _increase(series, 1)[0] / (series[-1][0] - series[0][0])
+        lasted = recent[-1][0] - recent[0][0]
+        rate += grown / lasted
+        ahead += grown / lasted + surely_rising(series) * (now - gateway.at + lasted / 2.0 + horizon)
         missed = missed or _increase(recent, 2)[0] > 0.0
     for name, series in remembered.items():
         if name not in counters and now - series[-1][0] <= oldest:
@@ -92,9 +103,37 @@ def demand(
         problems.append(
             f"absurd: {rate + rescued:g} checks/s, where {most:g} is a hundred times what all pods do"
         )
-        known, rescued, steady = False, 0.0, 0.0
+        known, rescued, ahead = False, 0.0, 0.0
     total = rate + rescued if known or rescued else None
-    return Demand(total, rate, steady, waiting, missed, "; ".join(problems), counters)
+    # What grows by more than that within a cold start is no line any more.
+    ahead = min(ahead, MOST_GROWTH * rate)
+    return Demand(total, rate, ahead, waiting, missed, "; ".join(problems), counters)
+
+
+def surely_rising(series: Sequence[Counted]) -> float:
+    """By how much a counter's rate rises each second, beyond chance: two standard errors less than the
+    slope of a line through it, and at least zero.
+
+    Weighted least squares over the rates between the samples. Their scatter about the line tells the error,
+    and is taken to be at least that of independent arrivals.
+    """
+    if len(series) < FEWEST_SAMPLES:
+        return 0.0
+    spans = [
+        (after[0] - before[0], (before[0] + after[0]) / 2.0, after[1] - before[1])
+        for before, after in pairwise(series)
+    ]
+    if any(grown < 0.0 for _, _, grown in spans):
+        return 0.0  # the counter started anew meanwhile: no line goes through that
+    total = math.fsum(lasted for lasted, _, _ in spans)
+    rate = math.fsum(grown for _, _, grown in spans) / total
+    middle = math.fsum(lasted * at for lasted, at, _ in spans) / total
+    spread = math.fsum(lasted * (at - middle) ** 2 for lasted, at, _ in spans)
+    slope = math.fsum((at - middle) * (grown - rate * lasted) for lasted, at, grown in spans) / spread
+    scatter = math.fsum(
+        lasted * (grown / lasted - rate - slope * (at - middle)) ** 2 for lasted, at, grown in spans
+    ) / (len(spans) - 2)
+    return max(slope - 2.0 * math.sqrt(max(scatter, rate) / spread), 0.0)
 
 
 def _longer(before: tuple[Counted, ...], gateway: GatewaySample, window: float) -> tuple[Counted, ...]:

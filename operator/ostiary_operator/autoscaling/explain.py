@@ -37,4 +37,5 @@ def _metric(metric: Mapping[str, Any]) -> str:
         " pods' worth now, pods filled to" if metric["name"] == "demand" else " a pod on average, meant to be"
     )
     asks = "no say" if metric["proposal"] is None else f"asks for {metric['proposal']}"
-    return f"{metric['name']}: {metric['value']:.3g}{unit} {metric['target']:g}: {asks}{trouble}"
+    more = f", {metric['more']}" if metric.get("more") else ""
+    return f"{metric['name']}: {metric['value']:.3g}{unit} {metric['target']:g}{more}: {asks}{trouble}"

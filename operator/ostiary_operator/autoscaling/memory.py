@@ -18,6 +18,7 @@ class Memory:
 
     Attributes:
         at: when the last decision was made; None before the first.
+        served: pods that took checks, as far as so many are still asked for.
         recommendations: what was recommended, oldest first, before any window or rate.
         ups: pods added, when.
         downs: pods taken away, when.
@@ -29,6 +30,7 @@ class Memory:
     """
 
     at: float | None = None
+    served: int = 0
     recommendations: tuple[Dated, ...] = ()
     ups: tuple[Dated, ...] = ()
     downs: tuple[Dated, ...] = ()

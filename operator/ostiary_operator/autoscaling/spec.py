@@ -75,19 +75,17 @@ class Capacity(Part):
 
 
 class DemandMetric(Part):
-    """The gateways' arrivals and queue over what pods can carry.
+    """The gateways' arrivals and queue over what pods can carry, when those that are asked for now are ready.
 
-    `target`: how full pods are meant to be by what arrived over `steady_seconds`; the rest is room for
-    bursts. `burst`: how full they may get while a burst uses that room: it is not asked for a second time.
-    `sigmas`: at least so much room, in standard deviations of what arrives by chance within one deadline. It
-    weighs where pods are few.
+    `target`: how full pods are meant to be; the rest is room for bursts. `sigmas`: at least so much room, in
+    standard deviations of what arrives by chance within one deadline; it weighs where pods are few.
+    `trend_seconds`: over how long a rise is looked for that goes on until a new pod is ready; 0: none is.
     """
 
     type: Literal["Demand"] = "Demand"
     target: Share = 0.8
-    burst: Share = 0.9
-    steady_seconds: float = Field(default=300.0, gt=0.0, le=3600.0)
-    sigmas: float = Field(default=2.0, ge=0.0, le=6.0)
+    sigmas: float = Field(default=1.0, ge=0.0, le=6.0)
+    trend_seconds: float = Field(default=120.0, ge=0.0, le=3600.0)
 
     @property
     def name(self) -> str:
@@ -144,9 +142,7 @@ class Policy(Part):
 
 
 class ScalingRules(Part):
-    """One direction. `stabilization_window_seconds`: None is up: 0; down: the cold start, 30 to 60 s, since a
-    pod that is wanted again within its cold start was cheaper to keep.
-    """
+    """One direction. `stabilization_window_seconds`: None is up: 0; down: 60 s."""
 
     stabilization_window_seconds: int | None = Field(default=None, ge=0, le=3600)
     select_policy: Literal["Max", "Min", "Disabled"] = "Max"
@@ -214,9 +210,7 @@ class AutoscalerSpec(Part):
         panic: for bursts.
         fallback: for when metrics are gone.
         metric_max_age_seconds: older samples are stale.
-        rate_window_seconds: over how long arrivals are averaged; None: half the cold start, 15 to 60 s. A
-        burst
-            that is over before a pod could be ready is no reason to ask for one.
+        rate_window_seconds: over how long arrivals are averaged.
         pending_seconds: pods that do not become ready for so much longer than their cold start are stuck:
             no more are asked for.
         quarantine_seconds: a metric that disagrees for so long is set aside.
@@ -235,7 +229,7 @@ class AutoscalerSpec(Part):
     panic: Panic = Panic()
     fallback: Fallback | None = None
     metric_max_age_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
-    rate_window_seconds: float | None = Field(default=None, gt=0.0, le=3600.0)
+    rate_window_seconds: float = Field(default=30.0, gt=0.0, le=3600.0)
     pending_seconds: Seconds = 600.0
     quarantine_seconds: Seconds = 120.0
     mode: Literal["Enforce", "DryRun", "Freeze"] = "Enforce"
@@ -255,21 +249,14 @@ class AutoscalerSpec(Part):
     def down_window(self) -> float:
         """Seconds for which the highest recommendation holds on the way down."""
         given = self.behavior.scale_down.stabilization_window_seconds
-        return min(max(self.capacity.cold_start_seconds, 30.0), 60.0) if given is None else given
+        return 60.0 if given is None else given
 
     @cached_property
-    def steady_window(self) -> float:
-        """Seconds over which the arrivals are averaged that room for bursts is kept for."""
+    def trend_window(self) -> float:
+        """Seconds over which a rise of the arrivals is looked for; 0: none is."""
         return max(
-            (metric.steady_seconds for metric in self.metrics if isinstance(metric, DemandMetric)),
-            default=0.0,
+            (metric.trend_seconds for metric in self.metrics if isinstance(metric, DemandMetric)), default=0.0
         )
-
-    @cached_property
-    def rate_window(self) -> float:
-        """Seconds over which arrivals are averaged."""
-        given = self.rate_window_seconds
-        return min(max(self.capacity.cold_start_seconds / 2.0, 15.0), 60.0) if given is None else given
 
     @cached_property
     def longest_window(self) -> float:

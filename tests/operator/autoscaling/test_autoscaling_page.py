@@ -42,7 +42,7 @@ def test_the_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.Monk
         at, inputs = version.now, version.inputs()
         lines.append(line("mini-2026-11", at, spec, inputs, version.decide()))
     Path("decisions.jsonl").write_text("\n".join([*lines, ""]), "utf-8")
-    Path("candidate.yaml").write_text(SPEC.replace("target: 0.8, burst", "target: 0.5, burst"), "utf-8")
+    Path("candidate.yaml").write_text(SPEC.replace("target: 0.8, sigmas", "target: 0.5, sigmas"), "utf-8")
     words = shlex.split(command)
     assert words[:2] == ["ostiary", "operator"]
     result = CliRunner().invoke(app, words[2:])

@@ -1,11 +1,14 @@
 """Decisions: demand, GPU metrics, guards, panic, zero, fallback, quarantine and modes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ostiary_operator.autoscaling.decide import decide
 from ostiary_operator.autoscaling.inputs import PodSample, Sample
+from ostiary_operator.autoscaling.memory import Memory
 from ostiary_operator.autoscaling.pod_metrics import load_of
 from tests.operator.autoscaling.fleets import CAPACITY, GPU, SM, START, Version, pods, spec
 
@@ -21,13 +24,100 @@ def test_demand_over_capacity(rate: float, pods_wanted: int) -> None:
     assert version.settle(20).desired == pods_wanted
 
 
-def test_room_for_bursts_is_kept_for_what_arrives_steadily() -> None:
-    """A burst is carried by the room that is there, and its own room is asked for as it becomes the usual."""
-    version = Version(spec(metrics=[{"type": "Demand", "target": 0.4}]), 8, 64.0)
-    assert version.settle(24).desired == 8
-    version.rate = 128.0
-    assert version.settle(2).raw <= 9
-    assert version.settle(24).desired == 16
+def ramped(rates: list[float], chance: Callable[[int], float] = lambda tick: 0.0, **fields: Any) -> Version:
+    """A version after a quarter of a minute at each rate, with ten pods in the end."""
+    version = Version(spec(**fields), 10, rates[0])
+    for tick, rate in enumerate(rates):
+        version.rate = rate + chance(tick)
+        version.pass_time()
+        version.decide()
+        version.replicas = 10
+    version.pass_time()
+    return version
+
+
+def test_a_rise_counts_as_it_will_be_when_new_pods_are_ready() -> None:
+    """From 60 on by 2 checks/s each second: by the last sample 180; 15 s until the next decision and 30 s of
+    loading later about 270, of which a pod does 16.
+    """
+    rising = [60.0 + 30.0 * tick for tick in range(5)]
+    decision = ramped([60.0] * 8 + rising, metrics=[{"type": "Demand"}]).decide()
+    assert decision.raw > 1.15 * 180.0 / 16.0
+    assert "rising to" in decision.readings[0].more
+    blind = ramped([60.0] * 8 + rising, metrics=[{"type": "Demand", "trendSeconds": 0}]).decide()
+    assert blind.raw <= 12
+    assert not blind.readings[0].more
+
+
+@pytest.mark.parametrize(
+    ("rates", "chance"),
+    [
+        ([160.0] * 20, lambda tick: 0.0),
+        ([160.0] * 20, lambda tick: (-1) ** tick * 40.0),
+        ([160.0 - 5.0 * tick for tick in range(20)], lambda tick: 0.0),
+        ([160.0] * 3, lambda tick: 10.0 * tick),
+    ],
+    ids=["flat", "to and fro", "falling", "too few samples"],
+)
+def test_what_does_not_surely_rise_is_taken_as_it_is(
+    rates: list[float], chance: Callable[[int], float]
+) -> None:
+    """Chance is no trend, a fall is followed and not foretold, and three points prove nothing."""
+    assert not ramped(rates, chance).decide().readings[0].more
+
+
+def test_no_rise_is_believed_without_bound() -> None:
+    """A crowd that comes at once looks like a steep line: half as much again is the most it is taken for."""
+    jump = [20.0] * 6 + [20.0, 200.0, 380.0]
+    for _ in range(3):
+        version = ramped(jump, capacity={**CAPACITY, "coldStartSeconds": 600})
+        decision = version.decide()
+        assert decision.raw <= 1.5 * 400.0 / 16.0 + 1
+        jump.append(400.0)
+
+
+def test_pods_that_dropped_out_are_asked_for_again() -> None:
+    """Two of ten that took checks no longer do: two more, until they are back; pods on their way are not
+    meant, and where most are gone, more of the same would not help.
+    """
+    version = Version(spec(metrics=[{"type": "Demand"}]), 10, 160.0)
+    version.settle(12)
+    assert version.replicas == 10
+
+    def wanted(out: int) -> Any:
+        version.pass_time()
+        ready = pods(10 - out, version.now)
+        gone = tuple(PodSample(f"gone-{number}", False, START) for number in range(out))
+        return decide(version.spec, replace(version.inputs(), pods=ready + gone), version.memory, version.now)
+
+    assert wanted(2).raw == 12
+    assert "2 pods have dropped out" in wanted(2).readings[0].more
+    assert wanted(9).raw == 15
+    assert wanted(0).raw == 10
+    version.memory = Memory()
+    assert wanted(2).raw == 10, "whoever has just started cannot tell them from pods on their way"
+
+
+def test_pods_that_were_let_go_have_not_dropped_out() -> None:
+    """Ten, then six by hand, then ten again: four are loading."""
+    version = Version(spec(metrics=[{"type": "Demand"}]), 10, 160.0)
+    version.settle(12)
+    version.pass_time()
+    version.decide(current=6, pods=pods(6, version.now))
+    version.pass_time()
+    loading = tuple(PodSample(f"new-{number}", False, version.now) for number in range(4))
+    decision = version.decide(current=10, pods=pods(6, version.now) + loading)
+    assert not decision.readings[0].more
+
+
+def test_pods_that_somebody_else_asked_for_have_not_dropped_out() -> None:
+    """A rollout adds pods for its next step: they are loading."""
+    version = Version(spec(metrics=[{"type": "Demand"}]), 10, 160.0)
+    version.settle(12)
+    version.pass_time()
+    loading = tuple(PodSample(f"new-{number}", False, version.now) for number in range(4))
+    decision = version.decide(current=14, pods=pods(10, version.now) + loading)
+    assert decision.raw == 10
 
 
 def test_a_queue_adds_to_demand_by_what_is_left_of_its_deadlines() -> None:
@@ -118,7 +208,7 @@ def test_pods_that_do_not_come_hold_back_more() -> None:
 def test_panic_takes_nothing_away() -> None:
     """After a burst of twice what is ready, nothing goes for a minute even where the window is over."""
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 0}}
-    metrics = [{"type": "Demand", "steadySeconds": 15}]
+    metrics = [{"type": "Demand", "trendSeconds": 0}]
     version = Version(spec(behavior=behavior, metrics=metrics), 2, 200.0)
     version.settle(4)
     version.rate = 16.0
@@ -148,7 +238,7 @@ def test_bulk_only_versions_go_to_zero_and_back() -> None:
     """Idle for five minutes, not sooner; and work brings the first pod at once."""
     version = Version(spec(bulkOnly=True, minReplicas=0), 3, 0.0, busy=0.0)
     assert version.settle(12).desired == 1
-    assert version.settle(12).desired == 0
+    assert version.settle(16).desired == 0
     version.queue = ((600.0, 10.0),)
     assert version.settle(1).desired == 1
 

@@ -67,7 +67,7 @@ def test_explain_tells_what_was_read_and_what_came_of_it(log: Path) -> None:
     assert "down from" in done.output
     up = run("explain", log, "--changed")
     assert "up from 3 to 7" in up.output
-    assert "rate: 14 → 7: scaleUp allows 7 now (Max of 100 Percent in 15 s, 4 Pods in 15 s)" in up.output
+    assert "rate: 9 → 7: scaleUp allows 7 now (Max of 100 Percent in 15 s, 4 Pods in 15 s)" in up.output
 
 
 def test_explain_for_programs(log: Path) -> None:
