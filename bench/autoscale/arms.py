@@ -33,6 +33,7 @@ class Arm:
         setting: what is tuned beside it, in words.
         settings: the values that are tuned.
         make: makes it.
+        least: the fewest pods that are swept.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Arm:
     setting: str
     settings: tuple[int, ...]
     make: Make
+    least: tuple[int, ...] = LEAST
 
     def sweep(self, tight: float) -> list[Knobs]:
         """All that is swept."""
-        return [*map(Knobs, self.knobs), *(Knobs(tight, least) for least in LEAST)]
+        return [*map(Knobs, self.knobs), *(Knobs(tight, least) for least in self.least)]
 
     def policy(self, pod: PodModel, knobs: Knobs, setting: int) -> Policy:
         """The policy with one setting."""

@@ -198,7 +198,8 @@ def test_a_small_run_fills_tables_and_plot(tmp_path: Path) -> None:
     store = Store(tmp_path / "kept")
     cells = [Cell("constant", 5, 1, "none")]
     arms = [
-        replace(arm, knobs=arm.knobs[1:5:3], tight=arm.tight[:1], settings=arm.settings[:1]) for arm in ARMS
+        replace(arm, knobs=arm.knobs[1:5:3], tight=arm.tight[:1], settings=arm.settings[:1], least=(8,))
+        for arm in ARMS
     ]
     results = command.Bench(cells, (1,), POD, store, arms, 900).run()
     assert [row["policy"] for row in summary.policy_rows(results)] == list(results.policies)
