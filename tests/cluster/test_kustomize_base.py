@@ -208,7 +208,9 @@ def test_settings_name_what_is_mounted(rendered: list[Json], tmp_path: Path) -> 
         settings.evidence.key,
     ]
     assert {mount(one) for one in read} == {PurePosixPath("/etc/ostiary")}
-    assert not any(mounts[mount(one)] for one in (settings.log.dir, settings.evidence.dir))
+    assert settings.kubernetes
+    written = (settings.log.dir, settings.evidence.dir, settings.kubernetes.last_known)
+    assert not any(mounts[mount(one)] for one in written)
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     assert settings.listen.endswith(f":{ports['grpc']}")
     assert settings.admin is not None
