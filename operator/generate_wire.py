@@ -14,12 +14,12 @@ from pathlib import Path
 TABLE = Path(__file__).resolve().parent / "ostiary_operator" / "sandbox" / "api" / "wire.json"
 GROUPS = (
     "admissionregistration", "apps", "authentication", "authorization", "autoscaling", "coordination", "core",
-    "discovery", "events", "policy", "rbac", "scheduling",
+    "discovery", "events", "networking", "policy", "rbac", "scheduling",
 )  # fmt: skip
 KINDS = {
     "core/v1": (
-        "Binding", "ConfigMap", "Event", "Namespace", "Node", "Pod", "ResourceQuota", "Secret", "Service",
-        "ServiceAccount",
+        "Binding", "ConfigMap", "Event", "Namespace", "Node", "PersistentVolumeClaim", "Pod", "ResourceQuota",
+        "Secret", "Service", "ServiceAccount",
     ),
     "apps/v1": ("Deployment", "ReplicaSet"),
     "admissionregistration/v1": ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
@@ -30,6 +30,7 @@ KINDS = {
     "discovery/v1": ("EndpointSlice",),
     "events/v1": ("Event",),
     "meta/v1": ("DeleteOptions", "Status"),
+    "networking/v1": ("NetworkPolicy",),
     "policy/v1": ("Eviction", "PodDisruptionBudget"),
     "rbac/v1": ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
     "scheduling/v1": ("PriorityClass",),
@@ -37,8 +38,8 @@ KINDS = {
 SUFFIXED = {
     "admissionregistration": "admissionregistration.k8s.io", "authentication": "authentication.k8s.io",
     "authorization": "authorization.k8s.io", "coordination": "coordination.k8s.io",
-    "discovery": "discovery.k8s.io", "events": "events.k8s.io", "rbac": "rbac.authorization.k8s.io",
-    "scheduling": "scheduling.k8s.io", "core": "", "meta": "",
+    "discovery": "discovery.k8s.io", "events": "events.k8s.io", "networking": "networking.k8s.io",
+    "rbac": "rbac.authorization.k8s.io", "scheduling": "scheduling.k8s.io", "core": "", "meta": "",
 }  # fmt: skip
 SPECIAL = {
     "resource.Quantity": "quantity", "intstr.IntOrString": "int-or-string", "metav1.Time": "time",
@@ -147,9 +148,4 @@ def as_text(found: dict[str, dict[str, object]]) -> str:
 
 
 if __name__ == "__main__":
-    found = table(Path(sys.argv[1]), Path(sys.argv[2]))
-    rows = [
-        f'"{name}":{json.dumps(fields, separators=(",", ":"))}' for name, fields in found["messages"].items()
-    ]  # type: ignore[attr-defined]
-    kinds = json.dumps(found["kinds"], separators=(",", ":"))
-    TABLE.write_text(f'{{"kinds":{kinds},\n"messages":{{\n' + ",\n".join(rows) + "\n}}\n", encoding="utf-8")
+    TABLE.write_text(as_text(table(Path(sys.argv[1]), Path(sys.argv[2]))), encoding="utf-8")

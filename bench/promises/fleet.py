@@ -29,11 +29,13 @@ class Fleet:
     Attributes:
         stage: the cluster, as people see it.
         estate: its gateways and everybody's certificates.
+        prometheus: URL of what analyses ask; empty: nothing.
     """
 
     stage: Stage
     estate: Estate
     keeper: subprocess.Popen[bytes] | None = None
+    prometheus: str = ""
     _template: Path = field(init=False)
 
     def pods(self, command: Sequence[str], settings: Mapping[str, Any], env: Mapping[str, str]) -> None:
@@ -72,7 +74,7 @@ class Fleet:
         config = self.stage.cluster.settings.folder / "kubeconfig"
         command = [
             sys.executable, "-m", "ostiary.cli", "operator", "run", "--kubeconfig", str(config),
-            "--namespace", "default", "--pod-template", str(self._template),
+            "--namespace", "default", "--pod-template", str(self._template), "--prometheus", self.prometheus,
         ]  # fmt: skip
         with (self.estate.folder / "keeper.log").open("ab") as log:
             self.keeper = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPOSITORY)

@@ -1,6 +1,6 @@
 """What the gateway counts. No tenant and no seller stands in an attribute."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -129,6 +129,20 @@ class WatchFailures:
     def failed(self, resource: str) -> None:
         """One failed; `resource` is the kind's plural."""
         self._count.add(1, {"resource": resource})
+
+
+def watch_staleness(meter: Meter, read: Callable[[], Mapping[str, float]]) -> None:
+    """Report for how long what is in force may be old, in seconds, by what is watched."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(seconds, {"resource": plural}) for plural, seconds in read().items()]
+
+    meter.create_observable_gauge(
+        "moderation.kubernetes.stale",
+        [observe],
+        unit="s",
+        description="For how long what is in force of a cluster may be old, by what is watched",
+    )
 
 
 def _observing(read: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:

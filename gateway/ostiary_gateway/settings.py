@@ -235,7 +235,13 @@ class KubernetesSettings(BaseModel):
     context: str | None = None
     """Context of the kubeconfig; null for its current one."""
     wait_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """How long a start waits for objects that are missing or wrong."""
+    """How long a start waits for objects that are missing or wrong. It waits for an API server that does not
+    answer as long as it takes.
+    """
+    last_known: Path | None = None
+    """Folder where the objects in force are kept: a start without an API server goes on with them; null for
+    none.
+    """
 
     @field_validator("server_name")
     @classmethod

@@ -79,6 +79,8 @@ def _only(role: str, clients: tuple[str, ...], methods: tuple[str, ...]) -> Allo
 
 async def _inference_service(stack: AsyncExitStack, settings: PodSettings) -> InferenceService:
     bundle = await asyncio.to_thread(Bundle.load, settings.bundle)
+    if settings.bundle_digest is not None:
+        bundle.check_digest(settings.bundle_digest)
     wanted = [(detector.name, detector.settings) for detector in bundle.manifest.detectors]
     detectors = await asyncio.to_thread(load_detectors, wanted, settings.threads)
     runners = [DetectorRunner(each) for each in detectors if isinstance(each, Detector)]

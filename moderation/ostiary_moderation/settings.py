@@ -11,6 +11,8 @@ from ostiary.wire.settings import TlsSettings, load_settings
 
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 _ENVIRONMENT = "OSTIARY_POD_"
+# Set by the keeper, from the ModelVersion.
+_DIGEST = "OSTIARY_BUNDLE_DIGEST"
 
 
 def checked_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,6 +60,9 @@ class PodSettings(BaseModel):
     """SPIFFE IDs that may call, exactly: those of the gateways."""
     bundle: str = "mini"
     """A model bundle: the name of one that is shipped, or a folder."""
+    bundle_digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")] | None = None
+    """What the bundle's digest has to be, `sha256:` and hexadecimal, as `ostiary model inspect` tells it: no
+    other is served. OSTIARY_BUNDLE_DIGEST of the environment wins; null for any."""
     decode_workers: Annotated[int, Field(ge=1, le=64, default_factory=_decoders)]
     """Images decoded at once; one process each, and one to spare. As many as there are cores if not given, at
     most 4: a photograph of 1.5 megapixels takes a core 40 ms, longer than a small model looks at it."""
@@ -89,6 +94,9 @@ def load_pod_settings(path: Path) -> PodSettings:
     Raises:
         ValueError: names the file and every wrong or unknown key.
     """
-    settings = load_settings(PodSettings, path, _ENVIRONMENT)
+    environ = dict(os.environ)
+    if _DIGEST in environ:
+        environ[f"{_ENVIRONMENT}BUNDLE_DIGEST"] = environ[_DIGEST]
+    settings = load_settings(PodSettings, path, _ENVIRONMENT, environ)
     beside = path.parent / settings.bundle
     return settings.model_copy(update={"bundle": str(beside)}) if beside.is_dir() else settings

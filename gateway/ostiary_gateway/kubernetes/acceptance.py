@@ -7,6 +7,7 @@ import structlog
 
 from ostiary.wire.reloads import Reloads
 from ostiary_gateway.kubernetes.api_server import APPLY_PATCH, ApiFailure, ApiServer, Json, Resource
+from ostiary_gateway.kubernetes.last_known import KEPT
 
 _log = structlog.get_logger(__name__)
 _MANAGER = "ostiary-gateway"
@@ -27,7 +28,11 @@ class Acceptance:
         self._woken = asyncio.Event()
 
     def say(self, resource: Resource, written: Json, problem: str) -> None:
-        """An object was taken up or, for what `problem` says, refused; saying it twice does nothing."""
+        """An object was taken up or, for what `problem` says, refused; saying it twice does nothing, nor does
+        saying it of one that was kept on disk.
+        """
+        if KEPT in written:
+            return
         metadata = written["metadata"]
         key, generation = (resource.plural, metadata["name"]), int(metadata.get("generation", 0))
         news = (metadata["uid"], generation, problem)

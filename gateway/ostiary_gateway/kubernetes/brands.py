@@ -14,6 +14,7 @@ from ostiary_gateway.brands.in_force import Brands, Registry
 from ostiary_gateway.brands.lint import faults, overlaps
 from ostiary_gateway.kubernetes.acceptance import Acceptance
 from ostiary_gateway.kubernetes.api_server import REGISTRIES, Json
+from ostiary_gateway.kubernetes.last_known import Keep, keep_nothing
 from ostiary_gateway.kubernetes.written import message_of
 
 _log = structlog.get_logger(__name__)
@@ -31,14 +32,18 @@ class KubernetesBrandSource:
         clock: Callable[[], float] = time.monotonic,
         *,
         grace: float = 60.0,
+        keep: Keep = keep_nothing,
     ) -> None:
         """
         Args:
             acceptance: is told what became of the objects.
             clock: monotonic seconds.
             grace: seconds for which pods may compare with an earlier gallery.
+            keep: is given the objects that are in force.
         """
         self._acceptance = acceptance
+        self._keep = keep
+        self._good: Mapping[str, Json] = {}
         self._standing = Standing((), clock, grace)
         self._read: dict[tuple[str, int], Registry | str] = {}
         self._latest: Mapping[str, Json] = {}
@@ -96,6 +101,11 @@ class KubernetesBrandSource:
             registries = dict(before)
             problems |= {name: str(fault) for name, fault in clashes}
         self._standing.replace(registries)
+        if not clashes:
+            self._good = {
+                name: self._good[name] if name in problems else objects[name] for name in registries
+            }
+        self._keep(REGISTRIES, self._good)
         for name, written in objects.items():
             self._acceptance.say(REGISTRIES, written, problems.get(name, ""))
         self.problem = "; ".join(f"BrandRegistry {name}: {why}" for name, why in sorted(problems.items()))

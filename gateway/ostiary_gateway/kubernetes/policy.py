@@ -9,6 +9,7 @@ from ostiary_gateway.brands.in_force import Brands
 from ostiary_gateway.hashes.in_force import HashLists
 from ostiary_gateway.kubernetes.acceptance import Acceptance
 from ostiary_gateway.kubernetes.api_server import POLICIES, Json
+from ostiary_gateway.kubernetes.last_known import Keep, keep_nothing
 from ostiary_gateway.kubernetes.written import message_of
 from ostiary_gateway.policy.in_force import PolicyInForce, put_in_force
 from ostiary_gateway.policy_source import Beside
@@ -27,12 +28,16 @@ class KubernetesPolicySource:
         lists: Callable[[], HashLists],
         brands: Callable[[], Brands],
         acceptance: Acceptance,
+        keep: Keep = keep_nothing,
     ) -> None:
-        """`lists` and `brands` give what is in force beside it, and never raise."""
+        """`lists` and `brands` give what is in force beside it, and never raise; `keep` is given the object
+        that is in force.
+        """
         self.name = name
         self._packs = packs
         self._beside = Beside(lists, brands)
         self._acceptance = acceptance
+        self._keep = keep
         self._written: PolicyInForce | None = None
         self.problem = f"there is no ModerationPolicy {name}"
         """Why there is no policy, in words; empty where there is one, old or new."""
@@ -57,6 +62,7 @@ class KubernetesPolicySource:
             return
         if self._written is None or found.sha256 != self._written.sha256:
             self._written = found
+            self._keep(POLICIES, {self.name: written})
         self.problem = ""
         self._acceptance.say(POLICIES, written, "")
 

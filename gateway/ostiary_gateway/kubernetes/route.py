@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from ostiary.v1.config_pb2 import Endpoint, TrafficRoute
 from ostiary_gateway import routing
 from ostiary_gateway.kubernetes.acceptance import Acceptance
-from ostiary_gateway.kubernetes.api_server import ROUTES, Json
+from ostiary_gateway.kubernetes.api_server import ROUTES, SLICES, Json
+from ostiary_gateway.kubernetes.last_known import Keep, keep_nothing
 from ostiary_gateway.kubernetes.pods import pods
 from ostiary_gateway.kubernetes.written import message_of
 
@@ -16,7 +17,12 @@ class KubernetesRouteSource:
     """
 
     def __init__(
-        self, name: str, server_name: str, acceptance: Acceptance, applied: Callable[[str, int], None]
+        self,
+        name: str,
+        server_name: str,
+        acceptance: Acceptance,
+        applied: Callable[[str, int], None],
+        keep: Keep = keep_nothing,
     ) -> None:
         """
         Args:
@@ -24,11 +30,13 @@ class KubernetesRouteSource:
             server_name: as in `pods`.
             acceptance: is told what became of the object.
             applied: is told, by name and epoch, that every check from now on takes the route.
+            keep: is given the object and the slices that are in force.
         """
         self.name = name
         self._server_name = server_name
         self._acceptance = acceptance
         self._applied = applied
+        self._keep = keep
         self._slices: Mapping[str, Json] | None = None
         self._pods: Mapping[str, tuple[Endpoint, ...]] = {}
         self._written: TrafficRoute | None = None
@@ -59,6 +67,7 @@ class KubernetesRouteSource:
         if message != self._written:
             self._written = message
             self._join()
+            self._keep(ROUTES, {self.name: written})
         self._acceptance.say(ROUTES, written, "")
 
     def take_slices(self, objects: Mapping[str, Json]) -> None:
@@ -68,6 +77,7 @@ class KubernetesRouteSource:
         if found != self._pods or self.problem:
             self._pods = found
             self._join()
+            self._keep(SLICES, objects)
 
     def _check_epoch(self, message: TrafficRoute, uid: str) -> None:
         """The epoch says what a gateway has applied: it may not go back while the object is the same."""

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from opentelemetry import metrics
 
 from ostiary_gateway.background import ended
@@ -25,16 +26,22 @@ from ostiary_gateway.kubernetes.api_server import (
     connected,
 )
 from ostiary_gateway.kubernetes.brands import KubernetesBrandSource
+from ostiary_gateway.kubernetes.last_known import Keep, LastKnown, keep_nothing
 from ostiary_gateway.kubernetes.lease import AckLease
 from ostiary_gateway.kubernetes.pods import MODEL
 from ostiary_gateway.kubernetes.policy import KubernetesPolicySource
 from ostiary_gateway.kubernetes.route import KubernetesRouteSource
 from ostiary_gateway.kubernetes.watching import Watching
-from ostiary_gateway.metrics import SCOPE, WatchFailures
+from ostiary_gateway.metrics import SCOPE, WatchFailures, watch_staleness
 from ostiary_gateway.rules.pack import RulePack
 from ostiary_gateway.settings import KubernetesSettings
 
+_log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.05
+# An API server that has not answered by then is taken to be away.
+_FIRST_ANSWER_SECONDS = 3.0
+_SAY_SECONDS = 10.0
+_CONFIRM_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,9 @@ async def kubernetes_sources(
         server = await stack.enter_async_context(
             connected(settings.namespace, settings.kubeconfig, settings.context)
         )
+        kept = None
+        if settings.last_known is not None:
+            kept = LastKnown(settings.last_known, server.namespace, settings.route)
         follow = _Following(stack, server)
         acceptance = Acceptance(server)
         follow.run(acceptance.run(), "acceptance")
@@ -79,8 +89,13 @@ async def kubernetes_sources(
         if settings.route is not None:
             lease = AckLease(server, settings.name or own_name(), checks_per_second)
             follow.run(lease.run(), "lease")
-        sources = _sources(settings, packs, lists, brands, acceptance, follow, lease)
-        await _good(sources, follow.watches, settings.wait_seconds)
+        sources = _sources(
+            settings, packs, lists, brands, acceptance, follow, lease, kept.keep if kept else keep_nothing
+        )
+        if kept is not None:
+            follow.run(kept.run(), "last known")
+            follow.run(_confirm(kept, follow.watches), "last known, still")
+        await _good(sources, follow.watches, settings.wait_seconds, kept)
         yield sources
 
 
@@ -92,8 +107,14 @@ class _Following:
         self._server = server
         # When gateways ask again need not be secret, only spread.
         self._rng = random.Random()  # noqa: S311
-        self._failures = WatchFailures(metrics.get_meter(SCOPE))
+        meter = metrics.get_meter(SCOPE)
+        self._failures = WatchFailures(meter)
         self.watches: list[Watching] = []
+        watch_staleness(meter, self._stale)
+
+    def _stale(self) -> Mapping[str, float]:
+        ages = {watch.resource.plural: watch.stale for watch in self.watches}
+        return {plural: age for plural, age in ages.items() if age is not None}
 
     def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._stack.push_async_callback(ended, asyncio.create_task(work, name=name))
@@ -119,34 +140,78 @@ def _sources(
     acceptance: Acceptance,
     follow: _Following,
     lease: AckLease | None,
+    keep: Keep,
 ) -> KubernetesSources:
     route = policy = registries = None
     if settings.route is not None and lease is not None:
-        route = KubernetesRouteSource(settings.route, settings.server_name, acceptance, lease.applied)
+        route = KubernetesRouteSource(settings.route, settings.server_name, acceptance, lease.applied, keep)
         follow.watch(ROUTES, route.take_routes, fieldSelector=f"metadata.name={settings.route}")
         follow.watch(SLICES, route.take_slices, labelSelector=f"{MODEL}={settings.route}")
     if settings.brands:
-        registries = KubernetesBrandSource(acceptance)
+        registries = KubernetesBrandSource(acceptance, keep=keep)
         follow.watch(REGISTRIES, registries.take_registries)
         follow.run(registries.run(), "brand registries")
     if settings.policy is not None:
         beside = registries.brands if registries else brands
-        policy = KubernetesPolicySource(settings.policy, packs, lists, beside, acceptance)
+        policy = KubernetesPolicySource(settings.policy, packs, lists, beside, acceptance, keep)
         follow.watch(POLICIES, policy.take_policies, fieldSelector=f"metadata.name={settings.policy}")
     return KubernetesSources(route, policy, registries)
 
 
-async def _good(sources: KubernetesSources, watches: list[Watching], seconds: float) -> None:
-    """Waits until something good is in force of each."""
+async def _good(
+    sources: KubernetesSources, watches: list[Watching], seconds: float, kept: LastKnown | None
+) -> None:
+    """Waits until something good is in force of each: told by the API server, or else kept.
+
+    Where it answers, what is missing is waited for `seconds`; where it does not, nobody can say what is.
+    """
     wanted = [one for one in (sources.route, sources.policy, sources.brands) if one is not None]
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while any(one.problem for one in wanted):  # noqa: ASYNC110  # each has news of its own
-                await asyncio.sleep(_LOOK_SECONDS)
-    problems = [one.problem for one in wanted if one.problem]
-    if problems:
-        unread = [watch.problem for watch in watches if watch.problem]
-        raise ValueError("kubernetes: " + "; ".join(dict.fromkeys([*unread, *problems])))
+    waited = silence = said = 0.0
+    while any(one.problem for one in wanted) and waited < seconds:
+        await asyncio.sleep(_LOOK_SECONDS)
+        said += _LOOK_SECONDS
+        if any(watch.silent for watch in watches):
+            silence += _LOOK_SECONDS
+        else:
+            waited += _LOOK_SECONDS
+        if kept is not None and silence >= _FIRST_ANSWER_SECONDS:
+            await _restore(kept, watches)
+            kept = None
+        if said >= _SAY_SECONDS:
+            said = 0.0
+            _log.warning("waiting for the cluster", problem=_problems(sources, watches))
+    if any(one.problem for one in wanted):
+        raise ValueError(f"kubernetes: {_problems(sources, watches)}")
+
+
+def _problems(sources: KubernetesSources, watches: list[Watching]) -> str:
+    wanted = [one for one in (sources.route, sources.policy, sources.brands) if one is not None]
+    unread = [watch.problem for watch in watches if watch.problem]
+    return "; ".join(dict.fromkeys([*unread, *(one.problem for one in wanted if one.problem)]))
+
+
+async def _restore(kept: LastKnown, watches: list[Watching]) -> None:
+    """What was kept of the kinds that the API server has not told."""
+    for watch in watches:
+        if watch.listed or not watch.silent:
+            continue
+        found = await asyncio.to_thread(kept.read, watch.resource)
+        if found is not None and not watch.listed:
+            watch.restore(found.objects, found.at)
+            age = round(watch.stale or 0.0)
+            _log.warning(
+                "the API server is away: took what was last known", of=watch.resource.plural, age=age
+            )
+
+
+async def _confirm(kept: LastKnown, watches: list[Watching]) -> None:
+    """Says of what is kept, now and then, that it is still so, until cancelled."""
+    while True:
+        await asyncio.sleep(_CONFIRM_SECONDS)
+        for watch in watches:
+            if watch.listed and not watch.problem:
+                with suppress(OSError):  # it then counts as older than it is
+                    await asyncio.to_thread(kept.still, watch.resource)
 
 
 def own_name() -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Watching:
         select: Mapping[str, str] | None = None,
         times: WatchTimes = WatchTimes(),
         failed: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """
         Args:
@@ -49,6 +51,7 @@ class Watching:
             select: `labelSelector` or `fieldSelector`.
             times: how long things take.
             failed: is told of each failure, by the kind's plural.
+            clock: seconds since 1970.
         """
         self._server = server
         self._resource = resource
@@ -57,9 +60,16 @@ class Watching:
         self._select = dict(select or {})
         self._times = times
         self._failed = failed
+        self._clock = clock
         self._objects: dict[str, Json] = {}
         self._seen = ""
         self._failures = 0
+        self.listed = False
+        """Whether the API server has ever told all objects."""
+        self.silent = True
+        """Whether it does not answer, or not for now; False where it refuses."""
+        self.heard_at: float | None = None
+        """When it last told what is in force, in seconds since 1970; None: never."""
         self.problem = f"{resource.plural}: the API server has not answered yet"
         """Why the objects may be old, in words; empty while they are not."""
 
@@ -83,14 +93,36 @@ class Watching:
 
     async def _list(self) -> None:
         self._objects, self._seen = await self._server.list(self._resource, **self._select)
-        self.problem = ""
+        self.listed = True
+        self._heard()
         self._changed(self._objects)
+
+    @property
+    def resource(self) -> Resource:
+        """The kind."""
+        return self._resource
+
+    @property
+    def stale(self) -> float | None:
+        """For how many seconds what is in force may be old; None where nothing is."""
+        if self.heard_at is None:
+            return None
+        return max(0.0, self._clock() - self.heard_at) if self.problem else 0.0
+
+    def restore(self, objects: Mapping[str, Json], at: float) -> None:
+        """Until the API server tells otherwise these are the objects, as it told them at that time."""
+        self.heard_at = at
+        self._changed(objects)
+
+    def _heard(self) -> None:
+        self.problem, self.silent, self.heard_at = "", False, self._clock()
 
     async def _follow(self) -> None:
         """One watch, to its end in order."""
         seconds = self._times.watch * self._rng.uniform(1.0, 1.2)
         async for kind, found in self._server.watch(self._resource, self._seen, seconds, **self._select):
-            self._failures, self.problem = 0, ""
+            self._failures = 0
+            self._heard()
             self._seen = str(found["metadata"]["resourceVersion"])
             if kind == "BOOKMARK":
                 continue
@@ -99,13 +131,15 @@ class Watching:
             else:
                 self._objects[found["metadata"]["name"]] = found
             self._changed(self._objects)
-        self._failures, self.problem = 0, ""
+        self._failures = 0
+        self._heard()
         # A server that ends watches at once is not asked without pause.
         await asyncio.sleep(self._rng.uniform(0.5, 1.0) * self._times.first_rest)
 
     async def _rest(self, failure: ApiFailure) -> None:
         times, plural = self._times, self._resource.plural
         self.problem = _explained(failure, plural)
+        self.silent = failure.code in (0, 429) or failure.code >= 500
         self._failed(plural)
         pause = min(times.last_rest, times.first_rest * 2 ** min(self._failures, 20))
         pause = max(failure.retry_after, pause * self._rng.uniform(0.5, 1.0))

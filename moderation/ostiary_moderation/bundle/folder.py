@@ -48,6 +48,15 @@ class Bundle:
             )
         return cls(folder, manifest, measure_folder(folder), weights_digest)
 
+    def check_digest(self, expected: str) -> None:
+        """Raises BundleError where the digest is not `expected`, `sha256:` and hexadecimal."""
+        measured = f"sha256:{self.digest.hex()}"
+        if measured != expected:
+            raise BundleError(
+                f"{self.folder}: the bundle's digest is {measured}, and {expected} is to be served: it is "
+                "not whole, or another one; bring the right one, or roll a version that names this digest"
+            )
+
     @property
     def view_spec(self) -> ViewSpec:
         """What the model's views of an image look like. Raises BundleError when preprocessor_config.json does

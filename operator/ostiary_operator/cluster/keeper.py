@@ -121,6 +121,8 @@ class Keeper:
         except ValueError:
             return  # what people may want to mend is not overwritten; the Event has told
         status = _with(before, condition, before, now)
+        if not before.since:
+            status = status.model_copy(update={"since": now})
         if not before.observed_generation:
             status = status.model_copy(update={"phase": "Degraded"})
         await self._carrier.write_status(MODEL_DEPLOYMENTS, obj, dumped(status))

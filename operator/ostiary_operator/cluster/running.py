@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from ostiary_operator.cluster.watching import settings as watch_settings
 from ostiary_operator.cluster.watching import watch
 
 _log = structlog.get_logger(__name__)
+_FIRST_PAUSE, _LAST_PAUSE = 0.5, 10.0
+"""Seconds between attempts to begin; twice as long after each."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ async def keep(
     namespaces = chosen.namespaces or (namespace,)
     async with connected(configuration) as api, _source(chosen) as source:
         process = _Process(api, template, source, chosen, namespaces, clock)
-        await process.list()
+        if not await process.begin(stop):
+            return
 
         def watched() -> None:
             _log.info("ready", namespaces=namespaces)
@@ -155,6 +158,27 @@ class _Process:
             for task in (*beside, watching):
                 task.cancel()
             await asyncio.gather(*beside, watching, return_exceptions=True)
+
+    async def begin(self, stop: asyncio.Event) -> bool:
+        """Lists everything, as soon as the API server answers; whether it did before `stop` was set.
+
+        Raises:
+            ValueError: as `list`.
+        """
+        pause = _FIRST_PAUSE
+        while not stop.is_set():
+            try:
+                await self.list()
+            except ApiFailure as failure:
+                rest = max(failure.retry_after, pause * self._rng.uniform(0.5, 1.0))
+                _log.warning("waiting for the API server", error=str(failure), again_in=round(rest, 1))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest):
+                        await stop.wait()
+                pause = min(_LAST_PAUSE, 2 * pause)
+            else:
+                return True
+        return False
 
     async def list(self) -> None:
         """Everything that is there.

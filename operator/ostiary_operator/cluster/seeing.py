@@ -172,15 +172,16 @@ def _status(obj: Json, route: Route, now: float) -> ModelDeploymentStatus:
     found = obj.get("status")
     if found:
         try:
-            return ModelDeploymentStatus.model_validate(found)
+            kept = ModelDeploymentStatus.model_validate(found)
+            return kept if kept.since else kept.model_copy(update={"since": now})
         except ValidationError as error:
             message = f"status: not what a keeper wrote: {in_words(error)}; mend it, or remove it as a whole"
             raise Unreadable("BadStatus", message) from error
     if not route.weights:
-        return ModelDeploymentStatus()
+        return ModelDeploymentStatus(since=now)
     stable = max(sorted(route.weights), key=lambda name: route.weights[name])
     history = (Entry(version=stable, at=now, why="has most of the traffic; what was before is not known"),)
-    return ModelDeploymentStatus(stable=stable, history=history)
+    return ModelDeploymentStatus(stable=stable, history=history, since=now)
 
 
 def _spec(obj: Json, status: ModelDeploymentStatus) -> tuple[ModelDeploymentSpec, str, str]:

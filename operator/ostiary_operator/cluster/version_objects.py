@@ -113,7 +113,8 @@ def _fill(spec: Json, version: ModelVersionSpec) -> None:
 def _volume(spec: Json, scheme: str, rest: str, version: ModelVersionSpec) -> Json:
     """Where the bundle is, as Kubernetes mounts it."""
     if scheme == "oci":
-        return {"image": {"reference": f"{rest}@{version.artifact.digest}", "pullPolicy": "IfNotPresent"}}
+        # The artifact's digest is the bundle's, which its pods measure: a registry has another for the image.
+        return {"image": {"reference": rest, "pullPolicy": "IfNotPresent"}}
     if scheme == "pvc":
         return {"persistentVolumeClaim": {"claimName": rest.rstrip("/"), "readOnly": True}}
     if not spec.get("initContainers"):

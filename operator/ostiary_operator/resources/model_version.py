@@ -11,7 +11,11 @@ from ostiary_operator.resources.part import Digest, Name, Part, Seconds
 
 
 class Artifact(Part):
-    """Where the bundle lies, and the digest that pods must measure of what they loaded."""
+    """Where the bundle lies, and the digest that pods must measure of what they loaded.
+
+    `uri`: `oci://IMAGE[:TAG|@DIGEST]`, whose own digest is another; `pvc://CLAIM`; `file://FOLDER`; or what
+    an initContainer fetches.
+    """
 
     uri: str = Field(min_length=1, max_length=2048)
     digest: Digest

@@ -91,7 +91,8 @@ def _overridden(snapshot: Snapshot, status: ModelDeploymentStatus, order: Overri
     if order.spec.order == "Rollback" and left not in (None, target):
         status = status.model_copy(update={"rejected": left})
     message = f"to {target} by {order.spec.actor}: {order.spec.reason}"
-    if status.stable != target:
+    # A candidate that is left is remembered, too: at the next look nothing else says what the order did.
+    if status.stable != target or status.candidate is not None:
         status = made_stable(status, target, snapshot.now, f"override {order.name}: {order.spec.reason}")
     ideal, wanted = {target: WHOLE}, {target: snapshot.needed(target, WHOLE)}
     return Aim(without_candidate(status), "Overridden", order.spec.order, message, ideal, wanted=wanted)

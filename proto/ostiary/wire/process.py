@@ -7,7 +7,7 @@ forked, for the runtime does not survive a fork.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import Literal
 
 import structlog
@@ -65,17 +65,42 @@ async def serve(
     """Serves until `stop` is set: telemetry on, the server `opened` and, in the end, drained and closed.
 
     `admin` is the address of metrics and probes over HTTP, there from before the server is opened; None for
-    none. Raises what opening raises.
+    none. One that is told to stop while it opens gives up opening. Raises what opening raises.
     """
     telemetry = setup(service_name, otlp_endpoint, scraped=admin is not None)
     try:
         with _admin(admin, telemetry) as probes:
-            async with opened as server:
+            async with AsyncExitStack() as stack:
+                server = await _unless(stop, stack.enter_async_context(opened))
+                if server is None:
+                    return
                 probes.follow(lambda: server.serving)
                 _log.info("ready", address=server.address, health=server.health_address, admin=probes.address)
                 await stop.wait()
     finally:
         telemetry.shutdown()
+
+
+async def _unless(stop: Stop, opening: Awaitable[Server]) -> Server | None:
+    """What is opened; None where `stop` is set before: a start may wait for long."""
+    limit = asyncio.timeout(None)
+
+    async def give_up() -> None:
+        await stop.wait()
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    stopping = asyncio.create_task(give_up())
+    try:
+        async with limit:
+            server = await opening
+            stopping.cancel()
+            return server
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return None
+    finally:
+        stopping.cancel()
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -186,6 +188,56 @@ async def test_an_unknown_bundle_is_refused(config: Path, monkeypatch: pytest.Mo
     with pytest.raises(ValueError, match="nowhere: no such bundle"):
         async with asyncio.timeout(30), pod(load_pod_settings(config)):
             pass
+
+
+async def test_the_bundle_that_is_named_is_served(
+    config: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the keeper names is what the pod measures: it serves, and tells the same digest."""
+    named = Bundle.load(tiny).digest
+    monkeypatch.setenv("OSTIARY_POD_BUNDLE", str(tiny))
+    monkeypatch.setenv("OSTIARY_BUNDLE_DIGEST", f"sha256:{named.hex()}")
+    async with pod(load_pod_settings(config)) as server, gateway(config, server.address) as channel:
+        status = await InferenceServiceStub(channel).Status(StatusRequest())
+    assert status.bundle.digest == named
+
+
+def one_word(bundle: Path) -> None:
+    """Of a prompt, the weights as they were."""
+    path = bundle / "bundle.yaml"
+    path.write_text(path.read_text().replace("Is there a QR code?", "Is a QR code there?"))
+
+
+def one_file_more(bundle: Path) -> None:
+    """Beside the others."""
+    (bundle / "notes.txt").write_text("tried on Monday")
+
+
+@pytest.mark.parametrize("change", [one_word, one_file_more], ids=lambda one: one.__name__)
+def test_another_bundle_is_never_served(
+    config: Path, tiny: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """Whole as it may be: the process ends with 2 before it is ready, and says both digests."""
+    named, changed = Bundle.load(tiny).digest, tmp_path / "changed"
+    shutil.copytree(tiny, changed)
+    change(changed)
+    done = subprocess.run(
+        [sys.executable, "-m", "ostiary.cli", "pod", "serve", "--config", str(config)],
+        env={
+            **os.environ,
+            "OSTIARY_POD_BUNDLE": str(changed),
+            "OSTIARY_BUNDLE_DIGEST": f"sha256:{named.hex()}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 2, told
+    assert f"digest is sha256:{Bundle.load(changed).digest.hex()}" in told
+    assert f"sha256:{named.hex()} is to be served" in told
+    assert "ready" not in told.replace("already", "")
 
 
 def test_help_shows_examples() -> None:

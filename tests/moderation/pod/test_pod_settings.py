@@ -52,6 +52,17 @@ def test_the_environment_overrides(file: Path, monkeypatch: pytest.MonkeyPatch) 
     assert load_pod_settings(file).threads == 4
 
 
+def test_the_keeper_says_which_bundle(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variable wins over the file's digest; what is no digest is refused."""
+    file.write_text(GOOD + f"bundle_digest: sha256:{'1' * 64}")
+    assert load_pod_settings(file).bundle_digest == f"sha256:{'1' * 64}"
+    monkeypatch.setenv("OSTIARY_BUNDLE_DIGEST", f"sha256:{'2' * 64}")
+    assert load_pod_settings(file).bundle_digest == f"sha256:{'2' * 64}"
+    monkeypatch.setenv("OSTIARY_BUNDLE_DIGEST", "2" * 64)
+    with pytest.raises(ValueError, match="bundle_digest"):
+        load_pod_settings(file)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -64,3 +64,32 @@ async def test_a_way_in_that_is_none_is_told_of(tmp_path: Path) -> None:
     _, said = await process.communicate()
     assert process.returncode == 2
     assert b"--kubeconfig" in said
+
+
+async def test_an_absent_api_server_is_waited_for(tmp_path: Path) -> None:
+    """A keeper that starts first says what it waits for, and keeps once the API server is there; one that is
+    told to stop before that stops at once.
+    """
+    async with stage(tmp_path, journal=True) as cluster:
+        await cluster.version("v1")
+        await cluster.deployment("v1")
+        await cluster.cluster.stop()
+        impatient = await started(tmp_path / "kubeconfig")
+        process = await started(tmp_path / "kubeconfig")
+        for each in (impatient, process):
+            assert each.stderr is not None
+            async with asyncio.timeout(60):
+                assert b"waiting for the API server" in await each.stderr.readline()
+        impatient.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            await impatient.communicate()
+        assert impatient.returncode == 0
+        cluster.cluster._open()
+        await cluster.cluster.start()
+        async with cluster.gateway():
+            await cluster.until(lambda: cluster.status().get("phase") == "Healthy", 60)
+        assert not cluster.status()["since"].startswith("1970")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            await process.communicate()
+        assert process.returncode == 0

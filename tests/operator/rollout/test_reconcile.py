@@ -169,6 +169,39 @@ def test_a_rollback_to_a_cold_version_ramps_as_its_pods_get_ready() -> None:
     assert dict(world.route.weights) == {"v1": 10_000}
 
 
+def test_an_order_in_the_middle_of_a_roll_goes_one_version_back() -> None:
+    """From a candidate to the stable version, and for as long as the order is there no further: not to the
+    version before that one, though that is warm.
+    """
+    world = serving(warm={"versions": 2})
+    roll(world, warm={"versions": 2})
+    world.settle()
+    assert world.status.stable == "v2"
+    roll(world, "v3", warm={"versions": 2})
+    while not world.route.weights.get("v3"):
+        world.tick()
+    order(world)
+    world.run(120)
+    assert dict(world.route.weights) == {"v2": 10_000}
+    assert (world.status.phase, world.status.stable, world.status.rejected) == ("Overridden", "v2", "v3")
+    assert world.status.history[-1].why == "override order-0: flags nothing"
+    world.overrides.clear()
+    world.run(30)
+    assert dict(world.route.weights) == {"v2": 10_000}
+
+
+def test_an_order_in_the_middle_of_the_first_roll_holds() -> None:
+    """There is nothing before the stable version: it is followed all the same, until it ends."""
+    world = serving()
+    roll(world)
+    while not world.route.weights.get("v2"):
+        world.tick()
+    order(world)
+    world.run(60)
+    assert dict(world.route.weights) == {"v1": 10_000}
+    assert (world.status.phase, world.status.rejected) == ("Overridden", "v2")
+
+
 def test_a_freeze_keeps_everything_as_it_is() -> None:
     """No share, no pod and no step changes until the order has ended."""
     world = serving()

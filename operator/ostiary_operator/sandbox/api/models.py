@@ -40,6 +40,7 @@ _MAPS: dict[str, tuple[str, ...]] = {
     "V1ServiceStatus.conditions": ("type",),
     "V1ServiceSpec.ports": ("port", "protocol"),
     "V1ServiceAccount.secrets": ("name",),
+    "V1PersistentVolumeClaimStatus.conditions": ("type",),
     "V1PodDisruptionBudgetStatus.conditions": ("type",),
     "V1CustomResourceDefinitionStatus.conditions": ("type",),
     "V1MutatingWebhookConfiguration.webhooks": ("name",),
@@ -69,7 +70,9 @@ _PORTS = {
 _QUANTITIES = {
     "V1ResourceRequirements.limits", "V1ResourceRequirements.requests", "V1NodeStatus.capacity",
     "V1NodeStatus.allocatable", "V1ResourceQuotaSpec.hard", "V1ResourceQuotaStatus.hard",
-    "V1ResourceQuotaStatus.used", "V1PodSpec.overhead",
+    "V1ResourceQuotaStatus.used", "V1PodSpec.overhead", "V1VolumeResourceRequirements.limits",
+    "V1VolumeResourceRequirements.requests", "V1PersistentVolumeClaimStatus.capacity",
+    "V1PersistentVolumeClaimStatus.allocated_resources",
 }  # fmt: skip
 _QUANTITY = {"V1EmptyDirVolumeSource.size_limit", "V1ResourceFieldSelector.divisor"}
 _BYTES = {"V1Secret.data", "V1ConfigMap.binary_data"}
