@@ -79,7 +79,7 @@ def test_eval_prints_figures_for_programs(photos: Path) -> None:
     [
         (["--at-least", "category/top1=0"], 0, True, "category/top1"),
         (["--at-most", "prohibited_ads/ece=1"], 0, True, "prohibited_ads/ece"),
-        (["--at-least", "prohibited_ads/qr_code/auroc=0"], 0, True, "of 4, at least 0 is asked for"),
+        (["--at-least", "prohibited_ads/qr_code/auroc=0"], 0, True, "at least 0 is asked for"),
         (
             ["--at-least", "category/top3=0", "--at-most", "category/top3=0"],
             3, False, "at most 0 is asked for; category/top3",
@@ -104,7 +104,7 @@ def test_eval_holds_figures_against_bounds(
         ("--at-least", "category/top1", "--at-least: 'category/top1': FIGURE=NUMBER is expected"),
         ("--at-most", "top1=0.1", "--at-most: 'top1=0.1': FIGURE=NUMBER"),
         ("--at-least", "category/top1=0.1.2", "could not convert string to float"),
-        ("--at-least", "nudity/auroc=0.5", "nudity/auroc was not measured: figures are of category"),
+        ("--at-least", "nudity/auroc=0.5", "nudity/auroc was not measured: figures are of"),
         ("--at-least", "category/recall/boat=0.5", "category/recall/boat was not measured"),
     ],
 )

@@ -115,7 +115,8 @@ class ModelRuntime:
         failure = (pod["metadata"].get("annotations") or {}).get(FAIL)
         if failure == "crash":
             return Condition(exit_code=1)
-        if EXIT in (pod["metadata"].get("annotations") or {}):
+        ends = pod["spec"].get("restartPolicy", "Always") != "Always"
+        if ends and EXIT in (pod["metadata"].get("annotations") or {}):
             message = pod["metadata"]["annotations"].get(MESSAGE, "")
             return Condition(exit_code=round(_number(pod, EXIT, 1.0)), message=message)
         return Condition(ready=failure != "unready")
