@@ -13,8 +13,8 @@ from pathlib import Path
 
 TABLE = Path(__file__).resolve().parent / "ostiary_operator" / "sandbox" / "api" / "wire.json"
 GROUPS = (
-    "admissionregistration", "apps", "authentication", "authorization", "autoscaling", "coordination", "core",
-    "discovery", "events", "networking", "policy", "rbac", "scheduling",
+    "admissionregistration", "apps", "authentication", "authorization", "autoscaling", "batch",
+    "coordination", "core", "discovery", "events", "networking", "policy", "rbac", "scheduling",
 )  # fmt: skip
 KINDS = {
     "core/v1": (
@@ -26,6 +26,7 @@ KINDS = {
     "authentication/v1": ("SelfSubjectReview", "TokenRequest"),
     "authorization/v1": ("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"),
     "autoscaling/v1": ("Scale",),
+    "batch/v1": ("Job",),
     "coordination/v1": ("Lease",),
     "discovery/v1": ("EndpointSlice",),
     "events/v1": ("Event",),

@@ -36,7 +36,8 @@ DIGEST = f"sha256:{'0' * 64}"
 class SimulatedGateway:
     """Follows a route as gateways do, some time after it was written, and says so in its Lease.
 
-    `failed`: how often it would have sent a check, and found no ready pod.
+    `rate`: checks a second that it says come to it; None: it does not say. `failed`: how often it would have
+    sent a check, and found no ready pod.
     """
 
     stage: Stage
@@ -44,6 +45,7 @@ class SimulatedGateway:
     model: str
     lag: float = 0.05
     frozen: bool = False
+    rate: float | None = None
     epoch: int = -1
     weights: Mapping[str, int] = field(default_factory=dict)
     failed: int = 0
@@ -73,7 +75,10 @@ class SimulatedGateway:
     async def _renew(self) -> None:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         acked = {self.model: self.epoch} if self.epoch >= 0 else {}
-        await self.stage.put(kinds.LEASES, gateway_lease(self.name, {kinds.ACKED: json.dumps(acked)}, now))
+        annotations = {kinds.ACKED: json.dumps(acked)}
+        if self.rate is not None:
+            annotations[kinds.RATES] = json.dumps({self.model: self.rate})
+        await self.stage.put(kinds.LEASES, gateway_lease(self.name, annotations, now))
 
 
 def gateway_lease(name: str, annotations: Mapping[str, str], renewed: str) -> Json:
@@ -240,7 +245,7 @@ class Stage:
         if token:
             path = folder / "keeper.kubeconfig"
             path.write_text(self.cluster.kubeconfig(token), encoding="utf-8")
-        return KeeperSettings(TEMPLATE, kubeconfig=path, **{"leader": QUICK, **more})
+        return KeeperSettings(**{"pod_template": TEMPLATE, "kubeconfig": path, "leader": QUICK, **more})
 
     @asynccontextmanager
     async def keeper(self, token: str = "", **more: Any) -> AsyncIterator[Keeping]:

@@ -33,6 +33,19 @@ def deployment(
     }
 
 
+def job(name: str = "once", *, annotations: Json | None = None, **spec: Any) -> Json:
+    """A Job of one pod; `annotations` of its pod."""
+    container = {"name": "main", "image": "registry.example/judge:1"}
+    template = {
+        "metadata": {"annotations": annotations or {}},
+        "spec": {"containers": [container], "restartPolicy": "Never"},
+    }
+    return {
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {"template": template, **spec},
+    }  # fmt: skip
+
+
 def widget(name: str = "one", **spec: Any) -> Json:
     return {
         "apiVersion": "conformance.ostiary.dev/v1",

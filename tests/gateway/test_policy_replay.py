@@ -183,6 +183,28 @@ async def test_a_budget_of_flips(store: Site, milder: Path, budget: str, code: i
 
 
 @pytest.mark.parametrize(
+    ("options", "passed"),
+    [
+        (["--flip-budget", "25%"], True),
+        (["--flip-budget", "9"], False),
+        (["--since", "2027-01-01"], False),
+    ],
+    ids=["within", "over", "nothing was judged"],
+)
+async def test_a_report_for_a_gate(
+    store: Site, milder: Path, tmp_path: Path, options: list[str], passed: bool
+) -> None:
+    """In a few words whether the budget holds; of nothing it cannot be said that it does."""
+    report = tmp_path / "report"
+    config = store.folder / "gateway.yaml"
+    told = run("--policy", milder, "--config", config, "--report", report, *options)
+    said = json.loads(report.read_bytes())
+    assert said["passed"] is passed
+    assert f"{said['flips']:,} of {said['checks']:,} checks would be decided otherwise" in said["words"]
+    assert told.exit_code == (3 if "9" in options else 0)
+
+
+@pytest.mark.parametrize(
     ("options", "checks"),
     [
         (["--since", "2026-11-02"], 16),

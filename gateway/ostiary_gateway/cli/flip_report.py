@@ -51,6 +51,21 @@ def tell(tally: FlipTally, budget: str, *, over: bool, as_json: bool) -> None:
         typer.echo(f"{'OVER' if over else 'within'} the budget of {budget}")
 
 
+def gate_report(tally: FlipTally, budget: str, *, over: bool) -> str:
+    """One JSON object of less than 4,096 bytes, which Kubernetes carries as a container's termination
+    message: `passed`, `words` for people, and the numbers. Nothing was replayed: not passed.
+    """
+    words = f"{tally.flips:,} of {tally.checks:,} checks would be decided otherwise ({tally.rate:.3%})"
+    if budget:
+        words += f", {budget} is borne"
+    if tally.labels:
+        words += "; most of them: " + ", ".join(
+            f"{name[:60]} {count:,}" for name, count in tally.labels.most_common(_TOLD)
+        )
+    passed = not over and tally.checks > 0
+    return json.dumps({"passed": passed, "words": words, "checks": tally.checks, "flips": tally.flips})
+
+
 def _print_counts(title: str, counts: Counter[str]) -> None:
     if not counts:
         return

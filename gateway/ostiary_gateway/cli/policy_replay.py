@@ -91,12 +91,16 @@ def replay(
     examples: Annotated[int, typer.Option(min=0, help="Checks to name for each kind of flip.")] = 5,
     workers: Annotated[int, typer.Option(min=0, help="Processes that judge; 0: one for each core.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to say, in 4 KiB of JSON, whether it is within the budget."),
+    ] = None,
 ) -> None:
     """Judge recorded checks by another policy, and count the verdicts that would change. Needs no pod.
 
     Without --rules, --brands and --lists, those of --config stay. Nothing is written anywhere.
     """
-    from ostiary_gateway.cli.flip_report import progress, tell
+    from ostiary_gateway.cli.flip_report import gate_report, progress, tell
     from ostiary_gateway.cli.replay_run import judge
 
     if config is None and export is None:
@@ -118,6 +122,11 @@ def replay(
     except (ValueError, OSError) as error:
         _fail(str(error), _EXIT_FAILED)
     over = budget is not None and budget.exceeded_by(tally)
+    if report is not None:
+        try:
+            report.write_text(gate_report(tally, flip_budget, over=over), encoding="utf-8")
+        except OSError as error:
+            _fail(str(error), _EXIT_FAILED)
     tell(tally, flip_budget, over=over, as_json=as_json)
     raise typer.Exit(_EXIT_OVER if over else 0)
 

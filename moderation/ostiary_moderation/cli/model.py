@@ -28,7 +28,8 @@ app.command(
     "eval",
     epilog="Examples:\n\n"
     "ostiary model eval --bundle mini --photos photos --senders held-out\n\n"
-    "ostiary model eval --bundle bundles/8b --photos photos --colours colours.csv --limit 200 --json",
+    "ostiary model eval --bundle bundles/8b --photos photos --colours colours.csv --limit 200 --json\n\n"
+    "ostiary model eval --bundle bundles/8b --photos golden --at-least category/top1=0.7",
 )(evaluating.evaluate)
 app.command(
     epilog="Examples:\n\n"

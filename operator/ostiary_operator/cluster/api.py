@@ -114,9 +114,9 @@ class Api:
         return await self._call("PUT", path, {"fieldManager": MANAGER}, obj)
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """No object of the name is there afterwards, or soon."""
+        """No object of the name is there afterwards, or soon, nor what it owned."""
         try:
-            await self._call("DELETE", kind.path(namespace, name))
+            await self._call("DELETE", kind.path(namespace, name), {"propagationPolicy": "Background"})
         except NotFound:
             return
 

@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from ostiary_operator.cluster.announcing import again, event
 from ostiary_operator.cluster.api import Api, ApiFailure, Conflict, NotFound
+from ostiary_operator.cluster.gate_jobs import gate_job
 from ostiary_operator.cluster.kinds import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
     DELETION_COST,
     DEPLOYMENTS,
     EVENTS,
+    JOBS,
     MODEL_DEPLOYMENTS,
     MODEL_VERSIONS,
     PODS,
@@ -31,9 +33,20 @@ from ostiary_operator.cluster.kinds import (
 from ostiary_operator.cluster.mirror import Mirror
 from ostiary_operator.cluster.route import route_object
 from ostiary_operator.cluster.seeing import Seen
+from ostiary_operator.cluster.verifying import verified
 from ostiary_operator.cluster.version_objects import BadTemplate, deployment, service
-from ostiary_operator.resources.model_version import ModelVersionSpec
-from ostiary_operator.rollout.actions import Action, Announce, Scale, StartAnalysis, StopAnalysis, WriteRoute
+from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
+from ostiary_operator.rollout.actions import (
+    Action,
+    Announce,
+    Scale,
+    StartAnalysis,
+    StartGate,
+    StopAnalysis,
+    StopGate,
+    Verify,
+    WriteRoute,
+)
 
 _log = structlog.get_logger(__name__)
 _FIRST = "-1000"
@@ -81,6 +94,12 @@ class Carrier:
                 await self._start(seen, action)
             case StopAnalysis(name):
                 await self._api.delete(ANALYSIS_RUNS, seen.obj["metadata"]["namespace"], name)
+            case StartGate():
+                await self._start_gate(seen, action)
+            case StopGate(name):
+                await self._api.delete(JOBS, seen.obj["metadata"]["namespace"], name)
+            case Verify():
+                await self._verify(seen, action, now)
             case Announce():
                 await self.announce(seen.obj, action, now)
 
@@ -115,11 +134,7 @@ class Carrier:
 
     async def _run(self, seen: Seen, action: Scale) -> None:
         """The Deployment of a version, and before it the Service, so that no pod is ready and not found."""
-        namespace = seen.obj["metadata"]["namespace"]
-        described = self._mirror.get(MODEL_VERSIONS, namespace, action.version)
-        if described is None:
-            raise Refused(f"there is no ModelVersion {action.version}, and nothing that runs it")
-        version = ModelVersionSpec.model_validate(described["spec"])
+        version = self._version(seen, action.version)
         try:
             wanted = deployment(seen.obj, action.version, version, action.replicas, self._template)
         except BadTemplate as error:
@@ -127,6 +142,32 @@ class Carrier:
         await self._made(SERVICES, service(seen.obj, action.version, version), seen.obj)
         self._may()
         self._mirror.take(DEPLOYMENTS, await self._made(DEPLOYMENTS, wanted, seen.obj))
+
+    def _version(self, seen: Seen, name: str) -> ModelVersionSpec:
+        described = self._mirror.get(MODEL_VERSIONS, seen.obj["metadata"]["namespace"], name)
+        if described is None:
+            raise Refused(f"there is no ModelVersion {name}, and nothing that runs it")
+        return ModelVersionSpec.model_validate(described["spec"])
+
+    async def _start_gate(self, seen: Seen, action: StartGate) -> None:
+        gate = seen.snapshot.spec.strategy.gates.jobs[action.gate]
+        version = self._version(seen, action.version)
+        try:
+            wanted = gate_job(seen.obj, action, version, gate, self._template)
+        except BadTemplate as error:
+            raise Refused(f"ModelVersion {action.version}: {error}") from error
+        self._mirror.take(JOBS, await self._made(JOBS, wanted, seen.obj))
+
+    async def _verify(self, seen: Seen, action: Verify, now: float) -> None:
+        namespace = seen.obj["metadata"]["namespace"]
+        described = self._mirror.get(MODEL_VERSIONS, namespace, action.version)
+        if described is None:
+            return
+        before = ModelVersionStatus.model_validate(described.get("status") or {})
+        version = ModelVersionSpec.model_validate(described["spec"])
+        status = verified(before, version, action, seen.snapshot.spec.strategy.gates, now)
+        written = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        await self.write_status(MODEL_VERSIONS, described, written)
 
     async def _made(self, kind: Kind, wanted: Json, owner: Json) -> Json:
         """The object, made or there already; but nobody else's."""

@@ -37,6 +37,9 @@ SOON, SELDOM = 1.0, 15.0
 at when it changes.
 """
 
+_BEFORE_A_GATE = 5.0
+"""Jobs and pods tell what becomes of them; quotas and what comes to the gateways do not."""
+
 
 class Keeper:
     """Decides and has things done. One look at a ModelDeployment at a time; any number at different ones."""
@@ -211,6 +214,8 @@ def dumped(status: ModelDeploymentStatus | ModelVersionStatus | ModelOverrideSta
 def _due(seen: Seen, plan: Plan) -> float:
     """When something may be different without anything having been changed."""
     status, spec, snapshot = plan.status, seen.snapshot.spec, seen.snapshot
+    if status.gate is not None and snapshot.converged:
+        return _BEFORE_A_GATE
     if status.phase in ("Pending", "Progressing", "Aborting") or not snapshot.converged:
         return SOON if snapshot.live else SELDOM
     if any(not isinstance(action, Announce) for action in plan.actions):

@@ -9,6 +9,8 @@ Json = dict[str, Any]
 
 MODEL, VERSION, COMPONENT = "ostiary.dev/model", "ostiary.dev/version", "ostiary.dev/component"
 """Labels of a version's Deployment, pods and Service; of a gateway's Lease."""
+GATE, ATTEMPT = "ostiary.dev/gate", "ostiary.dev/attempt"
+"""Label of a gate's Job and its pods; annotation of the Job: the attempt of the rollout it belongs to."""
 ACKED = "ostiary.dev/acked-epochs"
 """Annotation of a gateway's Lease: the epoch that it has applied, by route, as JSON."""
 RATES = "ostiary.dev/checks-per-second"
@@ -52,6 +54,8 @@ GPU_AUTOSCALERS = Kind("GPUAutoscaler", "gpuautoscalers")
 DEPLOYMENTS = Kind("Deployment", "deployments", "apps", "v1", MODEL)
 PODS = Kind("Pod", "pods", "", "v1", MODEL)
 LEASES = Kind("Lease", "leases", "coordination.k8s.io", "v1", f"{COMPONENT}=gateway")
+JOBS = Kind("Job", "jobs", "batch", "v1", GATE)
+RESOURCE_QUOTAS = Kind("ResourceQuota", "resourcequotas", "", "v1")
 SERVICES = Kind("Service", "services", "", "v1")
 EVENTS = Kind("Event", "events", "", "v1")
 
@@ -65,6 +69,8 @@ WATCHED = (
     PODS,
     LEASES,
     GPU_AUTOSCALERS,
+    JOBS,
+    RESOURCE_QUOTAS,
     MODEL_DEPLOYMENTS,
 )
 """What is kept in mind."""

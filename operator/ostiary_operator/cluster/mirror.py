@@ -15,6 +15,7 @@ from ostiary_operator.cluster.kinds import (
     DELETION_COST,
     DEPLOYMENTS,
     GPU_AUTOSCALERS,
+    JOBS,
     MODEL,
     MODEL_DEPLOYMENTS,
     MODEL_OVERRIDES,
@@ -30,6 +31,9 @@ Key = tuple[str, str]
 """Namespace and name."""
 _REMEMBERED = 10_000
 _OF_PODS = ("name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp")
+
+
+_OF_POD_STATUS = ("conditions", "containerStatuses", "initContainerStatuses")
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def about(kind: Kind, obj: Json) -> str:
     """The model that an object is about; of a ModelOverride: the ModelDeployment; of a
     GPUAutoscaler: the version that it scales; else nothing.
     """
-    if kind in (DEPLOYMENTS, PODS):
+    if kind in (DEPLOYMENTS, PODS, JOBS):
         return str(labels(obj).get(MODEL, ""))
     if kind in (MODEL_DEPLOYMENTS, MODEL_VERSIONS, ANALYSIS_RUNS):
         return str((obj.get("spec") or {}).get("model", ""))
@@ -145,8 +149,10 @@ def _slim(kind: Kind, obj: Json) -> Json:
         if cost is not None:
             kept["annotations"] = {DELETION_COST: cost}
         status = obj.get("status") or {}
-        said = {name: status[name] for name in ("conditions", "containerStatuses") if name in status}
+        said = {name: status[name] for name in _OF_POD_STATUS if name in status}
         return {"metadata": kept, "status": said}
+    if kind == JOBS:
+        return {"metadata": metadata, "status": obj.get("status") or {}}
     if kind == DEPLOYMENTS:
         return {"metadata": metadata, "spec": {"replicas": (obj.get("spec") or {}).get("replicas", 1)}}
     return {**obj, "metadata": metadata}

@@ -6,25 +6,28 @@ import json
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from ostiary_operator.autoscaling.spec import AutoscalerSpec
 from ostiary_operator.cluster import pods
+from ostiary_operator.cluster.gate_jobs import gate_seen
 from ostiary_operator.cluster.kinds import (
     ACKED,
     ANALYSIS_RUNS,
     CAPACITY,
     DEPLOYMENTS,
     GPU_AUTOSCALERS,
+    JOBS,
     LEASES,
     MODEL_DEPLOYMENTS,
     MODEL_OVERRIDES,
     MODEL_VERSIONS,
     PODS,
     RATES,
+    RESOURCE_QUOTAS,
     TRAFFIC_ROUTES,
     VERSION,
     Json,
@@ -33,15 +36,19 @@ from ostiary_operator.cluster.kinds import (
     owned_by,
 )
 from ostiary_operator.cluster.mirror import Key, Mirror
+from ostiary_operator.cluster.room import room
 from ostiary_operator.cluster.route import written
+from ostiary_operator.cluster.verifying import proofs_of
 from ostiary_operator.resources.analysis import AnalysisRunStatus
 from ostiary_operator.resources.asked import asked
+from ostiary_operator.resources.gates import Gates
 from ostiary_operator.resources.model_deployment import Entry, ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
 from ostiary_operator.rollout.snapshot import (
     LEASE_SECONDS,
     Analysis,
+    GateJob,
     Gateway,
     Override,
     Request,
@@ -143,13 +150,14 @@ def see(mirror: Mirror, sightings: Sightings, obj: Json, now: float) -> Seen:
         generation=int(obj["metadata"].get("generation", 0)),
         spec=spec,
         status=status,
-        versions=_versions(mirror, namespace, model),
+        versions=_versions(mirror, namespace, model, spec.strategy.gates),
         route=route,
         gateways=gateways,
         demand=_demand(mirror, sightings, gateways, namespace, model, now),
         overrides=_overrides(mirror, namespace, name),
         analyses=_analyses(mirror, obj, namespace, model),
         request=request,
+        gate_jobs=_gate_jobs(mirror, obj, namespace, model, now),
     )
     return Seen(obj, snapshot, route_object, reason, problem)
 
@@ -255,7 +263,7 @@ def _by_route(lease: Json, annotation: str) -> Mapping[str, float]:
     return {name: number for name, number in said.items() if math.isfinite(number) and number >= 0.0}
 
 
-def _versions(mirror: Mirror, namespace: str, model: str) -> dict[str, Version]:
+def _versions(mirror: Mirror, namespace: str, model: str, gates: Gates) -> dict[str, Version]:
     """Versions that are described, and those that run although their ModelVersion has been removed."""
     ready: dict[str, int] = {}
     for pod in mirror.about(PODS, namespace, model).values():
@@ -271,8 +279,35 @@ def _versions(mirror: Mirror, namespace: str, model: str) -> dict[str, Version]:
         if capacity is not None:
             # What is ready beyond what is wanted is about to go.
             bounds = autoscaled_between(mirror, namespace, name)
-            found[name] = Version(capacity, loads, replicas, min(replicas, ready.get(name, 0)), bounds)
+            runs_as = Version(capacity, loads, replicas, min(replicas, ready.get(name, 0)), bounds)
+            found[name] = _before_gates(mirror, namespace, described, name, runs_as, gates)
     return found
+
+
+def _before_gates(
+    mirror: Mirror, namespace: str, described: Mapping[str, Json], name: str, version: Version, gates: Gates
+) -> Version:
+    """A version with what gates ask of it; without gates nothing is looked for."""
+    obj = described.get(name)
+    if obj is None or gates == Gates():
+        return version
+    spec = ModelVersionSpec.model_validate(obj["spec"])
+    status = ModelVersionStatus.model_validate(obj.get("status") or {})
+    quotas = mirror.about(RESOURCE_QUOTAS, namespace).values()
+    others = [one for key, one in described.items() if key != name]
+    return replace(
+        version,
+        most_pods=room(quotas, spec.gpu, version.replicas),
+        proofs=proofs_of(spec, status, others, gates),
+    )
+
+
+def _gate_jobs(mirror: Mirror, obj: Json, namespace: str, model: str, now: float) -> dict[str, GateJob]:
+    """Jobs of gates of this very object."""
+    own = {name: job for name, job in mirror.about(JOBS, namespace, model).items() if owned_by(job, obj)}
+    there = list(mirror.about(PODS, namespace, model).values()) if own else []
+    seen = {name: gate_seen(job, there, now) for name, job in own.items()}
+    return {name: job for name, job in seen.items() if job is not None}
 
 
 def autoscaler_of(mirror: Mirror, namespace: str, version: str) -> Json | None:

@@ -29,7 +29,7 @@ def read_template(path: Path) -> Json:
     """
     try:
         template = yaml.safe_load(path.read_text(encoding="utf-8"))
-        container = _serving(template["spec"]["containers"])
+        container = serving(template["spec"]["containers"])
         ports = {one.get("name"): one["containerPort"] for one in container.get("ports") or ()}
     except yaml.YAMLError as error:
         raise BadTemplate(f"{path}: no YAML: {error}") from error
@@ -54,7 +54,7 @@ def deployment(
     pod: Json = deepcopy(dict(template))
     metadata = pod.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), **marks}
-    _fill(pod["spec"], version)
+    pod["spec"] = filled(pod["spec"], version)
     return {
         "metadata": {
             **_named(owner, name, marks),
@@ -87,9 +87,13 @@ def _named(owner: Json, name: str, marks: Json) -> Json:
     }  # fmt: skip
 
 
-def _fill(spec: Json, version: ModelVersionSpec) -> None:
-    """The version's own: image, GPUs and bundle."""
-    container = _serving(spec["containers"])
+def filled(spec: Json, version: ModelVersionSpec) -> Json:
+    """A pod's spec with the version's own: image, GPUs and bundle. It is changed.
+
+    Raises:
+        BadTemplate: nothing brings the bundle to where its URI says it has to come from.
+    """
+    container = serving(spec["containers"])
     container["image"] = version.image
     if version.gpu.count:
         limits = container.setdefault("resources", {}).setdefault("limits", {})
@@ -108,6 +112,7 @@ def _fill(spec: Json, version: ModelVersionSpec) -> None:
         _mount(spec, container, _volume(spec, scheme, rest, version), read_only=True)
         for each in spec.get("initContainers", ()):
             _mount(spec, each, None, read_only=False)
+    return spec
 
 
 def _volume(spec: Json, scheme: str, rest: str, version: ModelVersionSpec) -> Json:
@@ -134,7 +139,8 @@ def _mount(spec: Json, container: Json, volume: Json | None, read_only: bool) ->
     container["volumeMounts"] = [*mounts, mount]
 
 
-def _serving(containers: list[Json]) -> Json:
+def serving(containers: list[Json]) -> Json:
+    """The container that serves. Raises LookupError."""
     for one in containers:
         if one["name"] == CONTAINER:
             return one

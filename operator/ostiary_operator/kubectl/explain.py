@@ -13,6 +13,15 @@ _ASKED = {
     "Paused": "to go on: kubectl ostiary resume {0}",
     "Inconclusive": "look at the analysis; then kubectl ostiary promote {0}, or kubectl ostiary abort {0}",
     "Error": "look at the analysis; then kubectl ostiary promote {0}, or kubectl ostiary abort {0}",
+    "GateFailed": "mend it and name another version, or, if the gate was wrong: kubectl ostiary retry {0}",
+    "GateInconclusive": (
+        "look at the Job and its pod (kubectl get jobs,pods -l ostiary.dev/gate); delete the Job to have it "
+        "run again, or let the version past the gate: kubectl ostiary promote {0} --force"
+    ),
+    "GateWaiting": (
+        "it goes on by itself when there is room; to let the version past the gate: kubectl ostiary promote "
+        "{0} --force"
+    ),
     "RollbackWouldBeLost": (
         "set warm.versions to 1, or, if no rollback is wanted: kubectl ostiary promote {0} --force"
     ),

@@ -175,6 +175,10 @@ def _deployment(document: Document, now: float) -> Iterator[Remark]:
     spec = ModelDeploymentSpec.model_validate(_plain(document.data["spec"]))
     steps, shadow = spec.strategy.canary.steps, spec.strategy.shadow
     judged = any(one.analysis for one in steps) or (shadow is not None and shadow.analysis is not None)
+    capacity = spec.strategy.gates.capacity
+    if capacity is not None and spec.replicas > (capacity.pods or spec.replicas):
+        what = f"{capacity.pods} pods are counted on, and replicas asks for {spec.replicas}"
+        yield document.remark("warning", "spec.strategy.gates.capacity.pods", what)
     if not steps and shadow is None:
         yield document.remark("warning", "spec.strategy", "a new version gets all traffic at once")
     elif not judged:

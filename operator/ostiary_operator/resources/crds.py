@@ -55,6 +55,11 @@ RULES: Rules = {
             "give exactly one of compare and prometheus",
         ),
     ),
+    "Bound": (("has(self.atLeast) != has(self.atMost)", "give exactly one of atLeast and atMost"),),
+    "ReplayGate": (
+        ("has(self.gateway) != has(self.export)", "give exactly one of gateway and export"),
+        ("!has(self.export) || has(self.folder)", "folder: export needs it; it says where the file lies"),
+    ),
     "Query": (
         ("has(self.atLeast) || has(self.atMost)", "give atLeast, atMost or both"),
         (

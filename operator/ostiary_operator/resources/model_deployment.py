@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ostiary_operator.resources.conditions import Condition
+from ostiary_operator.resources.gates import GateName, Gates
 from ostiary_operator.resources.part import WHOLE, BasisPoints, Name, Part, Seconds, Time
 
 Phase = Literal["Pending", "Healthy", "Progressing", "Paused", "Aborting", "Degraded", "Overridden"]
@@ -72,10 +73,11 @@ class Shadow(Part):
 
 
 class Strategy(Part):
-    """`shadow` first, if given, then the canary's steps."""
+    """`shadow` first, if given, then the canary's steps; `gates`: what is to be proved on the way."""
 
     shadow: Shadow | None = None
     canary: Canary = Canary()
+    gates: Gates = Gates()
 
 
 class PostPromotion(Part):
@@ -135,13 +137,22 @@ class RollbackReady(Part):
     eta_seconds: float = Field(ge=0.0)
 
 
+class GateFailure(Part):
+    """Why a version is rejected: it did not pass a gate. `figures`: in words."""
+
+    version: Name
+    gate: GateName
+    figures: str
+
+
 class ModelDeploymentStatus(Part):
     """What the operator remembers between two looks; all of it is rebuilt or kept by `reconcile`.
 
     `step`: index into the strategy's steps, of the one that is being taken. `since`: when it began.
     `answered`: the last request (promote, abort, retry) that was acted on. `attempt`: counts the rollouts
     that were begun, so that each has analyses of its own. `rejected`: a version that was aborted; it is not
-    tried again before the spec names another, or somebody retries.
+    tried again before the spec names another, or somebody retries. `gate`: the one that is waited for;
+    `waived`: those that somebody let the candidate past.
     """
 
     observed_generation: int = 0
@@ -152,6 +163,9 @@ class ModelDeploymentStatus(Part):
     step: int = 0
     since: Time = 0.0
     held: bool = False
+    gate: GateName | None = None
+    waived: tuple[GateName, ...] = ()
+    gate_failure: GateFailure | None = None
     promoted_at: Time | None = None
     rejected: str | None = None
     answered: str | None = None

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from ostiary_operator.resources.conditions import Condition
-from ostiary_operator.resources.part import Digest, Name, Part, Seconds
+from ostiary_operator.resources.gates import JobGateName
+from ostiary_operator.resources.part import Digest, Name, Part, Seconds, Time
 
 
 class Artifact(Part):
@@ -44,9 +45,24 @@ class ModelVersionSpec(Part):
     labels_hash: str = ""
 
 
+class Verification(Part):
+    """What a gate's Job said of the version. `key`: of bundle, image and gate; the same is not tried again
+    once it was passed. `figures`: in words.
+    """
+
+    gate: JobGateName
+    key: str = Field(max_length=64)
+    passed: bool
+    at: Time
+    figures: str = Field(default="", max_length=1024)
+
+
 class ModelVersionStatus(Part):
-    """`load_seconds_*`: measured, from a pod being scheduled to its being ready."""
+    """`load_seconds_*`: measured, from a pod being scheduled to its being ready. `verifications`: of each
+    gate the newest.
+    """
 
     load_seconds_p50: Seconds | None = None
     load_seconds_p95: Seconds | None = None
+    verifications: tuple[Verification, ...] = Field(default=(), max_length=20)
     conditions: tuple[Condition, ...] = ()

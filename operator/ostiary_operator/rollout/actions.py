@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ostiary_operator.resources.gates import JobGateName
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
 
 
@@ -44,6 +45,33 @@ class StopAnalysis:
 
 
 @dataclass(frozen=True)
+class StartGate:
+    """Have a gate's Job run on a version. The name is the same however often it is asked for."""
+
+    name: str
+    gate: JobGateName
+    version: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class StopGate:
+    """Have a gate's Job go: what it would say no longer matters."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Write down what a gate's Job has said of a version, for whoever asks the same again."""
+
+    version: str
+    gate: JobGateName
+    passed: bool
+    figures: str
+
+
+@dataclass(frozen=True)
 class Announce:
     """An Event for people."""
 
@@ -52,7 +80,7 @@ class Announce:
     message: str
 
 
-Action = Scale | WriteRoute | StartAnalysis | StopAnalysis | Announce
+Action = Scale | WriteRoute | StartAnalysis | StopAnalysis | StartGate | StopGate | Verify | Announce
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
 from ostiary_operator.resources.part import WHOLE
-from ostiary_operator.rollout.aims import Aim, made_stable, without_candidate
+from ostiary_operator.rollout.aims import Aim, made_stable, with_candidate, without_candidate
 from ostiary_operator.rollout.rollback import earlier
 from ostiary_operator.rollout.rolling import Rolling
 from ostiary_operator.rollout.settled import as_it_is, settled
@@ -29,18 +29,8 @@ def aim(snapshot: Snapshot) -> Aim:
     if named in (stable, status.rejected):
         return settled(snapshot, without_candidate(status), stable)
     if named != status.candidate:
-        status = status.model_copy(
-            update={
-                "candidate": named,
-                "rejected": None,
-                "attempt": status.attempt + 1,
-                "shadowing": snapshot.spec.strategy.shadow is not None,
-                "step": 0,
-                "since": snapshot.now,
-                "held": False,
-                "promoted_at": None,
-            }
-        )
+        shadowing = snapshot.spec.strategy.shadow is not None
+        status = with_candidate(status, named, snapshot.now, shadowing=shadowing)
     return Rolling(snapshot, status, named, stable).aim()
 
 
@@ -57,6 +47,9 @@ def _asked(snapshot: Snapshot) -> ModelDeploymentStatus:
     steps = snapshot.spec.strategy.canary.steps
     if request.verb == "abort":
         after["rejected"] = status.candidate
+    elif status.gate is not None and request.verb == "promote":
+        # A gate is waited for whatever one asks, unless one insists.
+        after["waived"] = (*status.waived, status.gate) if request.force else status.waived
     elif request.verb == "promote-full":
         after |= {"step": len(steps), "since": snapshot.now, "shadowing": False, "held": request.force}
     elif request.verb == "promote" and status.shadowing:

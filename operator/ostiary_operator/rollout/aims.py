@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ostiary_operator.resources.gates import JobGateName
 from ostiary_operator.resources.model_deployment import (
     HISTORY,
     AnalysisRef,
@@ -14,11 +15,15 @@ from ostiary_operator.resources.model_deployment import (
 )
 from ostiary_operator.rollout.snapshot import Snapshot
 
+_BEGINNING = {"step": 0, "shadowing": False, "held": False, "gate": None, "waived": ()}
+"""Of a status: where nothing of a rollout has been done."""
+
 
 @dataclass(frozen=True)
 class Aim:
     """`ideal`: the shares of the traffic to approach; empty: leave them. `mirrors`: copies. `wanted`: pods to
-    have at least, by version. `runs`: analyses to have, by name. `frozen`: leave everything as it is.
+    have at least, by version. `runs`: analyses to have, by name; `gates`: Jobs of gates. `frozen`: leave
+    everything as it is.
     """
 
     status: ModelDeploymentStatus
@@ -29,12 +34,24 @@ class Aim:
     mirrors: Mapping[str, int] = field(default_factory=dict)
     wanted: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, AnalysisRef] = field(default_factory=dict)
+    gates: Mapping[str, JobGateName] = field(default_factory=dict)
     frozen: bool = False
 
 
 def without_candidate(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """The status where nothing is on its way."""
-    return status.model_copy(update={"candidate": None, "step": 0, "shadowing": False, "held": False})
+    return status.model_copy(update={"candidate": None, **_BEGINNING})
+
+
+def with_candidate(
+    status: ModelDeploymentStatus, version: str, now: float, *, shadowing: bool
+) -> ModelDeploymentStatus:
+    """The status where a version is about to begin its way."""
+    begun = {
+        "candidate": version, "rejected": None, "gate_failure": None, "attempt": status.attempt + 1,
+        "since": now, "promoted_at": None,
+    }  # fmt: skip
+    return status.model_copy(update={**_BEGINNING, **begun, "shadowing": shadowing})
 
 
 def made_stable(status: ModelDeploymentStatus, version: str, now: float, why: str) -> ModelDeploymentStatus:

@@ -16,13 +16,17 @@ from ostiary_operator.rollout.actions import (
     Plan,
     Scale,
     StartAnalysis,
+    StartGate,
     StopAnalysis,
+    StopGate,
+    Verify,
     WriteRoute,
 )
 from ostiary_operator.rollout.aiming import aim
 from ostiary_operator.rollout.aims import Aim
+from ostiary_operator.rollout.gating import is_dispensable, job_name
 from ostiary_operator.rollout.rollback import earlier, readiness
-from ostiary_operator.rollout.snapshot import Snapshot
+from ostiary_operator.rollout.snapshot import Proof, Snapshot
 from ostiary_operator.rollout.weights import approach
 
 
@@ -34,6 +38,7 @@ def reconcile(snapshot: Snapshot) -> Plan:
         *_scaled_up(snapshot, heading),
         *_routed(snapshot, heading, weights),
         *_analysed(snapshot, heading),
+        *_gated(snapshot, heading),
         *_scaled_down(snapshot, heading, weights),
     ]
     status = _status(snapshot, heading, weights)
@@ -75,6 +80,24 @@ def _analysed(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:
     for name, found in sorted(snapshot.analyses.items()):
         if found.phase == "Running" and name not in heading.runs:
             yield StopAnalysis(name)
+
+
+def _gated(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:
+    """What gates' Jobs have said is written down, as long as it is what the spec still asks."""
+    attempt = heading.status.attempt
+    for name, job in sorted(snapshot.gate_jobs.items()):
+        known = snapshot.versions.get(job.version)
+        asked = name == job_name(snapshot, heading.status, job.version, job.gate)
+        if asked and known is not None and job.phase in ("Passed", "Failed"):
+            proof = Proof(job.phase == "Passed", job.message)
+            if known.proofs.get(job.gate) != proof:
+                yield Verify(job.version, job.gate, proof.passed, proof.figures)
+        if is_dispensable(job, name, heading.gates, attempt):
+            yield StopGate(name)
+    candidate = heading.status.candidate
+    for name, gate in sorted(heading.gates.items()):
+        if name not in snapshot.gate_jobs and candidate is not None:
+            yield StartGate(name, gate, candidate, attempt)
 
 
 def _scaled_down(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> Iterator[Action]:
@@ -150,6 +173,8 @@ def _announced(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> I
         yield Announce("Warning", "RolloutAborted", f"{after.rejected}: {progressing.message}")
     if after.stable and after.stable != before.stable:
         yield Announce("Normal", "VersionStable", f"{after.stable} has all traffic; before: {before.stable}")
+    if len(after.waived) > len(before.waived):
+        yield Announce("Warning", "GateWaived", f"{after.candidate} was let past {after.waived[-1]} by hand")
     if before.step != after.step and after.candidate == before.candidate and after.candidate:
         yield Announce("Normal", "StepReached", f"step {after.step}: {progressing.message}")
     if after.phase != before.phase and after.phase in ("Paused", "Degraded", "Overridden"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ostiary_operator.resources.model_deployment import (
     AnalysisRef,
+    GateFailure,
     ModelDeploymentStatus,
     Phase,
     Shadow,
@@ -13,6 +14,7 @@ from ostiary_operator.resources.model_deployment import (
 )
 from ostiary_operator.resources.part import WHOLE
 from ostiary_operator.rollout.aims import Aim, made_stable, run_name, without_candidate
+from ostiary_operator.rollout.gating import HeldUp, Standing, held_up
 from ostiary_operator.rollout.rollback import lost_by_promoting
 from ostiary_operator.rollout.settled import settled
 from ostiary_operator.rollout.snapshot import Analysis, Snapshot
@@ -65,6 +67,10 @@ class Rolling:
     def _weighing(self, share: int) -> Aim:
         if self._share == share and self.snapshot.converged:
             return self._next()
+        if (held := self._held_up(share)) is not None:
+            return self._waiting(held)
+        if self.status.gate is not None:
+            return self._let_through()._weighing(share)
         message = f"{self.candidate} gets {share / 100:g}% of the traffic"
         return self._in_time(self._at(share, "Progressing", "Weighing", message))
 
@@ -101,9 +107,38 @@ class Rolling:
         if not self.status.held and (why := lost_by_promoting(self.snapshot)):
             message = f"{why}; promote with force if no rollback is wanted"
             return self._at(self._share, "Paused", "RollbackWouldBeLost", message)
+        if (held := self._held_up(WHOLE)) is not None:
+            return self._waiting(held)
+        if self.status.gate is not None:
+            return self._let_through()._promoting()
         return self._in_time(
             self._at(WHOLE, "Progressing", "Promoting", f"{self.candidate} gets all traffic")
         )
+
+    def _held_up(self, share: int) -> HeldUp | None:
+        return held_up(self.snapshot, self.status, self.candidate, self._share, share)
+
+    def _waiting(self, held: HeldUp) -> Aim:
+        """Before a gate: with the share that it has, and no pods for one that it has not. The time until its
+        deadline begins when it is let through.
+        """
+        gate = held.first
+        if gate.phase == "Failed":
+            return self._refused(gate)
+        here = self._with(gate=gate.gate)
+        aim = here._at(here._share, "Progressing", f"Gate{gate.phase}", f"gate {gate.gate}: {gate.message}")
+        if gate.phase != "Running":
+            aim = replace(aim, phase="Paused")
+        if not here._share and not here.snapshot.versions[here.candidate].replicas:
+            aim = replace(aim, wanted={name: n for name, n in aim.wanted.items() if name != here.candidate})
+        return replace(aim, gates=held.jobs)
+
+    def _refused(self, gate: Standing) -> Aim:
+        failure = GateFailure(version=self.candidate, gate=gate.gate, figures=gate.message)
+        return self._with(gate_failure=failure)._given_up(f"gate {gate.gate}: {gate.message}")
+
+    def _let_through(self) -> Rolling:
+        return self._with(gate=None, since=self.snapshot.now)
 
     def _at(self, share: int, phase: Phase, reason: str, message: str, copies: int = 0) -> Aim:
         """The candidate has this share, and pods for it; the stable version keeps pods for everything."""

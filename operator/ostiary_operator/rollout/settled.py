@@ -43,7 +43,10 @@ def all_traffic(snapshot: Snapshot, status: ModelDeploymentStatus, stable: str) 
     arrived = snapshot.route.weights == ideal and snapshot.converged
     if status.rejected is not None and status.rejected == snapshot.spec.version_ref.name:
         why = f"{status.rejected} was taken back; {stable} serves until the spec names another version"
-        return Aim(status, "Degraded" if arrived else "Aborting", "Aborted", why, ideal, wanted=wanted)
+        reason, failure = "Aborted", status.gate_failure
+        if failure is not None and failure.version == status.rejected:
+            reason, why = "GateFailed", f"gate {failure.gate}: {failure.figures}; {why}"
+        return Aim(status, "Degraded" if arrived else "Aborting", reason, why, ideal, wanted=wanted)
     if not arrived:
         return Aim(status, "Aborting", "TakingBack", f"{stable} gets all traffic", ideal, wanted=wanted)
     return Aim(status, "Healthy", "Stable", f"{stable} serves", ideal, wanted=wanted)

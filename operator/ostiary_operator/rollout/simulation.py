@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ostiary_operator.resources.gates import JobGateName
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.rollout.actions import (
     Action,
@@ -13,21 +14,38 @@ from ostiary_operator.rollout.actions import (
     Plan,
     Scale,
     StartAnalysis,
+    StartGate,
     StopAnalysis,
+    StopGate,
+    Verify,
     WriteRoute,
 )
 from ostiary_operator.rollout.reconcile import reconcile
-from ostiary_operator.rollout.snapshot import Analysis, Gateway, Override, Request, Route, Snapshot, Version
+from ostiary_operator.rollout.snapshot import (
+    Analysis,
+    GateJob,
+    Gateway,
+    Override,
+    Proof,
+    Request,
+    Route,
+    Snapshot,
+    Version,
+)
 
 
 @dataclass
 class Pods:
-    """Of one version. `born`: when each was asked for; it is ready `load_seconds` later, unless `broken`."""
+    """Of one version. `born`: when each was asked for; it is ready `load_seconds` later, unless `broken`.
+    `most`: that quotas have room for. `proofs`: by gate.
+    """
 
     checks_per_second: float = 10.0
     load_seconds: float = 30.0
     born: list[float] = field(default_factory=list)
     broken: bool = False
+    most: int | None = None
+    proofs: dict[JobGateName, Proof] = field(default_factory=dict)
 
     def ready(self, now: float) -> int:
         """How many are ready."""
@@ -49,6 +67,7 @@ class World:
     overrides: list[Override] = field(default_factory=list)
     analyses: dict[str, Analysis] = field(default_factory=dict)
     started: list[StartAnalysis] = field(default_factory=list)
+    gate_jobs: dict[str, GateJob] = field(default_factory=dict)
     request: Request | None = None
     events: list[Announce] = field(default_factory=list)
     generation: int = 1
@@ -70,7 +89,14 @@ class World:
         """What the keeper sees."""
         gateways = {name: Gateway(self.applied(name).epoch, self.now) for name in self.lag}
         versions = {
-            name: Version(pods.checks_per_second, pods.load_seconds, len(pods.born), pods.ready(self.now))
+            name: Version(
+                pods.checks_per_second,
+                pods.load_seconds,
+                len(pods.born),
+                pods.ready(self.now),
+                most_pods=pods.most,
+                proofs=dict(pods.proofs),
+            )
             for name, pods in self.versions.items()
         }
         return Snapshot(
@@ -86,6 +112,7 @@ class World:
             overrides=tuple(self.overrides),
             analyses=dict(self.analyses),
             request=self.request,
+            gate_jobs=dict(self.gate_jobs),
         )
 
     def tick(self, seconds: float = 1.0, crash_after: int | None = None) -> Plan:
@@ -117,5 +144,11 @@ class World:
                 self.analyses.setdefault(action.name, Analysis("Running"))
             case StopAnalysis(name):
                 del self.analyses[name]
+            case StartGate(name, gate, version, attempt):
+                self.gate_jobs.setdefault(name, GateJob(gate, version, attempt))
+            case StopGate(name):
+                self.gate_jobs.pop(name, None)
+            case Verify(version, gate, passed, figures):
+                self.versions[version].proofs[gate] = Proof(passed, figures)
             case Announce():
                 self.events.append(action)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ostiary_operator.resources.gates import JobGateName
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 
@@ -17,11 +18,20 @@ AnalysisPhase = Literal["Running", "Successful", "Failed", "Inconclusive", "Erro
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What is written down of a version and a gate as the spec has it now. `figures`: in words."""
+
+    passed: bool
+    figures: str
+
+
+@dataclass(frozen=True)
 class Version:
     """A ModelVersion and its Deployment. `checks_per_second`: of one pod; `load_seconds`: until a new pod is
     ready, the slow end of what was measured; None: never measured. `replicas` and `ready`: 0 without a
     Deployment. `bounds`: fewest and most pods where a GPUAutoscaler has their number; None: the
-    ModelDeployment has it.
+    ModelDeployment has it. `most_pods`: that the namespace's quotas have room for; None: they do not say.
+    `proofs`: by gate.
     """
 
     checks_per_second: float
@@ -29,6 +39,8 @@ class Version:
     replicas: int = 0
     ready: int = 0
     bounds: tuple[int, int] | None = None
+    most_pods: int | None = None
+    proofs: Mapping[JobGateName, Proof] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,20 @@ class Analysis:
 
 
 @dataclass(frozen=True)
+class GateJob:
+    """How a gate's Job stands. `attempt`: of the rollout that it was begun in. `over`: it says nothing new.
+    Inconclusive: it cannot run as things are, or it has ended without saying anything that can be relied on.
+    """
+
+    gate: JobGateName
+    version: str
+    attempt: int
+    phase: Literal["Running", "Passed", "Failed", "Inconclusive"] = "Running"
+    message: str = ""
+    over: bool = False
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """`demand`: checks a second of the model, from its gateways; None where no gateway says."""
 
@@ -95,6 +121,7 @@ class Snapshot:
     overrides: Sequence[Override] = ()
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
     request: Request | None = None
+    gate_jobs: Mapping[str, GateJob] = field(default_factory=dict)
 
     @property
     def live(self) -> tuple[Gateway, ...]:

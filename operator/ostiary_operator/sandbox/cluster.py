@@ -23,6 +23,7 @@ from ostiary_operator.sandbox.controllers.deployments import Deployments
 from ostiary_operator.sandbox.controllers.desk import SLICES, Desk
 from ostiary_operator.sandbox.controllers.endpoints import SERVICE_NAME, Endpoints
 from ostiary_operator.sandbox.controllers.garbage import Garbage, Namespaces
+from ostiary_operator.sandbox.controllers.jobs import Jobs
 from ostiary_operator.sandbox.controllers.kubelet import Kubelet, ModelRuntime, Runtime, Timings
 from ostiary_operator.sandbox.controllers.manager import Controller, Manager
 from ostiary_operator.sandbox.controllers.processes import ProcessRuntime
@@ -133,6 +134,7 @@ class Cluster:
             Namespaces(self._desk("namespace-controller")),
             Deployments(self._desk("deployment-controller")),
             ReplicaSets(self._desk("replicaset-controller")),
+            Jobs(self._desk("job-controller")),
             Scheduler(self._desk("default-scheduler")),
             self._kubelet(),
             Endpoints(self._desk("endpointslice-controller")),

@@ -11,6 +11,7 @@ _SEEN = {
          "resourcequotas/status", "serviceaccounts", "services", "services/status"],
     "apps": ["deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale",
              "replicasets/status"],
+    "batch": ["jobs", "jobs/status"],
     "discovery.k8s.io": ["endpointslices"],
     "policy": ["poddisruptionbudgets", "poddisruptionbudgets/status"],
 }  # fmt: skip
@@ -19,6 +20,7 @@ _WORKED_ON = {
     "": ["configmaps", "pods", "pods/attach", "pods/eviction", "pods/exec", "pods/portforward", "secrets",
          "serviceaccounts", "serviceaccounts/token", "services"],
     "apps": ["deployments", "deployments/scale", "replicasets", "replicasets/scale"],
+    "batch": ["jobs"],
     "coordination.k8s.io": ["leases"],
     "policy": ["poddisruptionbudgets"],
 }  # fmt: skip

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.bundle.rewriting import backup_path
 from ostiary_moderation.cli.model import app
+from ostiary_moderation.evaluation.bounds import Bound, gate_report, held_against
 
 KINDS = ("dress", "shirt", "hat")
 
@@ -71,6 +72,62 @@ def test_eval_prints_figures_for_programs(photos: Path) -> None:
     for figures in (policy, *policy["questions"].values()):
         assert 0 <= figures["auroc"]["low"] <= figures["auroc"]["value"] <= figures["auroc"]["high"] <= 1
         assert 0 <= figures["ece"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "passed", "words"),
+    [
+        (["--at-least", "category/top1=0"], 0, True, "category/top1"),
+        (["--at-most", "prohibited_ads/ece=1"], 0, True, "prohibited_ads/ece"),
+        (["--at-least", "prohibited_ads/qr_code/auroc=0"], 0, True, "at least 0 is asked for"),
+        (
+            ["--at-least", "category/top3=0", "--at-most", "category/top3=0"],
+            3, False, "at most 0 is asked for; category/top3",
+        ),
+    ],
+    ids=["a share", "an error", "a question's", "one of two is not enough"],
+)  # fmt: skip
+def test_eval_holds_figures_against_bounds(
+    photos: Path, tmp_path: Path, options: list[str], code: int, passed: bool, words: str
+) -> None:
+    """A gate's report fits a termination message, and says what does not hold before what does."""
+    report = tmp_path / "report"
+    run("eval", "--photos", photos, "--limit", 4, "--report", report, *options, code=code)
+    said = json.loads(report.read_bytes())
+    assert (said["passed"], said["bundle"]) == (passed, Bundle.load("mini").digest.hex())
+    assert words in said["words"]
+
+
+@pytest.mark.parametrize(
+    ("option", "bound", "words"),
+    [
+        ("--at-least", "category/top1", "--at-least: 'category/top1': FIGURE=NUMBER is expected"),
+        ("--at-most", "top1=0.1", "--at-most: 'top1=0.1': FIGURE=NUMBER"),
+        ("--at-least", "category/top1=0.1.2", "could not convert string to float"),
+        ("--at-least", "nudity/auroc=0.5", "nudity/auroc was not measured: figures are of"),
+        ("--at-least", "category/recall/boat=0.5", "category/recall/boat was not measured"),
+    ],
+)
+def test_eval_refuses_bounds_of_nothing(photos: Path, option: str, bound: str, words: str) -> None:
+    """What was not measured is neither enough nor too little: exit code 1, and which figures there are."""
+    assert words in run("eval", "--photos", photos, "--limit", 4, option, bound, code=1)
+
+
+def test_a_long_report_keeps_what_does_not_hold() -> None:
+    """4,096 bytes are all that Kubernetes carries."""
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+    names = [f"attribute-number-{index}" for index in range(100)]
+    document = {
+        "attributes": {name: {"top1": figure} for name in names}, "policies": {},
+        "bundle": {"digest": "0" * 64}, "photos": 100,
+    }  # fmt: skip
+    bounds = [Bound(f"{name}/top1", 0.4, least=True) for name in names]
+    bounds.append(Bound("attribute-number-7/top1", 0.6, least=True))
+    text = gate_report(document, held_against(document, bounds))
+    assert len(text.encode()) <= 4096
+    assert json.loads(text)["words"].startswith(
+        "attribute-number-7/top1 0.500 [0.400, 0.600] of 100, at least"
+    )
 
 
 def test_eval_prints_tables_for_people(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

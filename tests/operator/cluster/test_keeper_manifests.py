@@ -24,6 +24,7 @@ NOT_ASKED_HERE = {
     ("create", "trafficroutes"),
     ("get", "modeldeployments"), ("get", "modelversions"), ("get", "modeloverrides"), ("get", "analysisruns"),
     ("get", "gpuautoscalers"),
+    ("get", "jobs"),
     ("get", "deployments"), ("get", "services"), ("get", "events"), ("patch", "events"),
 }  # fmt: skip
 
@@ -68,8 +69,9 @@ async def grant(cluster: Stage) -> str:
 
 
 async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> None:
-    """A roll with an analysis, an order, an autoscaler that takes a pod away and a stop, under the rules of
-    the manifest: nothing that it needs is refused, and no rule allows what it never asks.
+    """A gate that is given up, a roll with an analysis, an order, an autoscaler that takes a pod away and a
+    stop, under the rules of the manifest: nothing that it needs is refused, and no rule allows what it never
+    asks.
     """
     async with stage(tmp_path) as cluster:
         server = cluster.cluster.server
@@ -89,6 +91,13 @@ async def test_the_keeper_may_do_what_it_does_and_no_more(tmp_path: Path) -> Non
             await cluster.put(kinds.GPU_AUTOSCALERS, {"metadata": {"name": "v1"}, "spec": most_one})
             await cluster.until(lambda: cluster.replicas("v1") == 1)
             await cluster.until(lambda: cluster.all(kinds.GPU_AUTOSCALERS)[0].get("status"))
+            bounds = [{"figure": "category/top1", "atLeast": 0.7}]
+            gates = {"goldenSet": {"folder": "configmap://golden", "bounds": bounds}}
+            gated = {"canary": {"steps": [{"setWeight": 1000}]}, "gates": gates}
+            await cluster.deployment("v2", warm={"versions": 0}, strategy=gated)
+            await cluster.until(lambda: cluster.status().get("gate"))
+            await cluster.deployment("v1", warm={"versions": 0})
+            await cluster.until(lambda: not cluster.all(kinds.JOBS))
             steps = [{"setWeight": 1000}, {"analysis": {"template": "canary"}}]
             await cluster.deployment("v2", warm={"versions": 0}, strategy={"canary": {"steps": steps}})
             await cluster.until(lambda: any(one.get("status") for one in cluster.all(kinds.ANALYSIS_RUNS)))

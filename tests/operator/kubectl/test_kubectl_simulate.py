@@ -90,6 +90,21 @@ def test_an_analysis_lasts_until_it_has_its_samples() -> None:
     assert any("there is no AnalysisTemplate none" in note for note in gone.notes)
 
 
+def test_gates_are_noted_and_capacity_is_counted() -> None:
+    """What a Job would say is not known; what the pods of `gates.capacity.pods` carry is."""
+    bounds = [{"figure": "category/top1", "atLeast": 0.7}]
+    golden = {"folder": "pvc://golden", "bounds": bounds}
+    steps = {"canary": {"steps": [{"setWeight": 1000}]}}
+    found = forecast(rollout(strategy={**steps, "gates": {"goldenSet": golden}}), Assumed())
+    assert found.arrived
+    assert found.moments[0].what == "v2 stands before gate goldenSet"
+    assert any("gate goldenSet is taken as passed" in note for note in found.notes)
+    small = {**steps, "gates": {"capacity": {"pods": 1}}}
+    held = forecast(rollout(strategy=small), Assumed(demand=20.0))
+    assert not held.arrived
+    assert any("at most 10 checks/s, 1 pods of 10" in note for note in held.notes)
+
+
 def test_what_is_not_known_is_said() -> None:
     """How long a version loads, that people would be waited for, that it is paused."""
     seen = rollout({"setWeight": 1000}, {"pause": True}, paused=True)

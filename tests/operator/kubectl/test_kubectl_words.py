@@ -69,6 +69,13 @@ CASES: dict[str, tuple[Rollout, str]] = {
     "an order": (
         rollout("Freeze", "by ann: sale", overrides=(FREEZE,)), "kubectl delete modeloverride hold",
     ),
+    "a gate that proves nothing": (
+        rollout("GateInconclusive", "gate replay: 0 of 0 checks"), "kubectl ostiary promote qwen --force",
+    ),
+    "a gate that was not passed": (
+        rollout("GateFailed", "gate goldenSet: top1 0.61"), "name another version",
+    ),
+    "a gate that waits": (rollout("GateWaiting", "gate capacity"), "it goes on by itself when there is room"),
     "a promotion that would lose the way back": (
         rollout("RollbackWouldBeLost", "warm.versions is 0"), "kubectl ostiary promote qwen --force",
     ),

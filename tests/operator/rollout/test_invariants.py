@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -11,6 +13,12 @@ from ostiary_operator.rollout.snapshot import Analysis, Override, Request
 from simulated_rollout import World, serving, spec
 
 STEPS = [{"setWeight": 1000}, {"analysis": {"template": "t"}}, {"setWeight": 5000}, {"pauseSeconds": 10}]
+BOUNDS = [{"figure": "category/top1", "atLeast": 0.7}]
+GATES = {
+    "capacity": {"before": "Majority", "pods": 4},
+    "goldenSet": {"folder": "pvc://golden", "bounds": BOUNDS},
+}
+STRATEGY = {"canary": {"steps": STEPS}, "gates": GATES}
 
 
 class Keeper(RuleBasedStateMachine):
@@ -23,7 +31,7 @@ class Keeper(RuleBasedStateMachine):
     @initialize(warm=st.integers(0, 2), demand=st.one_of(st.none(), st.floats(0, 40)))
     def begin(self, warm: int, demand: float | None) -> None:
         self.warm = {"versions": warm}
-        self.world = serving(warm=self.warm, strategy={"canary": {"steps": STEPS}})
+        self.world = serving(warm=self.warm, strategy=STRATEGY)
         self.world.demand = demand
 
     @rule(seconds=st.integers(1, 60))
@@ -36,8 +44,7 @@ class Keeper(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(["v1", "v2", "v3", "nowhere"]), paused=st.booleans())
     def change(self, version: str, paused: bool) -> None:
-        strategy = {"canary": {"steps": STEPS}}
-        self.world.spec = spec(version, warm=self.warm, strategy=strategy, paused=paused)
+        self.world.spec = spec(version, warm=self.warm, strategy=STRATEGY, paused=paused)
         self.world.generation += 1
 
     @rule(demand=st.floats(0, 200))
@@ -76,10 +83,29 @@ class Keeper(RuleBasedStateMachine):
             if found.phase == "Running":
                 self.world.analyses[name] = Analysis(phase, "m")  # type: ignore[arg-type]
 
+    @precondition(lambda self: any(not one.over for one in self.world.gate_jobs.values()))
+    @rule(phase=st.sampled_from(["Passed", "Failed", "Inconclusive"]))
+    def gate(self, phase: str) -> None:
+        for name, job in self.world.gate_jobs.items():
+            if not job.over:
+                told = replace(job, phase=phase, message="m", over=phase != "Inconclusive")  # type: ignore[arg-type]
+                self.world.gate_jobs[name] = told
+
     @invariant()
     def nobody_is_hurt(self) -> None:
         if hasattr(self, "world"):
             self.world.check()
+
+    @invariant()
+    def a_gate_holds(self) -> None:
+        """What is on its way has traffic only where its golden set was passed, or somebody insisted."""
+        status = self.world.status if hasattr(self, "world") else None
+        if status is None or status.candidate is None or not status.candidate_weight:
+            return
+        if self.world.overrides or status.candidate in {entry.version for entry in status.history}:
+            return  # an order, or a version that had traffic before, left it with a share
+        proof = self.world.versions[status.candidate].proofs.get("goldenSet")
+        assert "goldenSet" in status.waived or (proof is not None and proof.passed)
 
     def teardown(self) -> None:
         """Left alone, with everything in order, it comes to rest: one version has all the traffic."""

@@ -97,6 +97,38 @@ def _replica_set(obj: Json) -> None:
     _template(spec)
 
 
+def _job(obj: Json) -> None:
+    spec = obj.setdefault("spec", {})
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    ruled = spec.get("podFailurePolicy") or {}
+    _default(
+        spec,
+        parallelism=1,
+        backoffLimit=6,
+        completionMode="NonIndexed",
+        suspend=False,
+        podReplacementPolicy="Failed" if ruled else "TerminatingOrFailed",
+    )
+    for rule in ruled.get("rules") or ():
+        for pattern in rule.get("onPodConditions") or ():
+            _default(pattern, status="True")
+    _template(spec)
+    _select_own_pods(obj)
+
+
+def _select_own_pods(job: Json) -> None:
+    """A Job's pods are told by its uid, unless it says itself how."""
+    spec, uid = job["spec"], job["metadata"].get("uid")
+    if spec.get("manualSelector") or spec.get("selector") or not uid or "template" not in spec:
+        return
+    told = {"controller-uid": uid, "job-name": job["metadata"].get("name", "")}
+    labels = spec["template"]["metadata"].setdefault("labels", {}) or {}
+    labels |= told | {f"batch.kubernetes.io/{name}": value for name, value in told.items()}
+    spec["template"]["metadata"]["labels"] = labels
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+
+
 def _service(obj: Json) -> None:
     spec = _default(obj.setdefault("spec", {}), sessionAffinity="None", type="ClusterIP")
     if spec["type"] != "ExternalName":
@@ -156,6 +188,7 @@ _DEFAULTS: dict[str, Callable[[Json], None]] = {
     "Pod": _pod,
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
+    "Job": _job,
     "Service": _service,
     "Secret": _secret,
     "EndpointSlice": _slice,

@@ -62,7 +62,9 @@ class Deletions:
 
     def _delete(self, resource: Resource, stored: Stored, deletion: Deletion) -> tuple[Json, bool]:
         metadata = stored.data["metadata"]
-        finalizers = _finalizers(metadata.get("finalizers") or [], deletion.policy)
+        # For as long as there has been batch/v1: who deletes a Job without a word leaves its pods.
+        policy = deletion.policy or ("Orphan" if resource.bucket == "jobs.batch" else "")
+        finalizers = _finalizers(metadata.get("finalizers") or [], policy)
         grace = self._grace(resource, stored.data, deletion)
         waits = bool(finalizers) or grace > 0 or self._is_full_namespace(resource, stored.data)
         key = (metadata.get("namespace", ""), metadata["name"])
@@ -142,8 +144,23 @@ class Deletions:
         options = body.get("deleteOptions") or {}
         if at(pod, "status", "phase") not in ("Succeeded", "Failed", "Pending"):
             self._spend_budget(namespace, pod, dry_run=bool(options.get("dryRun")))
+        if not options.get("dryRun"):
+            self._disrupt(pods, namespace, name)
         await self.delete(pods, namespace, name, Deletion.of(options, {}), caller)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+    def _disrupt(self, pods: Resource, namespace: str, name: str) -> None:
+        """Says in the pod's status that it did not fail by itself."""
+        stored = self._operations.stored(pods, namespace, name)
+        state = stored.data.get("status") or {}
+        words = "Eviction API: evicting"
+        told = {
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": words,
+            "lastTransitionTime": timestamp(self._operations.clock.now()),
+        }  # fmt: skip
+        others = [one for one in state.get("conditions") or () if one["type"] != told["type"]]
+        made = stored.data | {"status": state | {"conditions": [*others, told]}}
+        self._store.put(pods.bucket, (namespace, name), made, stored)
 
     def _spend_budget(self, namespace: str, pod: Json, *, dry_run: bool) -> None:
         bucket = "poddisruptionbudgets.policy"

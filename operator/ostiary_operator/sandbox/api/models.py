@@ -34,6 +34,7 @@ _MAPS: dict[str, tuple[str, ...]] = {
     "V1PodStatus.pod_i_ps": ("ip",),
     "V1DeploymentStatus.conditions": ("type",),
     "V1ReplicaSetStatus.conditions": ("type",),
+    "V1JobStatus.conditions": ("type",),
     "V1NodeStatus.conditions": ("type",),
     "V1NodeStatus.addresses": ("type",),
     "V1NamespaceStatus.conditions": ("type",),
@@ -50,6 +51,9 @@ _SETS = {
     "V1ObjectMeta.finalizers": True,
     "V1NodeSpec.pod_cid_rs": True,
     "V1Endpoint.addresses": False,
+    "V1PodFailurePolicyOnExitCodesRequirement.values": False,
+    "V1UncountedTerminatedPods.failed": False,
+    "V1UncountedTerminatedPods.succeeded": False,
 }
 """Model and field → whether strategic merge patches add to the set."""
 _RETAIN = {"V1DeploymentSpec.strategy", "V1PodSpec.volumes"}

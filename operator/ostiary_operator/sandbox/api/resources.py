@@ -106,6 +106,7 @@ BUILT_IN: tuple[Resource, ...] = (
     _own("", "ResourceQuota", "resourcequotas", "quota", subresources=_STATUS),
     _own("apps", "Deployment", "deployments", "deploy", categories=_ALL, subresources=_SCALED),
     _own("apps", "ReplicaSet", "replicasets", "rs", categories=_ALL, subresources=_SCALED),
+    _own("batch", "Job", "jobs", categories=_ALL, subresources=_STATUS),
     _own("discovery.k8s.io", "EndpointSlice", "endpointslices"),
     _own("coordination.k8s.io", "Lease", "leases"),
     _own("networking.k8s.io", "NetworkPolicy", "networkpolicies", "netpol"),

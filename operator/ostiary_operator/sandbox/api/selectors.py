@@ -134,6 +134,7 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "namespaces": frozenset(("status.phase",)),
     "secrets": frozenset(("type",)),
     "replicasets": frozenset(("status.replicas",)),
+    "jobs": frozenset(("status.successful",)),
     "services": frozenset(("spec.clusterIP", "spec.type")),
 }  # fmt: skip
 

@@ -154,6 +154,27 @@ def _rollout(obj: Json, _: float) -> str:
     return f"{at(obj, 'status', 'readyReplicas', default=0)}/{at(obj, 'spec', 'replicas', default=0)}"
 
 
+def _job_status(job: Json, _: float) -> str:
+    holds = {one["type"] for one in at(job, "status", "conditions", default=[]) if one["status"] == "True"}
+    if job["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    for kind in ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"):
+        if kind in holds:
+            return kind
+    return "Running"
+
+
+def _job_completions(job: Json, _: float) -> str:
+    return f"{at(job, 'status', 'succeeded', default=0)}/{at(job, 'spec', 'completions', default=1)}"
+
+
+def _job_duration(job: Json, now: float) -> str:
+    began, ended = at(job, "status", "startTime"), at(job, "status", "completionTime")
+    if began is None:
+        return ""
+    return duration((moment(ended) if ended else now) - moment(began))
+
+
 def _event_object(event: Json, _: float) -> str:
     involved = event.get("involvedObject") or {}
     return f"{str(involved.get('kind', '')).lower()}/{involved.get('name', '')}"
@@ -200,6 +221,16 @@ COLUMNS: dict[str, list[Column]] = {
         Column("Desired", _of("spec", "replicas", default=0), _INTEGER),
         Column("Current", _of("status", "replicas", default=0), _INTEGER),
         Column("Ready", _of("status", "readyReplicas", default=0), _INTEGER),
+        _AGE,
+        Column("Containers", _containers("name"), wide=True),
+        Column("Images", _containers("image"), wide=True),
+        Column("Selector", _selector, wide=True),
+    ],
+    "jobs.batch": [
+        _NAME,
+        Column("Status", _job_status),
+        Column("Completions", _job_completions),
+        Column("Duration", _job_duration),
         _AGE,
         Column("Containers", _containers("name"), wide=True),
         Column("Images", _containers("image"), wide=True),

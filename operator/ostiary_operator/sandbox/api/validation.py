@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ostiary_operator.sandbox.api.conversion import converted
+from ostiary_operator.sandbox.api.field_checks import IMMUTABLE, Errors, not_negative, one_of
+from ostiary_operator.sandbox.api.job_rules import check_job
 from ostiary_operator.sandbox.api.metadata import KEY_WORDS, check_labels
 from ostiary_operator.sandbox.api.resources import CORE_EVENTS, EVENTS, Resource
 from ostiary_operator.sandbox.api.rules import check_rules
@@ -21,9 +23,6 @@ from ostiary_operator.sandbox.api.structural import check_structural
 from ostiary_operator.sandbox.api.values import at, quantity, same
 
 Json = dict[str, Any]
-Errors = list[FieldError]
-
-_IMMUTABLE = "field is immutable"
 
 
 def check(resource: Resource, new: Json, old: Json | None) -> Errors:
@@ -32,26 +31,11 @@ def check(resource: Resource, new: Json, old: Json | None) -> Errors:
     return found(new, old) if found else []
 
 
-def _not_negative(spec: Json, names: tuple[str, ...], path: str) -> Errors:
-    detail = "must be greater than or equal to 0"
-    return [
-        invalid_value(f"{path}.{name}", spec[name], detail)
-        for name in names
-        if isinstance(spec.get(name), int) and spec[name] < 0
-    ]
-
-
-def _one_of(value: Any, allowed: tuple[str, ...], path: str) -> Errors:
-    if value in (None, ""):
-        return [required(path)]
-    return [] if value in allowed else [unsupported(path, value, allowed)]
-
-
 def _pod_spec(spec: Json, path: str) -> Errors:
     errors: Errors = []
     if not spec.get("containers"):
         errors.append(required(f"{path}.containers"))
-    errors += _one_of(spec.get("restartPolicy"), ("Always", "OnFailure", "Never"), f"{path}.restartPolicy")
+    errors += one_of(spec.get("restartPolicy"), ("Always", "OnFailure", "Never"), f"{path}.restartPolicy")
     seen: set[str] = set()
     for word in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(word) or ()):
@@ -127,7 +111,7 @@ def _pod(new: Json, old: Json | None) -> Errors:
 def _workload(new: Json, old: Json | None) -> Errors:
     spec = new.get("spec") or {}
     names = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
-    errors = _not_negative(spec, names, "spec")
+    errors = not_negative(spec, names, "spec")
     template, selector = spec.get("template"), spec.get("selector")
     if selector is None:
         errors.append(required("spec.selector"))
@@ -147,14 +131,21 @@ def _workload(new: Json, old: Json | None) -> Errors:
     if policy not in (None, "Always"):
         errors.append(unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
     if old is not None and not same(selector, at(old, "spec", "selector")):
-        errors.append(invalid_value("spec.selector", selector, _IMMUTABLE))
+        errors.append(invalid_value("spec.selector", selector, IMMUTABLE))
     return errors
+
+
+def _job(new: Json, old: Json | None) -> Errors:
+    template = at(new, "spec", "template")
+    if template is None:
+        return [required("spec.template")]
+    return _pod_spec(template.get("spec") or {}, "spec.template.spec") + check_job(new, old)
 
 
 def _deployment(new: Json, old: Json | None) -> Errors:
     errors = _workload(new, old)
     strategy = at(new, "spec", "strategy", default={})
-    errors += _one_of(strategy.get("type"), ("Recreate", "RollingUpdate"), "spec.strategy.type")
+    errors += one_of(strategy.get("type"), ("Recreate", "RollingUpdate"), "spec.strategy.type")
     if strategy.get("type") == "Recreate" and strategy.get("rollingUpdate") is not None:
         detail = "may not be specified when strategy `type` is 'Recreate'"
         errors.append(forbidden_field("spec.strategy.rollingUpdate", detail))
@@ -180,7 +171,7 @@ def _deployment(new: Json, old: Json | None) -> Errors:
 
 def _service(new: Json, old: Json | None) -> Errors:
     spec = new.get("spec") or {}
-    errors = _one_of(spec.get("type"), ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), "spec.type")
+    errors = one_of(spec.get("type"), ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), "spec.type")
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
         errors.append(required("spec.ports"))
@@ -239,14 +230,14 @@ def _frozen(new: Json, old: Json | None) -> Errors:
 def _secret(new: Json, old: Json | None) -> Errors:
     errors = _frozen_data(new, old)
     if old is not None and new.get("type") != old.get("type"):
-        errors.append(invalid_value("type", new.get("type"), _IMMUTABLE))
+        errors.append(invalid_value("type", new.get("type"), IMMUTABLE))
     return errors
 
 
 def _slice(new: Json, old: Json | None) -> Errors:
-    errors = _one_of(new.get("addressType"), ("IPv4", "IPv6", "FQDN"), "addressType")
+    errors = one_of(new.get("addressType"), ("IPv4", "IPv6", "FQDN"), "addressType")
     if old is not None and new.get("addressType") != old.get("addressType"):
-        errors.append(invalid_value("addressType", new.get("addressType"), _IMMUTABLE))
+        errors.append(invalid_value("addressType", new.get("addressType"), IMMUTABLE))
     for index, endpoint in enumerate(new.get("endpoints") or ()):
         if not endpoint.get("addresses"):
             errors.append(required(f"endpoints[{index}].addresses", "must contain at least 1 address"))
@@ -276,7 +267,7 @@ def _budget(new: Json, old: Json | None) -> Errors:
 
 def _binding(new: Json, old: Json | None) -> Errors:
     reference = new.get("roleRef") or {}
-    errors = _one_of(reference.get("kind"), ("Role", "ClusterRole"), "roleRef.kind")
+    errors = one_of(reference.get("kind"), ("Role", "ClusterRole"), "roleRef.kind")
     if not reference.get("name"):
         errors.append(required("roleRef.name"))
     if old is not None and not same(reference, old.get("roleRef")):
@@ -345,7 +336,7 @@ def _new_event(new: Json, old: Json | None) -> Errors:
     if old is not None:
         before = converted(CORE_EVENTS, old)
         changed = [name for name in _KEPT if not same(event.get(name), before.get(name))]
-        return errors + [invalid_value(name, event.get(name), _IMMUTABLE) for name in changed]
+        return errors + [invalid_value(name, event.get(name), IMMUTABLE) for name in changed]
     series = event.get("series")
     if series is not None and series.get("count", 0) < 2:
         errors.append(invalid_value("series.count", "", "should be at least 2"))
@@ -386,7 +377,7 @@ def _definition(new: Json, old: Json | None) -> Errors:
     if new["metadata"].get("name") != expected:
         detail = 'must be spec.names.plural+"."+spec.group'
         errors.append(invalid_value("metadata.name", new["metadata"].get("name"), detail))
-    errors += _one_of(spec.get("scope"), ("Cluster", "Namespaced"), "spec.scope")
+    errors += one_of(spec.get("scope"), ("Cluster", "Namespaced"), "spec.scope")
     versions = spec.get("versions") or []
     if sum(bool(version.get("storage")) for version in versions) != 1:
         detail = "must have exactly one version marked as storage version"
@@ -402,10 +393,10 @@ def _definition(new: Json, old: Json | None) -> Errors:
     if old is not None:
         for word in ("group", "scope"):
             if spec.get(word) != old["spec"].get(word):
-                errors.append(invalid_value(f"spec.{word}", spec.get(word), _IMMUTABLE))
+                errors.append(invalid_value(f"spec.{word}", spec.get(word), IMMUTABLE))
         for word in ("plural", "kind"):
             if names.get(word) != old["spec"]["names"].get(word):
-                errors.append(invalid_value(f"spec.names.{word}", names.get(word), _IMMUTABLE))
+                errors.append(invalid_value(f"spec.names.{word}", names.get(word), IMMUTABLE))
     return errors
 
 
@@ -413,6 +404,7 @@ _CHECKS: dict[str, Callable[[Json, Json | None], Errors]] = {
     "Pod": _pod,
     "Deployment": _deployment,
     "ReplicaSet": _workload,
+    "Job": _job,
     "Service": _service,
     "ConfigMap": _frozen_data,
     "Secret": _secret,

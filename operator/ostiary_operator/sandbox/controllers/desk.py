@@ -14,7 +14,7 @@ from ostiary_operator.sandbox.api.store import Key, Stored
 Json = dict[str, Any]
 
 PODS, NODES, SERVICES = "pods.", "nodes.", "services."
-DEPLOYMENTS, REPLICA_SETS = "deployments.apps", "replicasets.apps"
+DEPLOYMENTS, REPLICA_SETS, JOBS = "deployments.apps", "replicasets.apps", "jobs.batch"
 SLICES = "endpointslices.discovery.k8s.io"
 BUDGETS = "poddisruptionbudgets.policy"
 

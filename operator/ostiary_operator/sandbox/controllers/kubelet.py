@@ -16,11 +16,14 @@ from ostiary_operator.sandbox.controllers.desk import PODS, Desk, with_condition
 Json = dict[str, Any]
 
 _PREFIX = "sandbox.ostiary.dev/"
-PULL, LOAD, STOP, FAIL = (
-    f"{_PREFIX}{word}" for word in ("pull-seconds", "load-seconds", "stop-seconds", "fail")
+PULL, LOAD, STOP, FAIL, EXIT, MESSAGE = (
+    f"{_PREFIX}{word}"
+    for word in ("pull-seconds", "load-seconds", "stop-seconds", "fail", "exit-code", "message")
 )
 _BACK_OFF = 10.0
 _MOST_BACK_OFF = 300.0
+_KILLED = 137
+"""Exit code of a process that was ended by SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Condition:
     ready: bool = False
     exit_code: int | None = None
     """Set when they have ended."""
+    message: str = ""
+    """Of a container that has ended: what it left as its termination message."""
     look_again: float | None = None
     """Seconds after which this may be different."""
 
@@ -110,6 +115,10 @@ class ModelRuntime:
         failure = (pod["metadata"].get("annotations") or {}).get(FAIL)
         if failure == "crash":
             return Condition(exit_code=1)
+        ends = pod["spec"].get("restartPolicy", "Always") != "Always"
+        if ends and EXIT in (pod["metadata"].get("annotations") or {}):
+            message = pod["metadata"]["annotations"].get(MESSAGE, "")
+            return Condition(exit_code=round(_number(pod, EXIT, 1.0)), message=message)
         return Condition(ready=failure != "unready")
 
     async def stop(self, pod: Json, grace: float) -> float:
@@ -131,6 +140,9 @@ class _Pod:
     since: float = 0.0
     restarts: int = 0
     last_exit: int | None = None
+    message: str = ""
+    began: float = 0.0
+    ended: float = 0.0
     until: float = 0.0
     pulled: list[str] = field(default_factory=list)
 
@@ -224,7 +236,8 @@ class Kubelet:
         if found.exit_code is None:
             await self._report(pod, state, ready=found.ready)
             return found.look_again
-        state.last_exit = found.exit_code
+        state.last_exit, state.message = found.exit_code, found.message
+        state.began, state.ended = state.since, self._desk.now()
         policy = pod["spec"].get("restartPolicy", "Always")
         if policy == "Never" or (policy == "OnFailure" and found.exit_code == 0):
             await self._report(pod, state, phase="Succeeded" if found.exit_code == 0 else "Failed")
@@ -255,9 +268,17 @@ class Kubelet:
             if wait > 0:
                 return wait
         stored = self._desk.store.get(PODS, key)
-        if stored is not None:
+        if stored is not None and await self._is_told(stored.data, state):
             self._desk.finish(stored)
         return None
+
+    async def _is_told(self, pod: Json, state: _Pod) -> bool:
+        """Whether the pod's status says that it has ended, for those who hold it by a finalizer to see."""
+        if not pod["metadata"].get("finalizers") or at(pod, "status", "phase") in ("Succeeded", "Failed"):
+            return True
+        state.last_exit, state.began, state.ended = _KILLED, state.since, self._desk.now()
+        await self._report(pod, state, phase="Failed")
+        return False
 
     async def _report(
         self, pod: Json, state: _Pod, *, ready: bool = False, waiting: str | None = None, phase: str = "",
@@ -298,8 +319,7 @@ class Kubelet:
     ) -> Json:
         running = state.stage == "running" and waiting is None and not over
         if over:
-            code = state.last_exit or 0
-            inner: Json = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}}
+            inner: Json = {"terminated": _terminated(state)}
         elif running:
             inner = {"running": {"startedAt": timestamp(state.since)}}
         else:
@@ -315,6 +335,16 @@ class Kubelet:
             "lastState": {},
         }
         if state.restarts and state.last_exit is not None:
-            reason = "Completed" if state.last_exit == 0 else "Error"
-            made["lastState"] = {"terminated": {"exitCode": state.last_exit, "reason": reason}}
+            made["lastState"] = {"terminated": _terminated(state)}
         return made
+
+
+def _terminated(state: _Pod) -> Json:
+    code = state.last_exit or 0
+    made: Json = {
+        "exitCode": code,
+        "reason": "Completed" if code == 0 else "Error",
+        "startedAt": timestamp(state.began),
+        "finishedAt": timestamp(state.ended),
+    }
+    return made | {"message": state.message} if state.message else made

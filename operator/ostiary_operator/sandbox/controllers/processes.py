@@ -27,6 +27,8 @@ Json = dict[str, Any]
 
 _LOOK = 0.5
 """Seconds between looks at a process that has no probe, or is being stopped."""
+_LONGEST_MESSAGE, _LONGEST_LOG_MESSAGE = 4096, 2048
+"""Bytes of a termination message that are kept, and of a log in its place."""
 _FIRST, _BLOCKS = 64, 64 * 256
 """Blocks of 256 loopback addresses, from 127.64.0.0 on."""
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -37,6 +39,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 class _Running:
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
     logs: dict[str, Path] = field(default_factory=dict)
+    messages: dict[str, Path] = field(default_factory=dict)
     good: int = 0
     bad: int = 0
     ready: bool = False
@@ -74,7 +77,10 @@ class ProcessRuntime:
         self._folder.mkdir(parents=True, exist_ok=True)
         for container in pod["spec"]["containers"]:
             environment = self._environment(pod, container)
-            command = self._command(container, environment)
+            message = self._folder / f"{uid}-{container['name']}.message"
+            message.write_bytes(b"")
+            made.messages[container["name"]] = message
+            command = self._command(container, environment, message)
             path = self._folder / f"{uid}-{container['name']}.log"
             made.logs[container["name"]] = path
             with path.open("ab") as log:
@@ -96,7 +102,10 @@ class ProcessRuntime:
         except OSError as error:
             raise ValueError(f"container {container['name']} did not start: {error}") from error
 
-    def _command(self, container: Json, environment: Mapping[str, str]) -> list[str]:
+    def _command(self, container: Json, environment: Mapping[str, str], message: Path) -> list[str]:
+        """The words of the command. The path of the termination message is a file of this machine, as no path
+        is the pod's own here.
+        """
         words = [
             *(container.get("command") or self._commands.get(container["image"]) or ()),
             *(container.get("args") or ()),
@@ -107,6 +116,8 @@ class ProcessRuntime:
                 "known here: set `command`"
             )
         expanded = [_expanded(word, environment) for word in words]
+        its_path = container.get("terminationMessagePath") or ""
+        expanded = [str(message) if word == its_path else word for word in expanded]
         if expanded[0] == "python":
             expanded[0] = sys.executable
         return expanded
@@ -159,11 +170,14 @@ class ProcessRuntime:
         running = self._running.get(pod["metadata"]["uid"])
         if running is None:
             return Condition(exit_code=137)
-        for process in running.processes:
+        for process, container in zip(running.processes, pod["spec"]["containers"], strict=True):
             if process.returncode is not None:
                 code = process.returncode
                 await self._kill(running)
-                return Condition(exit_code=code if code >= 0 else 128 - code)
+                return Condition(
+                    exit_code=code if code >= 0 else 128 - code,
+                    message=_last_words(running, container, well=code == 0),
+                )
         probes = [
             (one, probe)
             for one in pod["spec"]["containers"]
@@ -226,7 +240,7 @@ class ProcessRuntime:
     def forget(self, uid: str) -> None:
         """Drops a pod and its logs."""
         running = self._running.pop(uid, None)
-        for path in running.logs.values() if running else ():
+        for path in (*running.logs.values(), *running.messages.values()) if running else ():
             path.unlink(missing_ok=True)
 
     async def log(self, pod: Json, container: str, tail: int | None) -> bytes:
@@ -244,6 +258,14 @@ class ProcessRuntime:
         for running in self._running.values():
             await self._kill(running)
         self._running.clear()
+
+
+def _last_words(running: _Running, container: Json, *, well: bool) -> str:
+    """The termination message; or the end of the log, where a container that did not end well asks for it."""
+    said = running.messages[container["name"]].read_bytes()[:_LONGEST_MESSAGE]
+    if not said and not well and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+        said = running.logs[container["name"]].read_bytes()[-_LONGEST_LOG_MESSAGE:]
+    return said.decode(errors="replace")
 
 
 def _signal(running: _Running, number: signal.Signals) -> None:
