@@ -73,6 +73,9 @@ if TYPE_CHECKING:
     from ostiary_gateway.kubernetes.sources import KubernetesSources
 
 T = TypeVar("T")
+_MODERATION = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"]
+_AUDIT = audit_pb2.DESCRIPTOR.services_by_name["AuditService"]
+_ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 # Pods that are there have their galleries by then; those that are not get them when they come.
 _FIRST_PUSH_SECONDS = 5.0
 # How long what another gateway has erased may be in this one's memory.
@@ -96,6 +99,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
             credentials=credentials,
             authorizer=authorizer,
         )
+        await stack.enter_async_context(builder.announced(_MODERATION, _AUDIT, _ADMIN))
         lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
         arrivals = Arrivals(time.monotonic)
         listed = lists.lists if lists else no_lists
@@ -122,11 +126,11 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         erase = await _erase(stack, settings, record, aftermath)
         admin = AdminService(policy, lists, brands, galleries)
         builder.add_service(
-            moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"],
+            _MODERATION,
             {**service.handlers(), **bulk.handlers()},
         )
         builder.add_service(
-            audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+            _AUDIT,
             {
                 **audit.handlers(),
                 **desk.handlers(),
@@ -135,7 +139,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
                 **ExportService(cases).handlers(),
             },
         )
-        builder.add_service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin.handlers())
+        builder.add_service(_ADMIN, admin.handlers())
         server = await builder.start()
         stack.push_async_callback(server.drain, settings.drain_seconds)
         if settings.inspect:

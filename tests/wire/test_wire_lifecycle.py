@@ -35,6 +35,27 @@ async def reaches(watch: Any, wanted: int) -> None:
         pass
 
 
+async def test_health_answers_before_there_is_a_server(site: Site) -> None:
+    """NOT_SERVING while what it needs is put together; the same address says SERVING once it does, and is
+    free again afterwards.
+    """
+    builder = site.builder(health_address="127.0.0.1:0")
+    async with builder.announced(ECHO) as address, grpc.aio.insecure_channel(str(address)) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service=ECHO.full_name))
+        assert (await watch.read()).status == NOT_SERVING
+        builder.add_service(ECHO, HANDLERS)
+        server = await builder.start()
+        assert server.health_address == address
+        server.set_serving(True)
+        await reaches(watch, SERVING)
+        await server.drain(0)
+    host, _, port = str(address).rpartition(":")
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections may linger, a listener not
+        free.bind((host, int(port)))
+
+
 async def test_refuses_bad_credentials(site: Site) -> None:
     """A server does not start with credentials that are bad; nor is one built without any."""
     site.server_files.key.unlink()

@@ -3,8 +3,8 @@
 from __future__ import annotations  # the runtime's classes are generic in their stubs alone
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -49,6 +49,7 @@ class ServerBuilder:
         self._limits = limits
         self._methods: dict[str, Method] = {}
         self._services: list[str] = []
+        self._health: HealthServer | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -75,6 +76,22 @@ class ServerBuilder:
             path = f"/{descriptor.full_name}/{method.name}"
             self._methods[path] = _method(path, method, handlers.get(method.name))
 
+    @asynccontextmanager
+    async def announced(self, *services: ServiceDescriptor) -> AsyncIterator[str | None]:
+        """Answers health probes NOT_SERVING while what `services` need is put together; the address.
+
+        `start` goes on with it. Raises ValueError for an address that cannot be bound.
+        """
+        if self._health_address is None:
+            yield None
+            return
+        self._health = HealthServer(self._health_address, [one.full_name for one in services])
+        try:
+            await self._health.start()
+            yield self._health.address
+        finally:
+            await self._health.stop()
+
     async def start(self) -> Server:
         """Binds and serves; not SERVING to health probes until `Server.set_serving(True)`.
 
@@ -87,9 +104,11 @@ class ServerBuilder:
         uncovered = [path for path in self._methods if not self._authorizer.covers(path)]
         if uncovered:
             raise ValueError(f"no rule of the authoriser names {', '.join(uncovered)}: add one for each")
-        health = HealthServer(self._health_address, self._services) if self._health_address else None
+        health = self._health
+        if health is None and self._health_address:
+            health = HealthServer(self._health_address, self._services)
         try:
-            if health:
+            if health and self._health is None:
                 await health.start()
             running = Server(*self._bind(), health, self._credentials, tuple(self._services))
             await running.start()

@@ -8,10 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from gateway.kubernetes.stage import POLICY, Stage, route
 from gateway.site import People, Site, until
+from ostiary.cli.stack.files import free_ports
 from ostiary.wire.process import Stop, serve
 from ostiary_gateway.kubernetes.api_server import POLICIES, REGISTRIES, ROUTES
 from ostiary_gateway.kubernetes.sources import KubernetesSources
@@ -156,15 +160,18 @@ async def test_a_folder_that_cannot_be_used_is_named(cluster: Stage, tmp_path: P
 
 
 async def test_a_gateway_that_waits_stops_when_told(cluster: Stage, tmp_path: Path, people: People) -> None:
-    """It is no crash, and takes no grace period."""
+    """It says NOT_SERVING meanwhile; a stop is no crash, and takes no grace period."""
     site = Site.make(tmp_path / "gateway", people, [])
     named = {"route": "qwen", "policy": "default", "kubeconfig": str(cluster.settings().kubeconfig)}
-    settings = site.settings(route=None, policy=None, kubernetes=named)
+    health = f"127.0.0.1:{free_ports(1)[0]}"
+    settings = site.settings(route=None, policy=None, kubernetes=named, health=health)
     async with away(cluster):
         stop = Stop()
         running = asyncio.create_task(serve("ostiary-gateway", gateway(settings), stop, otlp_endpoint=None))
-        await asyncio.sleep(1.0)
-        assert not running.done()
+        async with grpc.aio.insecure_channel(health) as channel:
+            probe = HealthStub(channel)
+            told = await probe.Check(HealthCheckRequest(), wait_for_ready=True, timeout=30)
+        assert told.status == HealthCheckResponse.NOT_SERVING
         stop.set()
         async with asyncio.timeout(10):
             await running
