@@ -1,4 +1,5 @@
-"""A node on which nothing runs: it says of its pods what a kubelet says of pods that start and stop at once.
+"""A node on which nothing runs: it says of its pods what a kubelet says of pods that start and stop at once,
+and of those that run to their end, that they have ended as the annotations of the sandbox say.
 
 For a control plane without nodes. Where there is no scheduler it takes each pod itself.
 """
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cluster.api_client import Api
+from ostiary_operator.sandbox.controllers.kubelet import EXIT, MESSAGE
 
 Json = dict[str, Any]
 NODE = "scripted"
@@ -36,8 +38,10 @@ class ScriptedKubelet:
             elif not pod["spec"].get("nodeName"):
                 target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
                 self._api.post(f"{self._pods}/{name}/binding", {"metadata": {"name": name}, "target": target})
-            elif (pod.get("status") or {}).get("phase") != "Running":
+            elif (pod.get("status") or {}).get("phase") in (None, "Pending"):
                 self._start(name, pod["spec"])
+            elif pod["status"]["phase"] == "Running" and pod["spec"]["restartPolicy"] != "Always":
+                self._end(pod)
 
     def _beat(self) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -46,6 +50,29 @@ class ScriptedKubelet:
             "lastHeartbeatTime": now, "lastTransitionTime": _RUNNING["startedAt"],
         }  # fmt: skip
         self._api.patch(f"{_NODES}/{NODE}/status", {"status": {"conditions": [ready]}})
+
+    def _end(self, pod: Json) -> None:
+        said, status = pod["metadata"].get("annotations") or {}, pod["status"]
+        code, since = int(said.get(EXIT, "0")), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = {
+            "exitCode": code, "reason": "Completed" if code == 0 else "Error", "startedAt": since,
+            "finishedAt": since, "message": said.get(MESSAGE, ""),
+        }  # fmt: skip
+        unready = ("ContainersReady", "Ready")
+        change = {
+            "phase": "Failed" if code else "Succeeded",
+            "conditions": [
+                one | {"status": "False" if one["type"] in unready else "True"}
+                for one in status["conditions"]
+            ],
+            "containerStatuses": [
+                one | {"ready": False, "started": False, "state": {"terminated": ended}}
+                for one in status["containerStatuses"]
+            ],
+        }
+        path = f"{self._pods}/{pod['metadata']['name']}/status"
+        answer = self._api.patch(path, {"status": change})
+        assert answer.code in (200, 404, 409), answer.data
 
     def _start(self, name: str, spec: Json) -> None:
         self._addresses += 1

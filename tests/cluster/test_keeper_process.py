@@ -1,5 +1,6 @@
 """The keeper as it is deployed: a process of its own, with the rights of its manifest and no others."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from cluster.api_client import Api
@@ -15,9 +17,10 @@ from cluster.rights import BASE, granted
 from cluster.scripted_gateways import ScriptedGateways
 from cluster.scripted_kubelet import ScriptedKubelet
 from ostiary_operator.kubectl.main import app
+from ostiary_operator.sandbox.controllers.kubelet import EXIT, MESSAGE
 
 Json = dict[str, Any]
-_STEPS = {"canary": {"steps": [{"setWeight": 1000}, {"pause": True}, {"setWeight": 5000}]}}
+_STEPS: Json = {"canary": {"steps": [{"setWeight": 1000}, {"pause": True}, {"setWeight": 5000}]}}
 
 
 class Shop:
@@ -45,11 +48,11 @@ class Shop:
                 kubelet.look()
         api.close()
 
-    def keeper(self) -> subprocess.Popen[bytes]:
+    def keeper(self, template: Path = BASE / "keeper/pod-template.yaml") -> subprocess.Popen[bytes]:
         """A keeper at work."""
         command = [
             "operator", "run", "--kubeconfig", str(self._config), "--namespace", self.namespace,
-            "--pod-template", str(BASE / "keeper/pod-template.yaml"),
+            "--pod-template", str(template),
         ]  # fmt: skip
         with self.log.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", "ostiary.cli", *command], stdout=log, stderr=log)
@@ -71,8 +74,8 @@ class Shop:
     def put(self, kind: str, plural: str, name: str, spec: Json) -> None:
         self.api.put_ostiary(self.namespace, kind, plural, name, spec)
 
-    def deploy(self, version: str) -> None:
-        spec = {"model": "qwen", "versionRef": {"name": version}, "replicas": 1, "strategy": _STEPS}
+    def deploy(self, version: str, strategy: Json = _STEPS) -> None:
+        spec = {"model": "qwen", "versionRef": {"name": version}, "replicas": 1, "strategy": strategy}
         self.put("ModelDeployment", "modeldeployments", "qwen", spec)
 
     def until(self, holds: Callable[[Json], bool]) -> Json:
@@ -89,6 +92,12 @@ class Shop:
         return {one["name"]: one["weight"] for one in route["spec"]["versions"] if one.get("weight")}
 
     def close(self) -> None:
+        """Its pods go too: others want to have their GPUs."""
+        self.api.delete(f"{self.ostiary}/modeldeployments/qwen")
+        for kind in ("deployments", "replicasets") if self.api.controllers else ():
+            self.api.until(
+                f"/apis/apps/v1/namespaces/{self.namespace}/{kind}", lambda answer: not answer.body["items"]
+            )
         self._stop.set()
         self._around.join(20)
 
@@ -143,3 +152,46 @@ def test_a_version_is_rolled_and_rolled_back(shop: Shop) -> None:
     assert code == 0, log[-3000:]
     assert "forbidden" not in log.lower()
     assert "Traceback" not in log
+
+
+def ending(folder: Path, code: int, words: str) -> Path:
+    """The shipped pod template, of pods that end so where they run to their end."""
+    made = yaml.safe_load((BASE / "keeper/pod-template.yaml").read_text(encoding="utf-8"))
+    report = json.dumps({"passed": code == 0, "words": words})
+    made["metadata"]["annotations"] |= {EXIT: str(code), MESSAGE: report}
+    path = folder / f"{code}.yaml"
+    path.write_text(yaml.safe_dump(made), encoding="utf-8")
+    return path
+
+
+_GOLDEN = {"folder": "configmap://golden", "bounds": [{"figure": "category/top1", "atLeast": 0.7}]}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("code", "phase", "verified"),
+    [(0, "Healthy", "True"), (3, "Degraded", "False")],
+    ids=["passed", "failed"],
+)
+def test_a_gate_runs_as_a_job(shop: Shop, tmp_path: Path, code: int, phase: str, verified: str) -> None:
+    """With the keeper's own rights the Job is made, its pod's last words are read, and the rest follows."""
+    if not shop.api.controllers:
+        pytest.skip("KUBEBUILDER_ASSETS names no kube-controller-manager")
+    shop.version("v1")
+    shop.version("v2")
+    shop.deploy("v1")
+    keeper = shop.keeper(ending(tmp_path, code, "category/top1 of 800"))
+    try:
+        shop.until(healthy("v1"))
+        steps = {"canary": {"steps": [{"setWeight": 1000}]}, "gates": {"goldenSet": _GOLDEN}}
+        shop.deploy("v2", steps)
+        shop.until(lambda status: status.get("phase") == phase and status.get("attempt") == 1)
+        found = shop.api.get(f"{shop.ostiary}/modelversions/v2").body["status"]["conditions"]
+        assert [(one["status"], one["message"]) for one in found if one["type"] == "Verified"] == [
+            (verified, "goldenSet: category/top1 of 800")
+        ]
+        assert shop.weights() == ({"v2": 10_000} if code == 0 else {"v1": 10_000})
+    finally:
+        keeper.terminate()
+        keeper.wait(30)
+    assert "forbidden" not in shop.log.read_text().lower()
