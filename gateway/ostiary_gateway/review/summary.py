@@ -92,7 +92,9 @@ def _brands(findings: Iterable[Finding]) -> dict[str, None]:
 
 def _text(listing: Listing, seen: Observations | None) -> str:
     """What the listing says and what was read in its images, a line each."""
-    said = [listing.title, listing.description, listing.claimed_brand]
-    read = [span.text for span in seen.ocr] + [code.text for code in seen.barcodes] if seen else []
+    parts = [listing.title, listing.description, listing.claimed_brand]
+    if seen is not None:
+        parts += [span.text for span in seen.ocr]
+        parts += [code.text for code in seen.barcodes]
     # SQLite compares texts up to the first NUL.
-    return folded("\n".join(part for part in (*said, *read) if part).replace("\0", " "))
+    return folded("\n".join(filter(None, parts)).replace("\0", " "))

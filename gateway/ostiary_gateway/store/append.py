@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
 from ostiary.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ostiary.tlog.growth import GrowingTree
@@ -15,11 +15,18 @@ from ostiary_gateway.case_log import OvertakenError, RecordedEvent
 from ostiary_gateway.recorder import DuplicateKey, Recorded
 from ostiary_gateway.review.standing import ERASED, Standing, after_event
 from ostiary_gateway.store import event_queries, queries
-from ostiary_gateway.store.case_rows import case_row, first_columns, standing_columns, term_rows
+from ostiary_gateway.store.case_rows import CASE_ROW, TERM_ROW, case_row, standing_columns, term_rows
 from ostiary_gateway.store.event_queries import Held
 from ostiary_gateway.store.inserting import insert_rows
 from ostiary_gateway.store.queries import Key
-from ostiary_gateway.store.rows import Prepared, PreparedEvent, with_receipt
+from ostiary_gateway.store.rows import (
+    DECISION_ROW,
+    ENTRY,
+    EVENT_ROW,
+    Prepared,
+    PreparedEvent,
+    with_receipt,
+)
 from ostiary_gateway.store.schema import (
     appeals,
     case_events,
@@ -109,16 +116,14 @@ def _insert(connection: Connection, tree: GrowingTree, key: SignerKey, fresh: Se
     numbered = list(enumerate(fresh, tree.size))
     finished = [node for item in fresh for node in tree.append(item.sealed.leaf_hash)]
     note = sign_checkpoint(Checkpoint(key.name, tree.size, tree.root()), key)
-    insert_rows(connection, entries, [item.sealed.entry_row(index) for index, item in numbered])
+    made = [(index, item.sealed.entry, item.sealed.leaf_hash) for index, item in numbered]
+    insert_rows(connection, entries, ENTRY, made)
     _insert_decisions(connection, [(index, item) for index, item in numbered if isinstance(item, Prepared)])
-    events = [item.event_row(index) for index, item in numbered if isinstance(item, PreparedEvent)]
-    insert_rows(connection, case_events, events)
-    insert_rows(
-        connection,
-        nodes,
-        [{"level": node.level, "node_index": node.index, "hash": node.hash} for node in finished],
-    )
-    insert_rows(connection, checkpoints, [{"size": tree.size, "note": note}])
+    events = [item.row(index) for index, item in numbered if isinstance(item, PreparedEvent)]
+    insert_rows(connection, case_events, EVENT_ROW, events)
+    rows = [(node.level, node.index, node.hash) for node in finished]
+    insert_rows(connection, nodes, ("level", "node_index", "hash"), rows)
+    insert_rows(connection, checkpoints, ("size", "note"), [(tree.size, note)])
     return note
 
 
@@ -133,7 +138,7 @@ def _keep_appeal(connection: Connection, log_index: int, item: PreparedEvent) ->
             "attempts": 0,
             "due_us": 0,
         }
-        insert_rows(connection, appeals, [row])
+        connection.execute(insert(appeals), row)
     elif event.ruling.next == NEXT_REVIEWER_NONE:
         waiting = (appeals.c.check_id == event.check_id) & appeals.c.ruled_in.is_(None)
         now = {"ruled_in": log_index, "due_us": item.sealed.created_us}
@@ -142,41 +147,34 @@ def _keep_appeal(connection: Connection, log_index: int, item: PreparedEvent) ->
 
 def _insert_decisions(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
     """Insert decisions, and what they are found by."""
-    if not numbered:
-        return
-    insert_rows(connection, decisions, [item.decision_row(index) for index, item in numbered])
+    insert_rows(connection, decisions, DECISION_ROW, [item.row(index) for index, item in numbered])
     found = [(index, item.new.tenant, item.traits()) for index, item in numbered]
-    insert_rows(
-        connection,
-        cases,
-        [
-            {**case_row(index, tenant, traits), **first_columns(traits.verdict, index)}
-            for index, tenant, traits in found
-        ],
-    )
-    terms = [row for index, _, traits in found for row in term_rows(index, traits)]
-    insert_rows(connection, case_terms, terms)
+    insert_rows(connection, cases, CASE_ROW, [case_row(*each) for each in found])
+    terms = [row for index, _, traits in found if traits.labels for row in term_rows(index, traits)]
+    insert_rows(connection, case_terms, TERM_ROW, terms)
 
 
 def _outcomes(items: Sequence[Item], batch: _Batch, origin: str, note: str) -> list[Outcome]:
     places = {id(item): batch.start + offset for offset, item in enumerate(batch.fresh)}
-    recorded, outcomes = dict(batch.taken), list[Outcome]()
+    first = {key: (each.response, each.request_sha256) for key, each in batch.taken.items()}
+    outcomes = list[Outcome]()
     for item in items:
         place = places.get(id(item))
         if isinstance(item, PreparedEvent):
             outcomes.append(batch.refused[id(item)] if place is None else RecordedEvent(place, item.event))
             continue
         if place is None:
-            first = recorded[item.key]
-            outcomes.append(DuplicateKey(first.response, first.request_sha256))
+            outcomes.append(DuplicateKey(*first[item.key]))
             continue
+        new = item.new
         answer = with_receipt(
-            item.new.response,
+            new.response,
             origin=origin,
             log_index=place,
             leaf_hash=item.sealed.leaf_hash,
             checkpoint=note,
         )
-        recorded[item.key] = Recorded(item.new.request_sha256, answer, item.new.caller)
+        if new.idempotency_key:
+            first[item.key] = answer, new.request_sha256
         outcomes.append(answer)
     return outcomes

@@ -7,48 +7,59 @@ from sqlalchemy import Row
 
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary_gateway.policy.decide import GRAVITY
-from ostiary_gateway.review.standing import Standing, first_standing, first_state
+from ostiary_gateway.review.standing import Standing, first_state
 from ostiary_gateway.review.summary import Traits
 
 LABEL, BRAND = "label", "brand"
+# Columns in the order in which the rows below hold them.
+TRAITS_ROW = (
+    "log_index",
+    "tenant",
+    "decided_us",
+    "verdict",
+    "state",
+    "seller",
+    "policy",
+    "bundle_digest",
+    "score",
+    "text",
+)
+# Where the case of a decision stands that nobody has touched: all else of it is as by default.
+CASE_ROW = (*TRAITS_ROW, "version", "gravity")
+TERM_ROW = ("kind", "value", "log_index")
 
 
-def case_row(log_index: int, tenant: str, traits: Traits) -> dict[str, Any]:
-    """The case's row."""
-    return {
-        "log_index": log_index,
-        "tenant": tenant,
-        "decided_us": traits.decided_us,
-        "verdict": traits.verdict,
-        "state": first_state(traits.verdict),
-        "seller": traits.seller,
-        "policy": traits.policy,
-        "bundle_digest": traits.bundle_digest,
-        "score": traits.score,
-        "text": traits.text,
-    }
+def traits_row(log_index: int, tenant: str, traits: Traits) -> tuple[Any, ...]:
+    """What the case is found by, a `TRAITS_ROW`."""
+    seller, verdict, policy, bundle_digest, score, decided_us, _, _, text = traits
+    state, _ = _first(verdict)
+    return log_index, tenant, decided_us, verdict, state, seller, policy, bundle_digest, score, text
 
 
-def term_rows(log_index: int, traits: Traits) -> list[dict[str, Any]]:
-    """A row for each of its labels and brands."""
-    terms = [*((LABEL, label) for label in traits.labels), *((BRAND, brand) for brand in traits.brands)]
-    return [{"kind": kind, "value": value, "log_index": log_index} for kind, value in terms]
+def case_row(log_index: int, tenant: str, traits: Traits) -> tuple[Any, ...]:
+    """The row of a case that nobody has touched, a `CASE_ROW`."""
+    return (*traits_row(log_index, tenant, traits), log_index, _first(traits.verdict)[1])
+
+
+def term_rows(log_index: int, traits: Traits) -> list[tuple[str, str, int]]:
+    """A `TERM_ROW` for each of its labels and brands."""
+    labels = [(LABEL, label, log_index) for label in traits.labels]
+    return labels + [(BRAND, brand, log_index) for brand in traits.brands]
 
 
 def standing_columns(standing: Standing) -> dict[str, Any]:
     """The columns that say where a case stands."""
-    gravity = GRAVITY.index(standing.verdict) if standing.verdict in GRAVITY else 0
-    return {**vars(standing), "gravity": gravity}
+    return {**vars(standing), "gravity": _gravity(standing.verdict)}
 
 
-def first_columns(verdict: Verdict.ValueType, log_index: int) -> dict[str, Any]:
-    """The columns of a case that nobody has touched."""
-    return {**_first_columns(verdict), "version": log_index}
+def _gravity(verdict: Verdict.ValueType) -> int:
+    return GRAVITY.index(verdict) if verdict in GRAVITY else 0
 
 
 @lru_cache
-def _first_columns(verdict: Verdict.ValueType) -> dict[str, Any]:
-    return standing_columns(first_standing(verdict, 0))
+def _first(verdict: Verdict.ValueType) -> tuple[int, int]:
+    """State and gravity of a case that nobody has touched."""
+    return first_state(verdict), _gravity(verdict)
 
 
 def standing_of(row: Row[*tuple[Any, ...]]) -> Standing:

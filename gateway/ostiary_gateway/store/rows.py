@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from ostiary.tlog.entry import DECISION, EVENT, SALT_BYTES, Entry, commit
 from ostiary.tlog.merkle import leaf_hash
 from ostiary.v1.moderation_pb2 import CheckResponse
@@ -14,6 +12,21 @@ from ostiary.v1.record_pb2 import DecisionRecord, EventRecord
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.review.summary import Traits, traits
 from ostiary_gateway.times import microseconds
+
+# Columns in the order in which the rows below hold them.
+ENTRY = ("log_index", "data", "leaf_hash")
+DECISION_ROW = (
+    "check_id",
+    "tenant",
+    "caller",
+    "idempotency_key",
+    "request_sha256",
+    "salt",
+    "record",
+    "created_us",
+    "log_index",
+)
+EVENT_ROW = ("log_index", "check_id", "tenant", "kind", "salt", "record", "created_us")
 
 
 class Sealed(NamedTuple):
@@ -25,13 +38,8 @@ class Sealed(NamedTuple):
     leaf_hash: bytes
     created_us: int
 
-    def entry_row(self, log_index: int) -> dict[str, Any]:
-        """The log entry's row."""
-        return {"log_index": log_index, "data": self.entry, "leaf_hash": self.leaf_hash}
 
-
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A decision ready to be written."""
 
     new: NewDecision
@@ -47,19 +55,20 @@ class Prepared:
         """Tenant and idempotency key; the latter may be empty."""
         return self.new.tenant, self.new.idempotency_key
 
-    def decision_row(self, log_index: int) -> dict[str, Any]:
-        """The decision's row."""
-        return {
-            "check_id": self.new.check_id,
-            "tenant": self.new.tenant,
-            "caller": self.new.caller,
-            "idempotency_key": self.new.idempotency_key,
-            "request_sha256": self.new.request_sha256,
-            "salt": self.sealed.salt,
-            "record": self.sealed.record,
-            "created_us": self.sealed.created_us,
-            "log_index": log_index,
-        }
+    def row(self, log_index: int) -> tuple[Any, ...]:
+        """The decision's row, a `DECISION_ROW`."""
+        new, (record, salt, _, _, created_us) = self
+        return (
+            new.check_id,
+            new.tenant,
+            new.caller,
+            new.idempotency_key,
+            new.request_sha256,
+            salt,
+            record,
+            created_us,
+            log_index,
+        )
 
     def traits(self) -> Traits:
         """What the decision will be found by."""
@@ -80,22 +89,16 @@ class PreparedEvent:
         """Identifier of the check."""
         return self.event.check_id
 
-    def event_row(self, log_index: int) -> dict[str, Any]:
-        """The event's row."""
-        return {
-            "log_index": log_index,
-            "check_id": self.event.check_id,
-            "tenant": self.event.tenant,
-            "kind": self.event.kind,
-            "salt": self.sealed.salt,
-            "record": self.sealed.record,
-            "created_us": self.sealed.created_us,
-        }
+    def row(self, log_index: int) -> tuple[Any, ...]:
+        """The event's row, an `EVENT_ROW`."""
+        event, (record, salt, _, _, created_us) = self.event, self.sealed
+        return log_index, event.check_id, event.tenant, event.kind, salt, record, created_us
 
 
 def prepare(new: NewDecision, now: datetime) -> Prepared:
     """Serialise a decision, and commit to it; `now` is an aware time."""
-    return Prepared(new, _seal(_serialise(new, now), DECISION, now))
+    created_us = microseconds(now)
+    return Prepared(new, _seal(_serialise(new, created_us), DECISION, now, created_us))
 
 
 def prepare_event(event: EventRecord, after: int | None, now: datetime) -> PreparedEvent:
@@ -103,30 +106,33 @@ def prepare_event(event: EventRecord, after: int | None, now: datetime) -> Prepa
     timed = EventRecord()
     timed.CopyFrom(event)
     timed.at.FromDatetime(now)
-    return PreparedEvent(timed, after, _seal(timed.SerializeToString(deterministic=True), EVENT, now))
+    record = timed.SerializeToString(deterministic=True)
+    return PreparedEvent(timed, after, _seal(record, EVENT, now, microseconds(now)))
 
 
-def _seal(record: bytes, kind: str, now: datetime) -> Sealed:
+def _seal(record: bytes, kind: str, now: datetime, created_us: int) -> Sealed:
     salt = secrets.token_bytes(SALT_BYTES)
     entry = Entry(now, commit(salt, record), kind).encode()
-    return Sealed(record, salt, entry, leaf_hash(entry), microseconds(now))
+    return Sealed(record, salt, entry, leaf_hash(entry), created_us)
 
 
-def _serialise(new: NewDecision, now: datetime) -> bytes:
-    seconds, rest = divmod(microseconds(now), 1_000_000)
-    recorded_at = Timestamp(seconds=seconds, nanos=1000 * rest)
+def _serialise(new: NewDecision, created_us: int) -> bytes:
     record = DecisionRecord(
         check_id=new.check_id,
         tenant=new.tenant,
         caller=new.caller,
         idempotency_key=new.idempotency_key,
         request_sha256=new.request_sha256,
-        listing=new.listing,
-        response=new.response,
-        observations=new.observations,
         trace_id=new.trace_id,
-        recorded_at=recorded_at,
     )
+    # Copied as they are: as arguments they would be serialised and parsed once more.
+    record.listing.CopyFrom(new.listing)
+    record.response.CopyFrom(new.response)
+    if new.observations is not None:
+        record.observations.CopyFrom(new.observations)
+    at = record.recorded_at
+    at.seconds, rest = divmod(created_us, 1_000_000)
+    at.nanos = 1000 * rest
     return record.SerializeToString(deterministic=True)
 
 

@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.review.summary import Traits, traits_of
-from ostiary_gateway.store.case_rows import case_row, term_rows
+from ostiary_gateway.store.case_rows import TERM_ROW, TRAITS_ROW, term_rows, traits_row
 
 revision = "0003"
 down_revision = "0002"
@@ -59,8 +59,10 @@ def _fill(cases: sa.Table, terms: sa.Table) -> None:
         after = rows[-1].log_index
         readable = [(row, traits) for row in rows if (traits := _traits(row.record)) is not None]
         if readable:
-            op.bulk_insert(cases, [case_row(row.log_index, row.tenant, traits) for row, traits in readable])
-        found = [term for row, traits in readable for term in term_rows(row.log_index, traits)]
+            made = [traits_row(row.log_index, row.tenant, traits) for row, traits in readable]
+            op.bulk_insert(cases, [dict(zip(TRAITS_ROW, row, strict=True)) for row in made])
+        terms_of = [term for row, traits in readable for term in term_rows(row.log_index, traits)]
+        found = [dict(zip(TERM_ROW, term, strict=True)) for term in terms_of]
         if found:
             op.bulk_insert(terms, found)
 
