@@ -76,20 +76,25 @@ async def test_an_absent_api_server_is_waited_for(tmp_path: Path) -> None:
         await cluster.cluster.stop()
         impatient = await started(tmp_path / "kubeconfig")
         process = await started(tmp_path / "kubeconfig")
-        for each in (impatient, process):
-            assert each.stderr is not None
-            async with asyncio.timeout(60):
-                assert b"waiting for the API server" in await each.stderr.readline()
-        impatient.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
-            await impatient.communicate()
-        assert impatient.returncode == 0
-        cluster.cluster._open()
-        await cluster.cluster.start()
-        async with cluster.gateway():
-            await cluster.until(lambda: cluster.status().get("phase") == "Healthy", 60)
-        assert not cluster.status()["since"].startswith("1970")
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
-            await process.communicate()
-        assert process.returncode == 0
+        try:
+            for each in (impatient, process):
+                assert each.stderr is not None
+                async with asyncio.timeout(60):
+                    assert b"waiting for the API server" in await each.stderr.readline()
+            impatient.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                await impatient.communicate()
+            assert impatient.returncode == 0
+            cluster.cluster._open()
+            await cluster.cluster.start()
+            async with cluster.gateway():
+                await cluster.until(lambda: cluster.status().get("phase") == "Healthy", 60)
+            assert not cluster.status()["since"].startswith("1970")
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                await process.communicate()
+            assert process.returncode == 0
+        finally:
+            for each in (impatient, process):
+                if each.returncode is None:
+                    each.kill()
