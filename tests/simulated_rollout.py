@@ -35,7 +35,8 @@ class World(SimulatedWorld):
         assert not weights or sum(weights.values()) == 10_000, weights
         assert all(0 < share <= 10_000 for share in weights.values())
         for gateway in self.lag:
-            for version in self.applied(gateway).weights:
+            applied = self.applied(gateway)
+            for version in {*applied.weights, *(pin.version for pin in applied.audience)}:
                 assert self.versions[version].born, f"{gateway} still sends to {version}, which has no pods"
 
     def settle(self, seconds: float = 600.0) -> None:

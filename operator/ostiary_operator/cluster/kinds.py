@@ -19,6 +19,8 @@ CAPACITY = "ostiary.dev/checks-per-second"
 """Annotation of a version's Deployment: what one pod carries, also when the ModelVersion is gone."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """Annotation of a pod: where pods are taken away, those with the least go first (Kubernetes' own)."""
+AUDIENCE = "ostiary.dev/audience"
+"""Annotation of a TrafficRoute: tenants and headers of the pins that the keeper wrote, as JSON."""
 MANAGER = "ostiary-keeper"
 """The field manager of all that the keeper writes."""
 

@@ -85,7 +85,7 @@ class Leader:
             lease = await self._api.get(LEASES, self._namespace, LEASE)
             if self._may_take(lease):
                 await self._api.replace(LEASES, self._held(lease))
-                self._renewed = began
+                self._renew(began)
             else:
                 self._renewed = None
         except NotFound:
@@ -98,9 +98,14 @@ class Leader:
         empty = {"metadata": {"name": LEASE, "namespace": self._namespace}, "spec": {}}
         try:
             await self._api.create(LEASES, self._held(empty))
-            self._renewed = began
+            self._renew(began)
         except ApiFailure as failure:
             _log.warning("lease.failed", error=str(failure))
+
+    def _renew(self, at: float) -> None:
+        # Who was not to act for a moment has put off what was due: so that is told, and then the beginning.
+        self._tell()
+        self._renewed = at
 
     def _may_take(self, lease: Json) -> bool:
         spec = lease.get("spec") or {}

@@ -173,13 +173,14 @@ def _sense(document: Document, now: float) -> Iterator[Remark]:
 
 def _deployment(document: Document, now: float) -> Iterator[Remark]:
     spec = ModelDeploymentSpec.model_validate(_plain(document.data["spec"]))
-    steps, shadow = spec.strategy.canary.steps, spec.strategy.shadow
-    judged = any(one.analysis for one in steps) or (shadow is not None and shadow.analysis is not None)
+    steps = spec.strategy.canary.steps
+    before = [one for one in (spec.strategy.shadow, spec.strategy.ab) if one is not None]
+    judged = any(one.analysis for one in (*steps, *before))
     capacity = spec.strategy.gates.capacity
     if capacity is not None and spec.replicas > (capacity.pods or spec.replicas):
         what = f"{capacity.pods} pods are counted on, and replicas asks for {spec.replicas}"
         yield document.remark("warning", "spec.strategy.gates.capacity.pods", what)
-    if not steps and shadow is None:
+    if not steps and not before:
         yield document.remark("warning", "spec.strategy", "a new version gets all traffic at once")
     elif not judged:
         yield document.remark("warning", "spec.strategy", "nothing judges a new version: add an analysis")
@@ -212,7 +213,8 @@ def _references(document: Document) -> Iterator[tuple[str, str, str]]:
         f"spec.strategy.canary.steps[{index}].analysis": one.get("analysis")
         for index, one in enumerate((strategy.get("canary") or {}).get("steps") or ())
     }
-    places["spec.strategy.shadow.analysis"] = (strategy.get("shadow") or {}).get("analysis")
+    for before in ("shadow", "ab"):
+        places[f"spec.strategy.{before}.analysis"] = (strategy.get(before) or {}).get("analysis")
     places["spec.postPromotion.analysis"] = (spec.get("postPromotion") or {}).get("analysis")
     for where, analysis in places.items():
         if analysis:

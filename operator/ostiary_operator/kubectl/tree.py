@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ostiary_operator.kubectl.rollout import Rollout, VersionSeen
 from ostiary_operator.kubectl.words import moment, share, span, step
+from ostiary_operator.rollout.rolling import whose
 
 _MOST_PODS = 10
 
@@ -30,6 +31,8 @@ def headline(rollout: Rollout) -> str:
     words = [rollout.name, status.phase]
     if status.candidate is not None and status.shadowing:
         words.append("shadow")
+    elif status.candidate is not None and status.comparing:
+        words.append("A/B")
     elif status.candidate is not None and steps:
         words.append(f"step {min(status.step + 1, len(steps))}/{len(steps)}")
     why = rollout.condition("Progressing")
@@ -135,9 +138,14 @@ def _steps(rollout: Rollout) -> Iterator[str]:
         judged = f", judged by {strategy.shadow.analysis.template}" if strategy.shadow.analysis else ""
         mark = "→" if rolling and status.shadowing else " "
         yield f"{mark} copies of {share(strategy.shadow.share)} of the traffic{judged}"
+    if strategy.ab is not None:
+        judged = f", judged by {strategy.ab.analysis.template}" if strategy.ab.analysis else ""
+        mark = "→" if rolling and status.comparing and not status.shadowing else " "
+        yield f"{mark} the checks of {whose(strategy.ab)}{judged}"
+    stepping = rolling and not status.shadowing and not status.comparing
     for index, one in enumerate(strategy.canary.steps):
-        here = rolling and not status.shadowing and index == status.step
-        done = rolling and not status.shadowing and index < status.step
+        here = stepping and index == status.step
+        done = stepping and index < status.step
         yield f"{'→' if here else '✓' if done else ' '} {index + 1}. {step(one)}"
     yield "  then all traffic" + (
         f", watched for {span(after.seconds)} by {after.analysis.template}" if after.analysis else ""

@@ -13,6 +13,7 @@ from ostiary_operator.resources.part import WHOLE, BasisPoints, Name, Part, Seco
 
 Phase = Literal["Pending", "Healthy", "Progressing", "Paused", "Aborting", "Degraded", "Overridden"]
 HISTORY = 20
+Caller = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class VersionRef(Part):
@@ -72,10 +73,37 @@ class Shadow(Part):
     analysis: AnalysisRef | None = None
 
 
+class AB(Part):
+    """The candidate gets all checks of some callers and none of the others', after the copies and before the
+    steps, and both are compared.
+
+    `tenants`: whose checks. `headers`: those with one of these as their `ostiary-version-pin`. `share`: most
+    that they are expected to be of the traffic; the candidate has pods for it before it gets any.
+    """
+
+    tenants: tuple[Caller, ...] = Field(default=(), max_length=50)
+    headers: tuple[Caller, ...] = Field(default=(), max_length=50)
+    share: Annotated[int, Field(ge=1, le=WHOLE)] = WHOLE // 10
+    seconds: Seconds = 600.0
+    analysis: AnalysisRef | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> AB:
+        if not self.tenants and not self.headers:
+            raise ValueError("ab: give tenants, headers or both: whose checks the candidate gets")
+        for callers in (self.tenants, self.headers):
+            if twice := sorted({one for one in callers if callers.count(one) > 1}):
+                raise ValueError(f"ab: {', '.join(twice)} stands there twice; keep one")
+        return self
+
+
 class Strategy(Part):
-    """`shadow` first, if given, then the canary's steps; `gates`: what is to be proved on the way."""
+    """`shadow` first, if given, then `ab`, then the canary's steps; `gates`: what is to be proved on the
+    way.
+    """
 
     shadow: Shadow | None = None
+    ab: AB | None = None
     canary: Canary = Canary()
     gates: Gates = Gates()
 
@@ -160,6 +188,7 @@ class ModelDeploymentStatus(Part):
     stable: str | None = None
     candidate: str | None = None
     shadowing: bool = False
+    comparing: bool = False
     step: int = 0
     since: Time = 0.0
     held: bool = False

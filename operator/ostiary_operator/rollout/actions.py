@@ -8,6 +8,7 @@ from typing import Literal
 
 from ostiary_operator.resources.gates import JobGateName
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
+from ostiary_operator.rollout.snapshot import Pin
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class WriteRoute:
-    """Write the TrafficRoute: shares in basis points by version, which sum to 10,000, and copies."""
+    """Write the TrafficRoute: shares in basis points by version, which sum to 10,000, copies, and callers
+    that are fixed to a version.
+    """
 
     epoch: int
     weights: Mapping[str, int]
     mirrors: Mapping[str, int]
+    audience: frozenset[Pin] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,7 @@ def aim(snapshot: Snapshot) -> Aim:
     if named in (stable, status.rejected):
         return settled(snapshot, without_candidate(status), stable)
     if named != status.candidate:
-        shadowing = snapshot.spec.strategy.shadow is not None
-        status = with_candidate(status, named, snapshot.now, shadowing=shadowing)
+        status = with_candidate(status, named, snapshot.now, snapshot.spec.strategy)
     return Rolling(snapshot, status, named, stable).aim()
 
 
@@ -51,9 +50,10 @@ def _asked(snapshot: Snapshot) -> ModelDeploymentStatus:
         # A gate is waited for whatever one asks, unless one insists.
         after["waived"] = (*status.waived, status.gate) if request.force else status.waived
     elif request.verb == "promote-full":
-        after |= {"step": len(steps), "since": snapshot.now, "shadowing": False, "held": request.force}
-    elif request.verb == "promote" and status.shadowing:
-        after |= {"shadowing": False, "since": snapshot.now}
+        past = {"step": len(steps), "shadowing": False, "comparing": False}
+        after |= {**past, "since": snapshot.now, "held": request.force}
+    elif request.verb == "promote" and (status.shadowing or status.comparing):
+        after |= {"shadowing" if status.shadowing else "comparing": False, "since": snapshot.now}
     elif request.verb == "promote":
         # A share that is being given is waited for all the same.
         waits = status.step < len(steps) and steps[status.step].set_weight is None

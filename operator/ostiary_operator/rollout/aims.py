@@ -12,18 +12,19 @@ from ostiary_operator.resources.model_deployment import (
     Entry,
     ModelDeploymentStatus,
     Phase,
+    Strategy,
 )
-from ostiary_operator.rollout.snapshot import Snapshot
+from ostiary_operator.rollout.snapshot import Pin, Snapshot
 
-_BEGINNING = {"step": 0, "shadowing": False, "held": False, "gate": None, "waived": ()}
+_BEGINNING = {"step": 0, "shadowing": False, "comparing": False, "held": False, "gate": None, "waived": ()}
 """Of a status: where nothing of a rollout has been done."""
 
 
 @dataclass(frozen=True)
 class Aim:
-    """`ideal`: the shares of the traffic to approach; empty: leave them. `mirrors`: copies. `wanted`: pods to
-    have at least, by version. `runs`: analyses to have, by name; `gates`: Jobs of gates. `frozen`: leave
-    everything as it is.
+    """`ideal`: the shares of the traffic to approach; empty: leave them. `mirrors`: copies. `audience`:
+    callers to fix to a version. `wanted`: pods to have at least, by version. `runs`: analyses to have, by
+    name; `gates`: Jobs of gates. `frozen`: leave everything as it is.
     """
 
     status: ModelDeploymentStatus
@@ -32,6 +33,7 @@ class Aim:
     message: str
     ideal: Mapping[str, int] = field(default_factory=dict)
     mirrors: Mapping[str, int] = field(default_factory=dict)
+    audience: frozenset[Pin] = frozenset()
     wanted: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, AnalysisRef] = field(default_factory=dict)
     gates: Mapping[str, JobGateName] = field(default_factory=dict)
@@ -44,14 +46,15 @@ def without_candidate(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 
 def with_candidate(
-    status: ModelDeploymentStatus, version: str, now: float, *, shadowing: bool
+    status: ModelDeploymentStatus, version: str, now: float, strategy: Strategy
 ) -> ModelDeploymentStatus:
     """The status where a version is about to begin its way."""
+    ahead = {"shadowing": strategy.shadow is not None, "comparing": strategy.ab is not None}
     begun = {
         "candidate": version, "rejected": None, "gate_failure": None, "attempt": status.attempt + 1,
         "since": now, "promoted_at": None,
     }  # fmt: skip
-    return status.model_copy(update={**_BEGINNING, **begun, "shadowing": shadowing})
+    return status.model_copy(update={**_BEGINNING, **begun, **ahead})
 
 
 def made_stable(status: ModelDeploymentStatus, version: str, now: float, why: str) -> ModelDeploymentStatus:

@@ -64,9 +64,11 @@ def _scaled_up(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:
 
 
 def _routed(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> Iterator[Action]:
-    mirrors = snapshot.route.mirrors if heading.frozen else heading.mirrors
-    if weights and (weights != snapshot.route.weights or mirrors != snapshot.route.mirrors):
-        yield WriteRoute(snapshot.route.epoch + 1, weights, mirrors)
+    route = snapshot.route
+    mirrors = route.mirrors if heading.frozen else heading.mirrors
+    audience = route.audience if heading.frozen else heading.audience
+    if weights and (weights, mirrors, audience) != (route.weights, route.mirrors, route.audience):
+        yield WriteRoute(route.epoch + 1, weights, mirrors, audience)
 
 
 def _analysed(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:

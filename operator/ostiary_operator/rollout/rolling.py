@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ostiary_operator.resources.model_deployment import (
+    AB,
     AnalysisRef,
     GateFailure,
     ModelDeploymentStatus,
@@ -17,7 +18,7 @@ from ostiary_operator.rollout.aims import Aim, made_stable, run_name, without_ca
 from ostiary_operator.rollout.gating import HeldUp, Standing, held_up
 from ostiary_operator.rollout.rollback import lost_by_promoting
 from ostiary_operator.rollout.settled import settled
-from ostiary_operator.rollout.snapshot import Analysis, Snapshot
+from ostiary_operator.rollout.snapshot import Analysis, Pin, Snapshot
 from ostiary_operator.rollout.weights import with_share
 
 
@@ -32,15 +33,20 @@ class Rolling:
 
     def aim(self) -> Aim:
         """What to head for now."""
-        if self._share and self.snapshot.versions[self.candidate].ready == 0:
+        serves = self._share or self.snapshot.route.audience
+        if serves and self.snapshot.versions[self.candidate].ready == 0:
             return self._given_up(f"{self.candidate} has no ready pod left")
         if self.snapshot.spec.paused:
             # Not even the deadline passes while it is paused.
             waiting = self._with(since=self.snapshot.now)
-            return waiting._at(self._share, "Paused", "Paused", "spec.paused is set")
+            aim = waiting._at(self._share, "Paused", "Paused", "spec.paused is set")
+            return replace(aim, audience=self.snapshot.route.audience)
         shadow = self.snapshot.spec.strategy.shadow
         if self.status.shadowing and shadow is not None:
             return self._shadowing(shadow)
+        ab = self.snapshot.spec.strategy.ab
+        if self.status.comparing and ab is not None:
+            return self._comparing(ab)
         steps = self.snapshot.spec.strategy.canary.steps
         return self._taking(steps[self.status.step]) if self.status.step < len(steps) else self._promoting()
 
@@ -86,6 +92,24 @@ class Rolling:
         if mirrored and self.snapshot.now - self.status.since >= shadow.seconds:
             return self._next()
         return aim
+
+    def _comparing(self, ab: AB) -> Aim:
+        if (held := self._held_up(ab.share)) is not None:
+            return self._waiting(held)
+        if self.status.gate is not None:
+            return self._let_through()._comparing(ab)
+        message = f"{self.candidate} gets the checks of {whose(ab)}"
+        aim = self._at(self._share, "Progressing", "Comparing", message, copies=ab.share)
+        audience = _audience(ab, self.candidate)
+        fixed = self.snapshot.route.audience == audience
+        if not fixed and self.snapshot.carries(self.candidate) < ab.share:
+            return self._in_time(replace(aim, reason="Loading"))
+        aim = replace(aim, audience=audience)
+        if not fixed or not self.snapshot.converged:
+            return aim
+        if ab.analysis is not None:
+            return self._judged(aim, self._run("ab"), ab.analysis)
+        return self._next() if self.snapshot.now - self.status.since >= ab.seconds else aim
 
     def _judged(self, aim: Aim, name: str, analysis: AnalysisRef) -> Aim:
         """On where the run was successful, back where it failed. What proves nothing is for people."""
@@ -163,7 +187,20 @@ class Rolling:
         """The step after this one, at once."""
         if self.status.shadowing:
             return self._with(shadowing=False, since=self.snapshot.now).aim()
+        if self.status.comparing:
+            return self._with(comparing=False, since=self.snapshot.now).aim()
         return self._with(step=self.status.step + 1, since=self.snapshot.now).aim()
 
     def _with(self, **changes: object) -> Rolling:
         return replace(self, status=self.status.model_copy(update=changes))
+
+
+def whose(ab: AB) -> str:
+    """In words: whose checks the candidate gets."""
+    named = (("tenant", ab.tenants), ("version pin", ab.headers))
+    return ", ".join(f"{what} {' and '.join(callers)}" for what, callers in named if callers)
+
+
+def _audience(ab: AB, version: str) -> frozenset[Pin]:
+    tenants = [Pin(tenant, "", version) for tenant in ab.tenants]
+    return frozenset(tenants + [Pin("", header, version) for header in ab.headers])

@@ -40,7 +40,7 @@ def all_traffic(snapshot: Snapshot, status: ModelDeploymentStatus, stable: str) 
     """The stable version gets everything, as fast as it can carry it."""
     ideal = {stable: WHOLE}
     wanted = {stable: snapshot.needed(stable, WHOLE)} if stable in snapshot.versions else {}
-    arrived = snapshot.route.weights == ideal and snapshot.converged
+    arrived = snapshot.route.weights == ideal and not snapshot.route.audience and snapshot.converged
     if status.rejected is not None and status.rejected == snapshot.spec.version_ref.name:
         why = f"{status.rejected} was taken back; {stable} serves until the spec names another version"
         reason, failure = "Aborted", status.gate_failure

@@ -137,8 +137,9 @@ class World:
                 born = self.versions[version].born
                 born[replicas:] = []
                 born.extend([self.now] * (replicas - len(born)))
-            case WriteRoute(epoch, weights, mirrors):
-                self.routes.append((self.now, Route(epoch, dict(weights), dict(mirrors))))
+            case WriteRoute(epoch, weights, mirrors, audience):
+                pinned = frozenset(pin.version for pin in audience)
+                self.routes.append((self.now, Route(epoch, dict(weights), dict(mirrors), pinned, audience)))
             case StartAnalysis():
                 self.started.append(action)
                 self.analyses.setdefault(action.name, Analysis("Running"))

@@ -51,16 +51,26 @@ class Gateway:
     renewed_at: float
 
 
+@dataclass(frozen=True, order=True)
+class Pin:
+    """Callers that are fixed to a version: a tenant, or those with a value of `ostiary-version-pin`."""
+
+    tenant: str
+    header: str
+    version: str
+
+
 @dataclass(frozen=True)
 class Route:
     """The TrafficRoute as it is written. `weights` and `mirrors`: basis points by version. `pinned`: versions
-    that somebody is fixed to, whatever their weight.
+    that somebody is fixed to, whatever their weight. `audience`: of the pins, the keeper's own.
     """
 
     epoch: int = 0
     weights: Mapping[str, int] = field(default_factory=dict)
     mirrors: Mapping[str, int] = field(default_factory=dict)
     pinned: frozenset[str] = frozenset()
+    audience: frozenset[Pin] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ GATES = {
     "capacity": {"before": "Majority", "pods": 4},
     "goldenSet": {"folder": "pvc://golden", "bounds": BOUNDS},
 }
-STRATEGY = {"canary": {"steps": STEPS}, "gates": GATES}
+AB = {"tenants": ["shop-a"], "headers": ["beta"], "analysis": {"template": "t"}}
+STRATEGY = {"ab": AB, "canary": {"steps": STEPS}, "gates": GATES}
 
 
 class Keeper(RuleBasedStateMachine):
@@ -100,7 +101,10 @@ class Keeper(RuleBasedStateMachine):
     def a_gate_holds(self) -> None:
         """What is on its way has traffic only where its golden set was passed, or somebody insisted."""
         status = self.world.status if hasattr(self, "world") else None
-        if status is None or status.candidate is None or not status.candidate_weight:
+        if status is None or status.candidate is None:
+            return
+        fixed = any(pin.version == status.candidate for pin in self.world.route.audience)
+        if not status.candidate_weight and not fixed:
             return
         if self.world.overrides or status.candidate in {entry.version for entry in status.history}:
             return  # an order, or a version that had traffic before, left it with a share
@@ -120,6 +124,7 @@ class Keeper(RuleBasedStateMachine):
         world.request = None
         world.settle()
         assert dict(world.route.weights) == {world.status.stable: 10_000}
+        assert not world.route.audience
 
 
 TestKeeper = Keeper.TestCase

@@ -1,0 +1,150 @@
+"""A/B: some callers get the candidate, all others do not, and both are compared; on a virtual clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ostiary_operator.resources.model_deployment import AB
+from ostiary_operator.rollout.snapshot import Analysis, Pin, Request
+from simulated_rollout import LOAD_SECONDS, World, serving, spec
+
+Json = dict[str, Any]
+STEPS = [{"setWeight": 5000}]
+ASKED: Json = {"tenants": ["shop-a"], "headers": ["beta"], "analysis": {"template": "ab"}}
+PINS = frozenset([Pin("shop-a", "", "v2"), Pin("", "beta", "v2")])
+
+
+def rolled(ab: Json = ASKED, **strategy: object) -> World:
+    """v1 serves, and v2 is to be compared with it."""
+    world = serving()
+    world.spec = spec("v2", strategy={"canary": {"steps": STEPS}, "ab": ab, **strategy})
+    world.generation += 1
+    world.run(LOAD_SECONDS + 5)
+    return world
+
+
+def judge(world: World, phase: str) -> None:
+    """What the analysis comes to."""
+    (run,) = world.started
+    world.analyses[run.name] = Analysis(phase)  # type: ignore[arg-type]
+
+
+def test_some_callers_get_the_candidate_and_nobody_else() -> None:
+    """They are fixed to it when it has pods for their share; the weights are as they were; and the analysis
+    holds the two versions against one another.
+    """
+    world = rolled()
+    assert world.route.audience == PINS
+    assert dict(world.route.weights) == {"v1": 10_000}
+    assert (world.started[0].template, world.started[0].candidate, world.started[0].baseline) == (
+        "ab", "v2", "v1",
+    )  # fmt: skip
+
+
+def test_nobody_is_sent_to_pods_that_load() -> None:
+    """Nor is anything compared before every gateway sends them there."""
+    world = serving()
+    world.lag["gw-2"] = 30.0
+    world.spec = spec("v2", strategy={"ab": ASKED})
+    world.generation += 1
+    world.run(LOAD_SECONDS - 5)
+    assert not world.route.audience
+    world.run(15)
+    assert world.route.audience == PINS
+    assert not world.started
+    world.run(30)
+    assert world.started
+
+
+@pytest.mark.parametrize(
+    ("phase", "field"), [("Successful", "stable"), ("Failed", "rejected")], ids=["better", "worse"]
+)
+def test_the_analysis_decides(phase: str, field: str) -> None:
+    """On to the steps and to all traffic, or back; nobody stays fixed to it either way."""
+    world = rolled()
+    judge(world, phase)
+    world.settle()
+    assert getattr(world.status, field) == "v2"
+    assert not world.route.audience
+    assert not world.status.comparing
+
+
+def test_what_proves_nothing_is_for_people() -> None:
+    """It stays as it is until somebody promotes, who then gets the steps."""
+    world = rolled()
+    judge(world, "Inconclusive")
+    world.run(2_000)
+    assert (world.status.phase, world.route.audience) == ("Paused", PINS)
+    world.request = Request("promote", "1")
+    world.run(60)
+    assert world.route.weights.get("v2", 0) >= 5_000
+    assert not world.route.audience
+
+
+def test_without_an_analysis_it_lasts_its_time() -> None:
+    """From when the version begins, as copies do."""
+    world = rolled({"tenants": ["shop-a"], "seconds": 300})
+    world.run(200)
+    assert world.route.audience
+    world.settle()
+    assert world.status.stable == "v2"
+
+
+ENDS = {
+    "aborted": lambda world: setattr(world, "request", Request("abort", "1")),
+    "without pods": lambda world: setattr(world.versions["v2"], "broken", True),
+    "by another spec": lambda world: setattr(world, "spec", spec("v1")),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_callers_go_back_before_pods_do(end: Any) -> None:
+    """Whatever ends it: the route no longer fixes them, every gateway says so, and only then do pods go."""
+    world = rolled()
+    end(world)
+    world.generation += 1
+    while world.route.audience:
+        world.tick()
+        assert world.versions["v2"].born
+    while any(world.applied(gateway).audience for gateway in world.lag):
+        assert world.versions["v2"].born
+        world.tick()
+    world.settle()
+    world.run(60)
+    assert world.status.stable == "v1"
+    assert not world.versions["v2"].born
+
+
+def test_a_pause_leaves_callers_where_they_are() -> None:
+    """Paused is not undone."""
+    world = rolled()
+    world.spec = world.spec.model_copy(update={"paused": True})
+    world.run(30)
+    assert (world.status.phase, world.route.audience) == ("Paused", PINS)
+
+
+def test_a_gate_comes_first() -> None:
+    """Callers are traffic."""
+    world = rolled(gates={"goldenSet": {"folder": "pvc://g", "bounds": [{"figure": "a/b", "atLeast": 0.7}]}})
+    world.run(300)
+    assert not world.route.audience
+    assert world.status.gate == "goldenSet"
+
+
+@pytest.mark.parametrize(
+    ("ab", "words"),
+    [
+        ({}, "give tenants, headers or both"),
+        ({"tenants": ["a", "a"]}, "a stands there twice"),
+        ({"headers": [""]}, "at least 1 character"),
+        ({"tenants": ["a"], "share": 0}, "greater than or equal to 1"),
+    ],
+    ids=["nobody", "twice", "empty", "no share"],
+)
+def test_bad_input(ab: Json, words: str) -> None:
+    """Refused with the field."""
+    with pytest.raises(ValidationError, match=words):
+        AB.model_validate(ab)
