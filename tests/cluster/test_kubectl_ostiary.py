@@ -163,6 +163,19 @@ def test_a_rollout_is_rolled_by_hand(qwen: Shop) -> None:
     ]
 
 
+def test_nobody_is_promoted_past_a_gate_by_mistake(qwen: Shop) -> None:
+    """It is said which gate, and what to do; who insists gets on."""
+    strategy = {"spec": {"strategy": {**STEPS, "gates": {"capacity": {"pods": 1, "headroom": 10}}}}}
+    assert qwen.api.patch(f"{_OSTIARY}/modeldeployments/qwen", strategy).code == 200
+    qwen.deploy("qwen-2")
+    qwen.until(lambda status: status.get("gate") == "capacity")
+    refused = qwen.run("promote", "qwen", code=1)
+    assert "qwen-2 has not passed gate capacity: " in refused
+    assert "promote --force" in refused
+    qwen.run("promote", "qwen", "--force")
+    assert qwen.until(lambda status: status.get("candidateWeight") == 1000)["waived"] == ["capacity"]
+
+
 def test_a_rollback_takes_all_traffic_back(qwen: Shop) -> None:
     """By an order of its own, which says who and why, and ends; the version that was left stays rejected."""
     qwen.deploy("qwen-2")

@@ -46,6 +46,12 @@ async def ask(cluster: Cluster, name: str, verb: Verb, *, force: bool = False) -
             f"{name}: no version is on its way ({status.stable or 'none'} serves): there is nothing to "
             f"{verb.partition('-')[0]}; name another version in versionRef to begin"
         )
+    if status.gate is not None and verb.startswith("promote") and not force:
+        why = rollout.condition("Progressing")
+        raise Failure(
+            f"{name}: {status.candidate} has not passed {why.message if why else f'gate {status.gate}'}; "
+            "promote --force lets it past"
+        )
     request = Request(verb, f"{verb}-{uuid.uuid4().hex[:8]}", force)
     change = {"metadata": {"annotations": {REQUEST: annotation(request)}}}
     await cluster.merge("modeldeployments", name, change)
