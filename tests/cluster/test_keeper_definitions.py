@@ -275,7 +275,7 @@ def test_the_pages_examples_are_taken(api: Api, namespace: str, definitions: dic
     """Each resource that docs/rollouts.md shows is one."""
     page = (_ROOT / "docs/rollouts.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         example = yaml.safe_load(block)
         answer = api.post(path(namespace, definitions[example["kind"]]), example)
