@@ -45,7 +45,8 @@ def test_the_route_is_taken() -> None:
 def test_the_settings_for_kubernetes_are_taken() -> None:
     """The page gives the values that hold where nothing is said, and names for what comes from there."""
     settings = KubernetesSettings.model_validate(yaml.safe_load(KUBERNETES)["kubernetes"])
-    assert settings == KubernetesSettings(route="qwen", policy="default", brands=True)
+    named = KubernetesSettings(route="qwen", policy="default", brands=True, last_known=Path("last-known"))
+    assert settings == named
 
 
 @pytest.mark.parametrize("line", COMMANDS.splitlines())
