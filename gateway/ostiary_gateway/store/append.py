@@ -150,7 +150,7 @@ def _insert_decisions(connection: Connection, numbered: Sequence[tuple[int, Prep
     insert_rows(connection, decisions, DECISION_ROW, [item.row(index) for index, item in numbered])
     found = [(index, item.new.tenant, item.traits()) for index, item in numbered]
     insert_rows(connection, cases, CASE_ROW, [case_row(*each) for each in found])
-    terms = [row for index, _, traits in found if traits.labels for row in term_rows(index, traits)]
+    terms = [row for index, _, traits in found for row in term_rows(index, traits)]
     insert_rows(connection, case_terms, TERM_ROW, terms)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ostiary_operator.resources.model_deployment import (
@@ -73,12 +74,10 @@ class Rolling:
     def _weighing(self, share: int) -> Aim:
         if self._share == share and self.snapshot.converged:
             return self._next()
-        if (held := self._held_up(share)) is not None:
-            return self._waiting(held)
-        if self.status.gate is not None:
-            return self._let_through()._weighing(share)
         message = f"{self.candidate} gets {share / 100:g}% of the traffic"
-        return self._in_time(self._at(share, "Progressing", "Weighing", message))
+        return self._gated(
+            share, lambda here: here._in_time(here._at(share, "Progressing", "Weighing", message))
+        )
 
     def _shadowing(self, shadow: Shadow) -> Aim:
         message = f"{self.candidate} gets copies"
@@ -94,10 +93,12 @@ class Rolling:
         return aim
 
     def _comparing(self, ab: AB) -> Aim:
-        if (held := self._held_up(ab.share)) is not None:
-            return self._waiting(held)
-        if self.status.gate is not None:
-            return self._let_through()._comparing(ab)
+        # Whoever has callers already is past the gates.
+        if self.snapshot.route.audience:
+            return self._with_audience(ab)
+        return self._gated(ab.share, lambda here: here._with_audience(ab))
+
+    def _with_audience(self, ab: AB) -> Aim:
         message = f"{self.candidate} gets the checks of {whose(ab)}"
         aim = self._at(self._share, "Progressing", "Comparing", message, copies=ab.share)
         audience = _audience(ab, self.candidate)
@@ -131,16 +132,19 @@ class Rolling:
         if not self.status.held and (why := lost_by_promoting(self.snapshot)):
             message = f"{why}; promote with force if no rollback is wanted"
             return self._at(self._share, "Paused", "RollbackWouldBeLost", message)
-        if (held := self._held_up(WHOLE)) is not None:
-            return self._waiting(held)
-        if self.status.gate is not None:
-            return self._let_through()._promoting()
-        return self._in_time(
-            self._at(WHOLE, "Progressing", "Promoting", f"{self.candidate} gets all traffic")
+        message = f"{self.candidate} gets all traffic"
+        return self._gated(
+            WHOLE, lambda here: here._in_time(here._at(WHOLE, "Progressing", "Promoting", message))
         )
 
-    def _held_up(self, share: int) -> HeldUp | None:
-        return held_up(self.snapshot, self.status, self.candidate, self._share, share)
+    def _gated(self, share: int, beyond: Callable[[Rolling], Aim]) -> Aim:
+        """What is beyond the gates that stand before this share, or waiting at the first of them."""
+        held = held_up(self.snapshot, self.status, self.candidate, self._share, share)
+        if held is not None:
+            return self._waiting(held)
+        if self.status.gate is None:
+            return beyond(self)
+        return beyond(self._with(gate=None, since=self.snapshot.now))
 
     def _waiting(self, held: HeldUp) -> Aim:
         """Before a gate: with the share that it has, and no pods for one that it has not. The time until its
@@ -160,9 +164,6 @@ class Rolling:
     def _refused(self, gate: Standing) -> Aim:
         failure = GateFailure(version=self.candidate, gate=gate.gate, figures=gate.message)
         return self._with(gate_failure=failure)._given_up(f"gate {gate.gate}: {gate.message}")
-
-    def _let_through(self) -> Rolling:
-        return self._with(gate=None, since=self.snapshot.now)
 
     def _at(self, share: int, phase: Phase, reason: str, message: str, copies: int = 0) -> Aim:
         """The candidate has this share, and pods for it; the stable version keeps pods for everything."""

@@ -134,6 +134,15 @@ def test_a_gate_comes_first() -> None:
     assert world.status.gate == "goldenSet"
 
 
+def test_callers_are_not_sent_to_and_fro_by_a_gate() -> None:
+    """What they had passed stays passed, though more comes meanwhile than the candidate could carry alone."""
+    world = rolled(gates={"capacity": {"pods": 4}})
+    assert world.route.audience == PINS
+    world.demand = 1_000.0
+    world.run(60)
+    assert (world.route.audience, world.status.gate) == (PINS, None)
+
+
 @pytest.mark.parametrize(
     ("ab", "words"),
     [
