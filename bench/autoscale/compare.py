@@ -9,14 +9,13 @@ two settings of a curve the cheapest mixture counts: a policy is not charged for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.autoscale.knobs import Knobs
 
 LEVEL = 0.999
 SLACK = 0.0005
 """Attainments that are nearer than this are the same."""
-_NONE = Knobs()
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +24,7 @@ class Point:
 
     attainment: float
     cost: float
-    knobs: Knobs = _NONE
+    knobs: Knobs = field(default_factory=Knobs)
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:

@@ -1,4 +1,4 @@
-"""`minReplicas` of policies that have no field of their own for it."""
+"""`minReplicas`, for all policies alike."""
 
 from __future__ import annotations
 

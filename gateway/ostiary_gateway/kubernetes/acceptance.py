@@ -8,6 +8,7 @@ import structlog
 from ostiary.wire.reloads import Reloads
 from ostiary_gateway.kubernetes.api_server import APPLY_PATCH, ApiFailure, ApiServer, Json, Resource
 from ostiary_gateway.kubernetes.last_known import KEPT
+from ostiary_gateway.kubernetes.outgoing import Outgoing
 
 _log = structlog.get_logger(__name__)
 _MANAGER = "ostiary-gateway"
@@ -24,8 +25,7 @@ class Acceptance:
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self._told: dict[tuple[str, str], tuple[str, int, str]] = {}
-        self._waiting: dict[tuple[Resource, str], Json] = {}
-        self._woken = asyncio.Event()
+        self._outgoing = Outgoing(self._write)
 
     def say(self, resource: Resource, written: Json, problem: str) -> None:
         """An object was taken up or, for what `problem` says, refused; saying it twice does nothing, nor does
@@ -48,20 +48,16 @@ class Acceptance:
             _log.info("took up", object=named, generation=generation)
         condition = _condition(written, problem)
         if condition is not None:
-            self._waiting[resource, metadata["name"]] = _status(resource, written, condition)
-            self._woken.set()
+            place = (resource, str(metadata["name"]))
+            self._outgoing.put(place, _status(resource, written, condition))
 
     async def run(self) -> None:
         """Write what was said, until cancelled."""
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            while self._waiting:
-                (resource, name), body = self._waiting.popitem()
-                await self._write(resource, name, body)
+        await self._outgoing.run()
 
-    async def _write(self, resource: Resource, name: str, body: Json) -> None:
+    async def _write(self, place: tuple[Resource, str], body: Json) -> None:
         """People can do without it: after a few tries it is left, and the log has it."""
+        resource, name = place
         for attempt in range(_TRIES):
             try:
                 await self._server.patch(

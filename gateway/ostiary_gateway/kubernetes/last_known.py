@@ -12,6 +12,7 @@ import structlog
 
 from ostiary_gateway.durable import replace_file
 from ostiary_gateway.kubernetes.api_server import Json, Resource
+from ostiary_gateway.kubernetes.outgoing import Outgoing
 
 _log = structlog.get_logger(__name__)
 KEPT = "lastKnown"
@@ -49,8 +50,7 @@ class LastKnown:
         """
         self._folder = folder
         self._of = {"namespace": namespace, "model": model}
-        self._waiting: dict[str, bytes] = {}
-        self._woken = asyncio.Event()
+        self._outgoing = Outgoing(self._write)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -63,20 +63,17 @@ class LastKnown:
         if any(KEPT in one for one in objects.values()):
             return
         body = json.dumps({**self._of, "kind": resource.plural, "objects": objects}).encode()
-        self._waiting[resource.plural] = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
-        self._woken.set()
+        self._outgoing.put(resource.plural, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
     async def run(self) -> None:
         """Write what is to be kept, until cancelled; a disk that is full costs a warning, and no check."""
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            while self._waiting:
-                plural, data = self._waiting.popitem()
-                try:
-                    await asyncio.to_thread(replace_file, self._path(plural), data)
-                except OSError as error:
-                    _log.warning("last known state not kept", of=plural, error=str(error))
+        await self._outgoing.run()
+
+    async def _write(self, plural: str, data: bytes) -> None:
+        try:
+            await asyncio.to_thread(replace_file, self._path(plural), data)
+        except OSError as error:
+            _log.warning("last known state not kept", of=plural, error=str(error))
 
     def still(self, resource: Resource) -> None:
         """What is kept of a kind is what the cluster says now. Raises OSError, other than for want of it."""

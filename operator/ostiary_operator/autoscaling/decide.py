@@ -54,7 +54,7 @@ def decide(spec: AutoscalerSpec, inputs: Inputs, memory: Memory, now: float) -> 
     proposals = [reading.proposal for reading in readings if reading.proposal is not None]
     trusted_at = now if proposals else memory.trusted_at
     idle_since = (now if memory.idle_since is None else memory.idle_since) if asked.idle else None
-    panic_until = _panic_until(spec, inputs, memory, max(proposals, default=0), now)
+    panic_until = _panic_until(spec, ready, memory, max(proposals, default=0), now)
     memory = replace(
         memory,
         served=served,
@@ -147,7 +147,7 @@ def _demand_reading(
     """
     if asked.rate is None:
         return Reading(metric.name, None, metric.target, None, asked.trouble)
-    expected = asked.rate + asked.ahead - asked.arrivals
+    expected = asked.rate + asked.rise
     chance = metric.sigmas * math.sqrt(asked.arrivals / spec.deadline_seconds)
     needed = max(expected / metric.target, expected + chance) / spec.capacity.best
     # Without tolerance on the way up: that is how much would be left undone.
@@ -155,7 +155,7 @@ def _demand_reading(
     proposal = by_total(needed + min(out, ceil(needed / 2.0)), 1.0, current, loose)
     pods = asked.rate / spec.capacity.best
     more = []
-    if expected > asked.rate:
+    if asked.rise:
         more.append(f"rising to {expected / spec.capacity.best:.3g} until new pods are ready")
     if out:
         more.append(f"{out} pods have dropped out")
@@ -216,9 +216,8 @@ def _outstanding_pods(spec: AutoscalerSpec, inputs: Inputs) -> float | None:
     return total
 
 
-def _panic_until(spec: AutoscalerSpec, inputs: Inputs, memory: Memory, wanted: int, now: float) -> float:
-    ready = max(sum(pod.ready for pod in inputs.pods), 1)
-    if wanted / ready >= spec.panic.threshold:
+def _panic_until(spec: AutoscalerSpec, ready: int, memory: Memory, wanted: int, now: float) -> float:
+    if wanted / max(ready, 1) >= spec.panic.threshold:
         return now + spec.panic.window_seconds
     return memory.panic_until
 

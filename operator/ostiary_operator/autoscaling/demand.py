@@ -14,8 +14,8 @@ from ostiary_operator.autoscaling.trust import trouble
 
 MOST_CHECKS = 1e15
 """Beyond this a counter no longer counts by one."""
-MOST_GROWTH = 1.5
-"""So many times what arrives now is expected at most."""
+MOST_RISE = 0.5
+"""More than this part of what arrives now is not expected on top of it."""
 FEWEST_SAMPLES = 5
 """With fewer, a line goes through everything."""
 
@@ -27,8 +27,7 @@ class Demand:
     Attributes:
         rate: checks a second that arrive, and that the queue adds; None: it cannot be told.
         arrivals: the arrivals' part of it.
-        ahead: what of them is to be expected until pods that the next decision asks for are ready; never
-            less.
+        rise: by how much they will surely have risen when pods that the next decision asks for are ready.
         waiting: checks in queues.
         missing_deadlines: whether deadlines were missed of late.
         trouble: what is not as it should be; empty: nothing.
@@ -37,7 +36,7 @@ class Demand:
 
     rate: float | None
     arrivals: float
-    ahead: float
+    rise: float
     waiting: float
     missing_deadlines: bool
     trouble: str
@@ -64,7 +63,7 @@ def demand(
     longest = max(window, spec.trend_window)
     problems: list[str] = []
     counters: dict[str, tuple[Counted, ...]] = {}
-    rate = ahead = waiting = rescued = 0.0
+    rate = rise = waiting = rescued = 0.0
     missed = known = False
     for gateway in gateways:
         why = trouble(gateway.arrivals, gateway.at, now, oldest, MOST_CHECKS) or trouble(
@@ -90,7 +89,7 @@ def demand(
         known = True
         lasted = recent[-1][0] - recent[0][0]
         rate += grown / lasted
-        ahead += grown / lasted + surely_rising(series) * (now - gateway.at + lasted / 2.0 + horizon)
+        rise += surely_rising(series) * (now - gateway.at + lasted / 2.0 + horizon)
         missed = missed or _increase(recent, 2)[0] > 0.0
     for name, series in remembered.items():
         if name not in counters and now - series[-1][0] <= oldest:
@@ -103,11 +102,11 @@ def demand(
         problems.append(
             f"absurd: {rate + rescued:g} checks/s, where {most:g} is a hundred times what all pods do"
         )
-        known, rescued, ahead = False, 0.0, 0.0
+        known, rescued = False, 0.0
     total = rate + rescued if known or rescued else None
     # What grows by more than that within a cold start is no line any more.
-    ahead = min(ahead, MOST_GROWTH * rate)
-    return Demand(total, rate, ahead, waiting, missed, "; ".join(problems), counters)
+    rise = min(rise, MOST_RISE * rate)
+    return Demand(total, rate, rise, waiting, missed, "; ".join(problems), counters)
 
 
 def surely_rising(series: Sequence[Counted]) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -65,18 +67,15 @@ async def test_a_gap_is_told_though_it_is_over() -> None:
         assert said == [True, False, True]
 
 
-class running:  # noqa: N801 # reads as the verb it is
+@asynccontextmanager
+async def running(leader: Leader) -> AsyncIterator[None]:
     """The leader at work."""
-
-    def __init__(self, leader: Leader) -> None:
-        self._leader = leader
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._leader.run())
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+    task = asyncio.create_task(leader.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def until(holds: Any) -> None:
