@@ -11,7 +11,8 @@ from bench.autoscale.compare import Point, frontier
 from bench.autoscale.summary import Results
 
 _WIDE, _HIGH, _GAP = 320, 220, 60
-_MOST = 8.0
+_LEAST, _MOST = 0.5, 6.0
+_LEAST_MISSED = 0.0003
 _COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 _LEVELS = (0.5, 0.9, 0.99, 0.999)
 
@@ -70,10 +71,10 @@ def _mean(points: Sequence[Point]) -> Point:
 
 
 def _x(cost: float) -> float:
-    return (cost - 0.8) / (_MOST - 0.8) * _WIDE
+    return (max(cost, _LEAST) - _LEAST) / (_MOST - _LEAST) * _WIDE
 
 
 def _y(attainment: float) -> float:
     """By orders of magnitude of what is missed: 0%, 90%, 99%, 99.9% and beyond are equally far apart."""
-    missed = min(max(1.0 - attainment, 0.0003), 1.0)
-    return _HIGH * (1.0 + math.log10(missed) / -math.log10(0.0003) * -1.0)
+    missed = min(max(1.0 - attainment, _LEAST_MISSED), 1.0)
+    return _HIGH * (1.0 - math.log10(missed) / math.log10(_LEAST_MISSED))

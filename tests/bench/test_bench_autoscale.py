@@ -1,6 +1,7 @@
 """The autoscalers' benchmark: traces, pods, simulator, oracle, and how policies are compared."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,6 +212,10 @@ def test_a_small_run_fills_tables_and_plot(tmp_path: Path) -> None:
     assert len(summary.bars(results)) == 3
     plot.draw(results, tmp_path / "curves.svg")
     assert (tmp_path / "curves.svg").read_text("utf-8").count("<polyline") == len(results.policies)
+    corners = re.findall(r"(?:cx|cy)=\"(-?[0-9.]+)\"", (tmp_path / "curves.svg").read_text("utf-8"))
+    assert corners
+    assert all(0.0 <= float(one) <= 320.0 for one in corners[::2])
+    assert all(0.0 <= float(one) <= 220.0 for one in corners[1::2]), "curves lie within their panels"
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").iterdir()}
     assert command.Bench(cells, (1,), POD, store, arms, 900).run().policies == results.policies
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").iterdir()} == before
