@@ -7,10 +7,10 @@ in full. The verdict is always the one of `decide`. Pure.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ostiary.v1.config_pb2 import ActionStep, PolicyRule
 from ostiary.v1.decision_pb2 import Action, Finding, Verdict
@@ -36,10 +36,11 @@ class _Digested(Protocol):
 
 
 _Question = tuple[str, str, str]
+_Asking = tuple[str, str, str, str]
+"""Policy, label, source and question."""
 
 
-@dataclass(frozen=True)
-class Redecided:
+class Redecided(NamedTuple):
     """A verdict, and what asks for it."""
 
     verdict: Verdict.ValueType
@@ -91,7 +92,10 @@ class _Table:
     """The calibration of a bundle, asked for the same few thresholds again and again."""
 
     def __init__(self, rows: Sequence[CalibrationPoint]) -> None:
-        self.rows = rows
+        # Held one by one: they need not be wrapped anew for each comparison.
+        self.rows = list(rows)
+        self.floors: dict[_Asking, float] = {}
+        """By who asks what: the score below which no step of a policy that changed is reached."""
         self._thresholds: dict[tuple[_Question, float], float] = {}
 
     def threshold(self, asking: _Question, precision: float) -> float:
@@ -105,9 +109,6 @@ class _Table:
             ]
             found = self._thresholds[asking, precision] = min(reaching, default=math.inf)
         return found
-
-
-_NO_TABLE = _Table(())
 
 
 class Shortcut:
@@ -130,6 +131,7 @@ class Shortcut:
         self.possible = new.keys() <= old.keys() and _sees_the_same(before, after)
         """Whether there is one for any check at all."""
         self._tables: dict[bytes, _Table] = {}
+        self._no_table = _Table(())
         words = after.words
         self._categories = lru_cache(_CATEGORIES_KEPT)(
             lambda category: words.categories_of(Listing(category=category))
@@ -172,16 +174,16 @@ class Shortcut:
         seen = record.observations
         if contradiction.POLICY in self._changed and (seen.attributes or seen.brands):
             return False  # claims that no step was reached for are not on record
-        table = self._table(seen) if self._by_table else _NO_TABLE
-        for policy, label, source, question, score in _sightings(record.response, seen, self._changed):
-            steps = self._changed[policy].steps.get(label)
-            if not steps:
-                continue
-            asking = (policy, label, question)
-            if (action := self._action(steps, source, score, table, asking, record)) > _NOTE:
+        table = self._table(seen) if self._by_table else self._no_table
+        floors = table.floors
+        for asking, score in _sightings(record.response, seen):
+            floor = floors.get(asking)
+            if floor is None:
+                floor = floors[asking] = self._floor(asking, table)
+            if score >= floor and (action := self._action(asking, score, table, record)) > _NOTE:
                 if self._allowing:
                     return False
-                asked.add((f"{policy}/{label}", action))
+                asked.add((f"{asking[0]}/{asking[1]}", action))
         for found in record.response.findings:
             if found.policy in self._changed and found.action > _NOTE and _listed(found):
                 asked.add((f"{found.policy}/{found.label}", found.action))
@@ -197,23 +199,27 @@ class Shortcut:
             found = self._tables[digest] = _Table(seen.calibration)
         return found
 
-    def _action(
-        self,
-        steps: Sequence[_Step],
-        source: str,
-        score: float,
-        table: "_Table",
-        asking: _Question,
-        record: DecisionRecord,
-    ) -> int:
-        """The gravest action that is reached; 0: none is."""
-        for step in steps:
+    def _steps(self, asking: _Asking, table: _Table) -> Iterator[tuple[_Step, float]]:
+        """Steps that a policy which changed takes on what was asked, each with the score that it wants."""
+        policy, label, source, question = asking
+        changed = self._changed.get(policy)
+        for step in changed.steps.get(label, ()) if changed else ():
             if step.sources and source not in step.sources:
                 continue
-            least = table.threshold(asking, step.precision) if step.precision else step.threshold
-            if score >= least and self._meant(step, record):
-                return step.action
-        return 0
+            if step.precision:
+                yield step, table.threshold((policy, label, question), step.precision)
+            else:
+                yield step, step.threshold
+
+    def _floor(self, asking: _Asking, table: _Table) -> float:
+        wanted = (least for _, least in self._steps(asking, table))
+        # No score reaches what is not a number.
+        return min((least for least in wanted if not math.isnan(least)), default=math.inf)
+
+    def _action(self, asking: _Asking, score: float, table: _Table, record: DecisionRecord) -> int:
+        """The gravest action that is reached; 0: none is."""
+        reached = (step for step, least in self._steps(asking, table) if score >= least)
+        return next((step.action for step in reached if self._meant(step, record)), 0)
 
     def _meant(self, step: _Step, record: DecisionRecord) -> bool:
         """Whether the step is for such a listing and for a product that looks like this."""
@@ -251,21 +257,18 @@ def _listed(found: Finding) -> bool:
     return found.evidence.HasField("known_image")
 
 
-def _sightings(
-    response: CheckResponse, seen: Observations, policies: Mapping[str, object]
-) -> Iterable[tuple[str, str, str, str, float]]:
-    """Policy, label, source, question and score of all that speaks for some policies.
+def _sightings(response: CheckResponse, seen: Observations) -> Iterator[tuple[_Asking, float]]:
+    """All that speaks for policies, and its score.
 
     What rules and registries saw is on record, reached or not; what the model answered was kept as seen.
     """
     for found in response.findings:
-        if found.policy in policies:
-            evidence = found.evidence
-            if not (evidence.HasField("score") or evidence.HasField("contradiction") or _listed(found)):
-                yield found.policy, found.label, found.source, "", found.score
+        evidence = found.evidence
+        if not (evidence.HasField("score") or evidence.HasField("contradiction") or _listed(found)):
+            yield (found.policy, found.label, found.source, ""), found.score
     for score in seen.scores:
-        if score.policy in policies:
-            yield score.policy, score.label, score.source or _MODEL, score.question, score.probability
+        asking = score.policy, score.label, score.source or _MODEL, score.question
+        yield asking, score.probability
 
 
 def _verdict(asked: Iterable[Asked]) -> Verdict.ValueType:
