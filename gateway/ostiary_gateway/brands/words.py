@@ -61,6 +61,8 @@ class WordIndex:
 
         A mark inside a longer one is not told: who writes of POLO RALPH LAUREN does not write of POLO.
         """
+        if not self._owners:
+            return []
         closed = _close_up(text)
         taken: list[tuple[int, int]] = []
         found = []

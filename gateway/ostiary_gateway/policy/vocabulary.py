@@ -154,14 +154,17 @@ def _bare(word: str) -> str:
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
     """Finds the words, the longest first; Latin ones whole, in the singular or the plural."""
     longest_first = sorted(set(words), key=lambda word: (-len(word), word))
-    return re.compile("|".join(map(_alternative, longest_first)) or r"(?!)")
+    latin = [_alternative(word) for word in longest_first if re.match(f"[{_LATIN}]", word)]
+    others = [_alternative(word) for word in longest_first if not re.match(f"[{_LATIN}]", word)]
+    # Where a word begins is asked once for all that are Latin, not once for each.
+    whole = [rf"(?<![{_LATIN}])(?:{'|'.join(latin)})"] if latin else []
+    return re.compile("|".join(whole + others) or r"(?!)")
 
 
 def _alternative(word: str) -> str:
     parts = "[ -]?".join(re.escape(part) for part in _JOINT.split(word) if part)
-    before = rf"(?<![{_LATIN}])" if re.match(f"[{_LATIN}]", word) else ""
     after = rf"(?:e?s)?(?![{_LATIN}])" if re.search(f"[{_LATIN}]$", word) else ""
-    return before + parts + after
+    return parts + after
 
 
 NO_WORDS = Words(Lexicon(), Lexicon())

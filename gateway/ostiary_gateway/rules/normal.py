@@ -32,8 +32,11 @@ _SET_APART = re.compile(
 _SPACED_WORD = re.compile(r"(?<![a-z0-9])[a-z](?:([ ._\-*·•])[a-z](?![a-z0-9]))(?:\1[a-z](?![a-z0-9])){2,}")
 # A column of Chinese: three or more characters, each on a line of its own
 _COLUMN = re.compile(rf"(?<![^\n\x00])[{_CJK}](?:\n[{_CJK}](?![^\n\x00])){{2,}}")
+_FOR_LETTERS = re.escape("".join(STAND_INS))
 # A word that may have digits and signs for letters: "v1agra", "wh@tsapp"
-_DISGUISED = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$][a-z0-9@$!]{1,22}[a-z0-9@$](?![a-z0-9@$])")
+_DISGUISED = re.compile(
+    rf"(?<![a-z0-9@$])(?=[a-z0-9]*?[{_FOR_LETTERS}])[a-z0-9@$][a-z0-9@$!]{{1,22}}[a-z0-9@$](?![a-z0-9@$])"
+)
 _FEW_STAND_INS = 4
 
 

@@ -4,37 +4,46 @@ A driver lets go of the interpreter for every statement and waits to get it back
 statement where other threads are busy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
-from typing import Any
+from itertools import chain, groupby
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
 
 # Rows of a statement, the most first: what is left over goes by the next.
 _BLOCKS = (64, 8, 1)
 Columns = tuple[str, ...]
+T = TypeVar("T")
 
 
 def insert_rows(
     connection: Connection, table: Table, columns: Columns, rows: Sequence[tuple[Any, ...]]
 ) -> None:
     """Insert rows of values in the order of the columns; none of them needs converting for the driver."""
+    for size, parts in groupby(blocks(rows), len):
+        sql = _statement(connection.dialect.name, table.name, columns, size)
+        connection.exec_driver_sql(sql, [tuple(chain.from_iterable(part)) for part in parts])
+
+
+def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """All items in blocks of few sizes, the largest first: each is a statement that is known already."""
     begun = 0
-    for block in _BLOCKS:
-        end = len(rows) - (len(rows) - begun) % block
-        if begun < end:
-            sql = _statement(connection.dialect.name, table.name, columns, block)
-            starts = range(begun, end, block)
-            blocks = [tuple(chain.from_iterable(rows[at : at + block])) for at in starts]
-            connection.exec_driver_sql(sql, blocks)
-            begun = end
+    for size in _BLOCKS:
+        for at in range(begun, len(items) - size + 1, size):
+            yield items[at : at + size]
+            begun = at + size
+
+
+def placeholder(dialect: str) -> str:
+    """What stands for a value in the driver's own words."""
+    return "?" if dialect == "sqlite" else "%s"
 
 
 @lru_cache(64)
 def _statement(dialect: str, table: str, columns: Columns, block: int) -> str:
     """The driver's own words for so many rows."""
-    mark = "?" if dialect == "sqlite" else "%s"
+    mark = placeholder(dialect)
     row = f"({', '.join(mark for _ in columns)})"
     values = ", ".join(row for _ in range(block))
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}"  # noqa: S608 - names of our own tables

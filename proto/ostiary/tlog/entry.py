@@ -6,8 +6,8 @@ nothing away and every proof over it still holds.
 
 import hmac
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 VERSION = 1
 DECISION, EVENT = "decision", "event"
@@ -20,8 +20,7 @@ _FORM = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A log entry: `time` in UTC to the microsecond, `commitment` 32 bytes, `kind` DECISION or EVENT."""
 
     time: datetime
