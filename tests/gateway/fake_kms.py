@@ -7,10 +7,11 @@ with AES-GCM under its newest key, has older ones for what they encrypted, and w
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,10 @@ from ostiary.kms.v2.plugin_pb2 import (
     StatusRequest,
     StatusResponse,
 )
+from ostiary_gateway.kms.keys import KmsKeys
+from ostiary_gateway.kms.plugin import KmsPlugin
+from ostiary_gateway.store.database import migrate, open_engine, prepare_file
+from ostiary_gateway.store.evidence_keys import KeyMemory
 
 _ANNOTATION = "fake.kms.example"
 Context = grpc.aio.ServicerContext
@@ -103,6 +108,35 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
             await asyncio.sleep(60)
         if method in self.failing:
             await context.abort(self.failing[method], "as the test wants it")
+
+
+@contextmanager
+def short_path() -> Iterator[Path]:
+    """Where a plug-in may listen: a socket's path is short, and those of tests are not."""
+    with TemporaryDirectory(prefix="kms") as folder:
+        yield Path(folder) / "kms.sock"
+
+
+def new_memory(store: Path) -> KeyMemory:
+    """Of a new record in a file."""
+    prepare_file(store)
+    engine = open_engine(store, begin="BEGIN IMMEDIATE")
+    migrate(engine, store)
+    engine.dispose()
+    return KeyMemory(store)
+
+
+@asynccontextmanager
+async def started(socket: Path, store: Path) -> AsyncIterator[KmsKeys]:
+    """The keys of a gateway over a record that is there."""
+    plugin = KmsPlugin(socket, 5.0)
+    keys = KmsKeys(plugin, KeyMemory(store))
+    try:
+        await keys.start()
+        yield keys
+    finally:
+        await keys.close()
+        await plugin.close()
 
 
 @asynccontextmanager
