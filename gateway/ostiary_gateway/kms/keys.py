@@ -162,13 +162,9 @@ class KmsKeys:
             _log.error("kms.keys_forgotten", error=why)
 
     async def _make(self, key_id: str, now: float) -> _InForce:
-        """A new key that the plug-in has encrypted, and decrypted: it may have the right to one alone."""
+        """A new key, which the KMS has wrapped under its own."""
         secret = secrets.token_bytes(KEY_BYTES)
-        wrapped = await self._plugin.encrypt(secret)
-        if wrapped.key_id != key_id:
-            raise self._plugin.error("Encrypt and Status name different keys, as in the middle of a rotation")
-        if await self._plugin.decrypt(wrapped) != secret:
-            raise self._plugin.error("Decrypt does not give back what Encrypt was given")
+        wrapped = await self._plugin.wrap(secret, key_id)
         return _InForce(KeyEncryptionKey(secret, wrapped.SerializeToString()), key_id, now)
 
     async def _take(self, made: _InForce, *, new: bool = False) -> None:

@@ -114,6 +114,18 @@ class KmsPlugin:
         self._check_key_id("Status", answer.key_id)
         return answer.key_id
 
+    async def wrap(self, secret: bytes, key_id: str) -> WrappedKey:
+        """A key as the KMS encrypts it, under its key that Status has named, and decrypts it again.
+
+        Raises KmsError, also where the plug-in may do one of the two alone.
+        """
+        wrapped = await self.encrypt(secret)
+        if wrapped.key_id != key_id:
+            raise self.error("Encrypt and Status name different keys, as in the middle of a rotation")
+        if await self.decrypt(wrapped) != secret:
+            raise self.error("Decrypt does not give back what Encrypt was given")
+        return wrapped
+
     async def encrypt(self, secret: bytes) -> WrappedKey:
         """A key as the KMS encrypts it. Raises KmsError."""
         request = EncryptRequest(plaintext=secret, uid=str(uuid.uuid4()))

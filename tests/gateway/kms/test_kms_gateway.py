@@ -1,12 +1,14 @@
 """Gateways whose evidence is sealed under keys of a KMS, from check to view."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+import yaml
 
 from gateway.fake_kms import FakeKms, FakePlugin, serving
 from gateway.scripted_pod import blurred_bytes
@@ -17,9 +19,12 @@ from ostiary.v1.evidence_pb2 import WrappedKey
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.errors import Reason, from_rpc_error
+from ostiary_gateway.kms.opened import MOST_KEYS
+from ostiary_gateway.settings import EvidenceSettings
 from ostiary_gateway.store.sealing import ItemName, envelope_of
 
 RAW = b"image"
+PAGE = Path(__file__).resolve().parents[3] / "docs/record.md"
 
 
 @pytest.fixture(autouse=True)
@@ -167,5 +172,11 @@ def test_settings_that_will_do(site: Site, kms: dict[str, object]) -> None:
     given = site.settings(evidence={"dir": "e", "kms": {"socket": "kms.sock"}}).evidence.kms
     assert given
     times = given.times()
+    page = PAGE.read_text("utf-8")
+    [text] = re.findall(r"```yaml\n(# in gateway\.yaml\nevidence:.*?)```", page, re.DOTALL)
+    shown = EvidenceSettings.model_validate(yaml.safe_load(text)["evidence"])
+    assert shown.kms
+    assert shown.kms.times() == times
+    assert f"{MOST_KEYS:,} keys used last" in page
     assert given.socket == site.folder / "kms.sock"
     assert (times.call, times.poll, times.grace, times.lifetime) == (3, 30, 120, 86_400)
