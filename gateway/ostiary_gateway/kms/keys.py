@@ -108,8 +108,6 @@ class KmsKeys:
             asked_at = self._clock()
             try:
                 made = await self._make(await self._plugin.status(), asked_at)
-                if not new:
-                    await self._check_known()
                 await self._take(made, new=new)
                 self._standing.well(asked_at)
                 return
@@ -168,7 +166,13 @@ class KmsKeys:
         return _InForce(KeyEncryptionKey(secret, wrapped.SerializeToString()), key_id, now)
 
     async def _take(self, made: _InForce, *, new: bool = False) -> None:
-        """Use a key from now on, once the record remembers it."""
+        """Use a key from now on, once the record remembers it.
+
+        The KMS has to have the one that it remembers so far, at a rotation too: another KMS, or one that has
+        thrown its old versions away, would leave evidence behind that nobody can open.
+        """
+        if not new:
+            await self._check_known()
         key = made.key
         await asyncio.to_thread(self._memory.take_kms, KmsKey(key.id, key.envelope), new=new)
         if self._in_force is not None:

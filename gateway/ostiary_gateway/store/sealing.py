@@ -122,19 +122,19 @@ class _Sealed:
     @classmethod
     def of(cls, item: ItemName, sealed: bytes) -> "_Sealed":
         """Raises EvidenceError where it begins as no sealed item does."""
-        start, rest = _split(sealed, len(_OF_FILE))
+        start = sealed[: len(_OF_FILE)]
         if start not in (_OF_FILE, _OF_KMS):
             raise EvidenceError(f"evidence {item} is not a sealed file: it was altered")
-        key_id, rest = _split(rest, _ID_BYTES)
-        wrapped, rest = _split(rest, _WRAPPED_BYTES)
-        length = 0
+        at = len(start) + _ID_BYTES
+        key_id, wrapped = sealed[len(start) : at], sealed[at:HEADER_BYTES]
+        body = begin = HEADER_BYTES
         if start == _OF_KMS:
-            size, rest = _split(rest, _LENGTH_BYTES)
-            length = int.from_bytes(size, "big")
-            if not 0 < length <= len(rest):
+            begin += _LENGTH_BYTES
+            length = int.from_bytes(sealed[HEADER_BYTES:begin], "big")
+            body = begin + length
+            if not length or len(sealed) < body:
                 raise EvidenceError(f"evidence {item} was altered: what its KMS needs is cut off")
-        envelope, body = _split(rest, length)
-        return cls(start, key_id, wrapped, envelope, body)
+        return cls(start, key_id, wrapped, sealed[begin:body], sealed[body:])
 
 
 def envelope_of(item: ItemName, sealed: bytes) -> bytes:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.fake_kms import FakePlugin, new_memory, serving, short_path, started
+from bench.fake_kms import FakePlugin, serving
+from gateway.kms_stage import new_memory, short_path, started
 from ostiary_gateway.evidence import EvidenceError, EvidenceStore
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.key_source import KeySource

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.fake_kms import FakePlugin, new_memory, short_path
+from bench.fake_kms import FakePlugin
+from gateway.kms_stage import new_memory, short_path
 from ostiary_gateway.store.evidence_keys import KeyMemory
 
 

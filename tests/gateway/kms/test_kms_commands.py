@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway.fake_kms import FakePlugin, serving
+from bench.fake_kms import FakePlugin, serving
 from ostiary_gateway.cli import app
 
 

@@ -10,7 +10,7 @@ import grpc
 import pytest
 import yaml
 
-from gateway.fake_kms import FakeKms, FakePlugin, serving
+from bench.fake_kms import FakeKms, FakePlugin, serving
 from gateway.scripted_pod import blurred_bytes
 from gateway.site import Running, Site, until
 from ostiary.v1.audit_pb2 import GetEvidenceRequest

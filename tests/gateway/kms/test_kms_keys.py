@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.fake_kms import FakeKms, FakePlugin, serving
+from bench.fake_kms import FakeKms, FakePlugin, serving
 from gateway.site import until
 from ostiary.v1.evidence_pb2 import WrappedKey
 from ostiary.wire.errors import OstiaryError, Reason
@@ -351,6 +351,22 @@ async def test_another_kms(gateways: Gateways, served: FakePlugin) -> None:
     served.kms = lost
     with pytest.raises(StoreError, match="does not give back"):
         await gateways.one()
+
+
+async def test_another_kms_under_a_running_gateway(gateways: Gateways, served: FakePlugin) -> None:
+    """It is no rotation: nothing is sealed under it, until it is the right one again."""
+    keys = await gateways.one()
+    before = keys.current()
+    right, served.kms = served.kms, FakeKms({"another": b"k" * 32})
+    await keys.follow()
+    assert keys.current() == before
+    gateways.clock.now += TIMES.grace
+    for _ in range(2):
+        await keys.follow()
+        assert unavailable(keys.current)
+    served.kms = right
+    await keys.follow()
+    assert key_id(keys.current().seal(ITEM, DATA)) == right.key_id
 
 
 async def test_the_last_key_counts(gateways: Gateways, served: FakePlugin) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.fake_kms import FakePlugin, serving
+from bench.fake_kms import FakePlugin, serving
 from ostiary.v1.evidence_pb2 import WrappedKey
 from ostiary_gateway.kms.plugin import KmsError, KmsPlugin
 

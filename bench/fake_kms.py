@@ -1,4 +1,4 @@
-"""A fake of a KMS plug-in, for tests: what it calls its KMS are keys in its own memory.
+"""A fake of a KMS plug-in, for tests and benchmarks: what it calls its KMS are keys in its own memory.
 
 The rest is what a plug-in is: a gRPC server at a Unix socket that serves v2.KeyManagementService, encrypts
 with AES-GCM under its newest key, has older ones for what they encrypted, and wants its annotations back.
@@ -7,11 +7,10 @@ with AES-GCM under its newest key, has older ones for what they encrypted, and w
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import grpc
 from cryptography.exceptions import InvalidTag
@@ -26,10 +25,6 @@ from ostiary.kms.v2.plugin_pb2 import (
     StatusRequest,
     StatusResponse,
 )
-from ostiary_gateway.kms.keys import KmsKeys
-from ostiary_gateway.kms.plugin import KmsPlugin
-from ostiary_gateway.store.database import migrate, open_engine, prepare_file
-from ostiary_gateway.store.evidence_keys import KeyMemory
 
 _ANNOTATION = "fake.kms.example"
 Context = grpc.aio.ServicerContext
@@ -72,6 +67,12 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
     seen: list[bytes] = field(default_factory=list)
     """What Encrypt was given."""
 
+    def mend(self) -> None:
+        """Nothing is wrong with it any more."""
+        good = FakePlugin(self.kms)
+        for name in set(vars(good)) - {"kms", "asked", "seen"}:
+            setattr(self, name, getattr(good, name))
+
     async def Status(self, request: StatusRequest, context: Context) -> StatusResponse:  # noqa: N802
         await self._begin("Status", context)
         key_id = self.kms.key_id if self.told_key_id is None else self.told_key_id
@@ -108,35 +109,6 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
             await asyncio.sleep(60)
         if method in self.failing:
             await context.abort(self.failing[method], "as the test wants it")
-
-
-@contextmanager
-def short_path() -> Iterator[Path]:
-    """Where a plug-in may listen: a socket's path is short, and those of tests are not."""
-    with TemporaryDirectory(prefix="kms") as folder:
-        yield Path(folder) / "kms.sock"
-
-
-def new_memory(store: Path) -> KeyMemory:
-    """Of a new record in a file."""
-    prepare_file(store)
-    engine = open_engine(store, begin="BEGIN IMMEDIATE")
-    migrate(engine, store)
-    engine.dispose()
-    return KeyMemory(store)
-
-
-@asynccontextmanager
-async def started(socket: Path, store: Path) -> AsyncIterator[KmsKeys]:
-    """The keys of a gateway over a record that is there."""
-    plugin = KmsPlugin(socket, 5.0)
-    keys = KmsKeys(plugin, KeyMemory(store))
-    try:
-        await keys.start()
-        yield keys
-    finally:
-        await keys.close()
-        await plugin.close()
 
 
 @asynccontextmanager
