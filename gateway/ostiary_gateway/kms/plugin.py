@@ -16,6 +16,7 @@ from ostiary.kms.v2.plugin_pb2 import DecryptRequest, EncryptRequest, StatusRequ
 from ostiary.kms.v2.plugin_pb2_grpc import KeyManagementServiceStub
 from ostiary.v1.evidence_pb2 import WrappedKey
 from ostiary.wire.telemetry import client_interceptors
+from ostiary_gateway.store.sealing import MAX_ENVELOPE_BYTES
 
 if TYPE_CHECKING:
     from ostiary.kms.v2.plugin_pb2_grpc import KeyManagementServiceAsyncStub
@@ -24,7 +25,7 @@ T = TypeVar("T")
 API_VERSION, HEALTHY = "v2", "ok"
 MAX_KEY_ID_BYTES = MAX_CIPHERTEXT_BYTES = 1024
 MAX_ANNOTATIONS_BYTES = 32 * 1024
-_MAX_MESSAGE_BYTES = 4 * MAX_ANNOTATIONS_BYTES
+_MAX_MESSAGE_BYTES = 4 * MAX_ENVELOPE_BYTES
 # What the kernel takes as the name of a socket.
 _MAX_PATH_BYTES = 107
 _DOMAIN_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
@@ -133,7 +134,9 @@ class KmsPlugin:
         self._check_key_id("Encrypt", answer.key_id)
         self._check_size("Encrypt gave a ciphertext", len(answer.ciphertext), 1, MAX_CIPHERTEXT_BYTES)
         self._check_annotations(dict(answer.annotations))
-        return WrappedKey(ciphertext=answer.ciphertext, key_id=answer.key_id, annotations=answer.annotations)
+        key = WrappedKey(ciphertext=answer.ciphertext, key_id=answer.key_id, annotations=answer.annotations)
+        self._check_size("Encrypt gave, all in all, an answer", key.ByteSize(), 1, MAX_ENVELOPE_BYTES)
+        return key
 
     async def decrypt(self, key: WrappedKey) -> bytes:
         """What `encrypt` was given. Raises KmsError."""

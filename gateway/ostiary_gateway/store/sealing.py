@@ -20,6 +20,8 @@ from ostiary_gateway.evidence import EvidenceError
 _OF_FILE, _OF_KMS = b"ostiary-evidence-1\n", b"ostiary-evidence-2\n"
 _KEY_LINE = "ostiary-evidence-key-1 "
 KEY_BYTES = 32
+# More than a KMS may ask to keep, and less than an altered item could have one decrypt.
+MAX_ENVELOPE_BYTES = 64 * 1024
 _ID_BYTES, _NONCE_BYTES, _TAG_BYTES, _LENGTH_BYTES = 8, 12, 16, 4
 _WRAPPED_BYTES = _NONCE_BYTES + KEY_BYTES + _TAG_BYTES
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -64,7 +66,7 @@ class KeyEncryptionKey:
     """The key that wraps the items' keys: 32 bytes.
 
     `envelope` is how a KMS gives the key back, a serialised WrappedKey; every item that is sealed under it
-    carries it. Empty where the key is in a file.
+    carries it. At most `MAX_ENVELOPE_BYTES`; empty where the key is in a file.
     """
 
     secret: bytes = field(repr=False)
@@ -132,8 +134,8 @@ class _Sealed:
             begin += _LENGTH_BYTES
             length = int.from_bytes(sealed[HEADER_BYTES:begin], "big")
             body = begin + length
-            if not length or len(sealed) < body:
-                raise EvidenceError(f"evidence {item} was altered: what its KMS needs is cut off")
+            if not 0 < length <= MAX_ENVELOPE_BYTES or len(sealed) < body:
+                raise EvidenceError(f"evidence {item} was altered: what its KMS needs is not there")
         return cls(start, key_id, wrapped, sealed[begin:body], sealed[body:])
 
 

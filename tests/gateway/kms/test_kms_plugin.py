@@ -88,11 +88,12 @@ async def test_a_status_that_will_not_do(
         ({"ciphertext": b""}, "a ciphertext of 0 bytes"),
         ({"ciphertext": b"x" * 1025}, "a ciphertext of 1025 bytes; it can have 1 to 1024"),
         ({"annotations": {"kms.example": b"x" * 32768}}, "annotations of 32779 bytes"),
+        ({"annotations": {f"{n:x}.b": b"" for n in range(6000)}}, "all in all, an answer of "),
         ({"annotations": {"version": b"1"}}, "'version', which is no domain name"),
         ({"annotations": {"Kms.Example": b"1"}}, "no domain name"),
         ({"annotations": {"kms..example": b"1"}}, "no domain name"),
     ],
-    ids=["empty", "long", "much beside it", "one label", "capitals", "empty label"],
+    ids=["empty", "long", "much beside it", "many beside it", "one label", "capitals", "empty label"],
 )
 async def test_an_encryption_that_will_not_do(
     served: FakePlugin, plugin: KmsPlugin, wrong: dict[str, Any], words: str
