@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from cryptography.exceptions import InvalidTag
@@ -26,8 +27,10 @@ from ostiary.kms.v2.plugin_pb2 import (
     StatusResponse,
 )
 
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
 _ANNOTATION = "fake.kms.example"
-Context = grpc.aio.ServicerContext
 
 
 @dataclass
@@ -73,12 +76,12 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
         for name in set(vars(good)) - {"kms", "asked", "seen"}:
             setattr(self, name, getattr(good, name))
 
-    async def Status(self, request: StatusRequest, context: Context) -> StatusResponse:  # noqa: N802
+    async def Status(self, request: StatusRequest, context: "Context") -> StatusResponse:  # noqa: N802
         await self._begin("Status", context)
         key_id = self.kms.key_id if self.told_key_id is None else self.told_key_id
         return StatusResponse(version=self.version, healthz=self.healthz, key_id=key_id)
 
-    async def Encrypt(self, request: EncryptRequest, context: Context) -> EncryptResponse:  # noqa: N802
+    async def Encrypt(self, request: EncryptRequest, context: "Context") -> EncryptResponse:  # noqa: N802
         await self._begin("Encrypt", context)
         assert request.uid
         self.seen.append(request.plaintext)
@@ -91,7 +94,7 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
             annotations={_ANNOTATION: bound} if self.annotations is None else self.annotations,
         )
 
-    async def Decrypt(self, request: DecryptRequest, context: Context) -> DecryptResponse:  # noqa: N802
+    async def Decrypt(self, request: DecryptRequest, context: "Context") -> DecryptResponse:  # noqa: N802
         await self._begin("Decrypt", context)
         assert request.uid
         nonce, sealed = request.ciphertext[:12], request.ciphertext[12:]
@@ -103,7 +106,7 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
             await context.abort(grpc.StatusCode.UNKNOWN, "the KMS cannot decrypt this")
         return DecryptResponse(plaintext=plaintext if self.plaintext is None else self.plaintext)
 
-    async def _begin(self, method: str, context: Context) -> None:
+    async def _begin(self, method: str, context: "Context") -> None:
         self.asked[method] += 1
         if method in self.slow:
             await asyncio.sleep(60)
