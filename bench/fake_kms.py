@@ -66,6 +66,8 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
     ciphertext: bytes | None = None
     plaintext: bytes | None = None
     annotations: dict[str, bytes] | None = None
+    instead: dict[bytes, bytes | grpc.StatusCode] = field(default_factory=dict)
+    """What Decrypt makes of single ciphertexts."""
     asked: Counter[str] = field(default_factory=Counter)
     seen: list[bytes] = field(default_factory=list)
     """What Encrypt was given."""
@@ -97,6 +99,11 @@ class FakePlugin(plugin_pb2_grpc.KeyManagementServiceServicer):
     async def Decrypt(self, request: DecryptRequest, context: "Context") -> DecryptResponse:  # noqa: N802
         await self._begin("Decrypt", context)
         assert request.uid
+        instead = self.instead.get(request.ciphertext)
+        if isinstance(instead, grpc.StatusCode):
+            await context.abort(instead, "as the test wants it")
+        if instead is not None:
+            return DecryptResponse(plaintext=instead)
         nonce, sealed = request.ciphertext[:12], request.ciphertext[12:]
         try:
             key = AESGCM(self.kms.keys[request.key_id])

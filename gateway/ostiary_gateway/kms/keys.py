@@ -22,9 +22,9 @@ from ostiary_gateway.kms.plugin import KmsError, KmsPlugin
 from ostiary_gateway.kms.standing import Standing
 from ostiary_gateway.kms.times import KmsTimes
 from ostiary_gateway.store.database import StoreError
-from ostiary_gateway.store.evidence_keys import KeyMemory, KmsKey, check_file_beside_kms
+from ostiary_gateway.store.evidence_keys import KeyMemory, check_file_beside_kms
 from ostiary_gateway.store.key_file import KeyFile
-from ostiary_gateway.store.sealing import KEY_BYTES, ItemName, KeyEncryptionKey, envelope_of
+from ostiary_gateway.store.sealing import KEY_BYTES, ItemName, KeyEncryptionKey, KmsKey, kms_key_of
 
 _log = structlog.get_logger(__name__)
 
@@ -75,17 +75,17 @@ class KmsKeys:
 
     async def opening(self, item: ItemName, sealed: bytes) -> KeyEncryptionKey:
         """See `KeySource.opening`. The KMS is asked for a key once, however many items wait for it."""
-        envelope = envelope_of(item, sealed)
-        if not envelope:
+        wanted = kms_key_of(item, sealed)
+        if wanted is None:
             if self._file is None:
                 words = "was sealed under a key file: name that as evidence.key, beside evidence.kms"
                 raise EvidenceError(f"evidence {item} {words}")
             return self._file.current()
         in_force = self.current()
-        if in_force.envelope == envelope:
+        if in_force.envelope == wanted.envelope:
             return in_force
         try:
-            return await self._opened.get(envelope)
+            return await self._opened.get(wanted)
         except KmsError as error:
             _log.error("kms.cannot_open", item=str(item), error=str(error))
             if error.lasting:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from ostiary.v1.evidence_pb2 import WrappedKey
 from ostiary_gateway.kms.plugin import KmsError
-from ostiary_gateway.store.sealing import KEY_BYTES, KeyEncryptionKey
+from ostiary_gateway.store.sealing import KeyEncryptionKey, KmsKey
 
 # One for each gateway, start, rotation and day that has evidence.
 MOST_KEYS = 1024
@@ -26,21 +26,21 @@ class OpenedKeys:
 
     def put(self, key: KeyEncryptionKey) -> None:
         """Keep a key that is known already."""
-        self._keep(sha256(key.envelope).digest(), key.secret)
+        self._keep(_digest(key), key.secret)
 
-    async def get(self, envelope: bytes) -> KeyEncryptionKey:
-        """The key of an envelope. Raises KmsError."""
-        digest = sha256(envelope).digest()
+    async def get(self, key: KmsKey) -> KeyEncryptionKey:
+        """The key in the clear. Raises KmsError."""
+        digest = _digest(key)
         if digest in self._secrets:
             self._secrets.move_to_end(digest)
-            return KeyEncryptionKey(self._secrets[digest], envelope)
+            return KeyEncryptionKey(self._secrets[digest], key.envelope)
         asking = self._asking.get(digest)
         if asking is None:
-            asking = asyncio.create_task(self._ask(digest, envelope), name="kms decrypt")
+            asking = asyncio.create_task(self._ask(digest, key), name="kms decrypt")
             self._asking[digest] = asking
             asking.add_done_callback(lambda done: self._asked(digest, done))
         # One who goes away does not take the answer from those who wait for the same.
-        return KeyEncryptionKey(await asyncio.shield(asking), envelope)
+        return KeyEncryptionKey(await asyncio.shield(asking), key.envelope)
 
     def forget(self) -> None:
         """Keep none."""
@@ -54,16 +54,14 @@ class OpenedKeys:
         await asyncio.gather(*asking, return_exceptions=True)
         self.forget()
 
-    async def _ask(self, digest: bytes, envelope: bytes) -> bytes:
+    async def _ask(self, digest: bytes, key: KmsKey) -> bytes:
         try:
-            wrapped = WrappedKey.FromString(envelope)
+            wrapped = WrappedKey.FromString(key.envelope)
         except DecodeError as error:
-            raise KmsError(
-                f"what it would have to decrypt is no wrapped key: {error}", lasting=True
-            ) from error
+            raise KmsError(f"there is no wrapped key to decrypt: {error}", lasting=True) from error
         secret = await self._decrypt(wrapped)
-        if len(secret) != KEY_BYTES:
-            raise KmsError(f"what it decrypted is no key: it has {len(secret)} bytes", lasting=True)
+        if KeyEncryptionKey(secret).id != key.id:
+            raise KmsError(f"what the KMS decrypted is not the key {key.id.hex()}", lasting=True)
         self._keep(digest, secret)
         return secret
 
@@ -76,3 +74,7 @@ class OpenedKeys:
         del self._asking[digest]
         if not done.cancelled():
             done.exception()  # heard, also where nobody waits any more
+
+
+def _digest(key: KmsKey | KeyEncryptionKey) -> bytes:
+    return sha256(key.id + key.envelope).digest()

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary_gateway.store.database import Store, StoreError, named, open_engine
 from ostiary_gateway.store.schema import evidence_keys, metadata
+from ostiary_gateway.store.sealing import KmsKey
 
 # One row: the key that evidence was last sealed under by way of a KMS, and how the KMS gives it back.
 evidence_kms = Table(
@@ -33,14 +34,6 @@ evidence_kms = Table(
     Column("key_id", LargeBinary, nullable=False),
     Column("envelope", LargeBinary, nullable=False),
 )
-
-
-@dataclass(frozen=True)
-class KmsKey:
-    """A key by its id, 8 bytes, with its envelope, a serialised WrappedKey."""
-
-    id: bytes
-    envelope: bytes
 
 
 @dataclass(frozen=True)

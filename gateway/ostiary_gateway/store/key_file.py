@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.evidence import EvidenceError
-from ostiary_gateway.store.sealing import ItemName, KeyEncryptionKey, envelope_of, load_evidence_key
+from ostiary_gateway.store.sealing import ItemName, KeyEncryptionKey, kms_key_of, load_evidence_key
 
 
 class KeyFile:
@@ -38,7 +38,7 @@ class KeyFile:
 
     async def opening(self, item: ItemName, sealed: bytes) -> KeyEncryptionKey:
         """See `KeySource.opening`."""
-        if envelope_of(item, sealed):
+        if kms_key_of(item, sealed):
             raise EvidenceError(f"evidence {item} was sealed under a key of a KMS: name it as evidence.kms")
         return self.current()
 

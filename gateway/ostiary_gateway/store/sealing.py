@@ -62,6 +62,14 @@ def name_part(part: str) -> str:
 
 
 @dataclass(frozen=True)
+class KmsKey:
+    """A KMS's key-encryption key: its id, 8 bytes, and how the KMS gives it back, a serialised WrappedKey."""
+
+    id: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True)
 class KeyEncryptionKey:
     """The key that wraps the items' keys: 32 bytes.
 
@@ -139,12 +147,13 @@ class _Sealed:
         return cls(start, key_id, wrapped, sealed[begin:body], sealed[body:])
 
 
-def envelope_of(item: ItemName, sealed: bytes) -> bytes:
-    """How a KMS gives back the key that an item was sealed under; empty where that is from a file.
+def kms_key_of(item: ItemName, sealed: bytes) -> KmsKey | None:
+    """The key of a KMS that an item was sealed under; None where it is from a file.
 
     Raises EvidenceError where it is no sealed item.
     """
-    return _Sealed.of(item, sealed).envelope
+    found = _Sealed.of(item, sealed)
+    return KmsKey(found.key_id, found.envelope) if found.envelope else None
 
 
 def _split(data: bytes, at: int) -> tuple[bytes, bytes]:

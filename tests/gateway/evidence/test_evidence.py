@@ -17,8 +17,9 @@ from ostiary_gateway.store.sealing import (
     MAX_ENVELOPE_BYTES,
     ItemName,
     KeyEncryptionKey,
+    KmsKey,
     create_evidence_key,
-    envelope_of,
+    kms_key_of,
     load_evidence_key,
 )
 
@@ -103,11 +104,11 @@ def test_any_altered_byte_is_seen() -> None:
 def test_no_more_is_decrypted_than_a_kms_has_encrypted() -> None:
     """An item that was given a huge envelope is told as altered, before anybody is asked about it."""
     longest = KeyEncryptionKey(b"k" * 32, b"e" * MAX_ENVELOPE_BYTES)
-    assert envelope_of(ITEM, longest.seal(ITEM, DATA)) == longest.envelope
+    assert kms_key_of(ITEM, longest.seal(ITEM, DATA)) == KmsKey(longest.id, longest.envelope)
     for length in (0, MAX_ENVELOPE_BYTES + 1):
         sealed = longest.seal(ITEM, DATA)[:HEADER_BYTES] + length.to_bytes(4, "big") + bytes(200_000)
         with pytest.raises(EvidenceError, match="altered"):
-            envelope_of(ITEM, sealed)
+            kms_key_of(ITEM, sealed)
 
 
 @pytest.mark.parametrize(

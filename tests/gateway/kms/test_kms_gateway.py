@@ -10,7 +10,7 @@ import grpc
 import pytest
 import yaml
 
-from bench.fake_kms import FakeKms, FakePlugin, serving
+from bench.fake_kms import FakeKms, FakePlugin
 from gateway.scripted_pod import blurred_bytes
 from gateway.site import Running, Site, until
 from ostiary.v1.audit_pb2 import GetEvidenceRequest
@@ -21,21 +21,15 @@ from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.errors import Reason, from_rpc_error
 from ostiary_gateway.kms.opened import MOST_KEYS
 from ostiary_gateway.settings import EvidenceSettings
-from ostiary_gateway.store.sealing import ItemName, envelope_of
+from ostiary_gateway.store.sealing import ItemName, kms_key_of
 
 RAW = b"image"
 PAGE = Path(__file__).resolve().parents[3] / "docs/record.md"
 
 
-@pytest.fixture(autouse=True)
-async def served(fake: FakePlugin, socket: Path) -> AsyncIterator[FakePlugin]:
-    async with serving(fake, socket):
-        yield fake
-
-
 @pytest.fixture
-def kms(socket: Path) -> dict[str, object]:
-    """Settings of evidence under a KMS that is asked often."""
+def kms(served: FakePlugin, socket: Path) -> dict[str, object]:
+    """Settings of evidence under a KMS that is there, and is asked often."""
     return {"dir": "evidence", "kms": {"socket": str(socket), "poll_seconds": 0.02, "grace_seconds": 0}}
 
 
@@ -64,8 +58,9 @@ async def failure(call: object) -> Reason:
 
 def key_id(site: Site, check_id: str) -> str:
     path = site.folder / "evidence" / "demo" / check_id / "canonical-0"
-    envelope = envelope_of(ItemName("demo", check_id, "canonical-0"), path.read_bytes())
-    return WrappedKey.FromString(envelope).key_id
+    found = kms_key_of(ItemName("demo", check_id, "canonical-0"), path.read_bytes())
+    assert found
+    return WrappedKey.FromString(found.envelope).key_id
 
 
 async def test_checks_across_gateways_and_restarts(

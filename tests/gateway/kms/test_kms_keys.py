@@ -1,93 +1,28 @@
 """Keys by way of a KMS: one call to make one, none to use it; what an outage, a rotation and a restart do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 
-from bench.fake_kms import FakeKms, FakePlugin, serving
+from bench.fake_kms import FakePlugin, serving
+from gateway.kms_stage import (
+    DATA,
+    ITEM,
+    TIMES,
+    Gateways,
+    cannot_open,
+    key_id,
+    opened,
+    unavailable,
+)
 from gateway.site import until
-from ostiary.v1.evidence_pb2 import WrappedKey
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.evidence import EvidenceError
-from ostiary_gateway.kms.keys import KmsKeys
-from ostiary_gateway.kms.plugin import KmsPlugin
 from ostiary_gateway.kms.times import KmsTimes
-from ostiary_gateway.store.database import StoreError
-from ostiary_gateway.store.evidence_keys import KeyMemory
-from ostiary_gateway.store.key_file import KeyFile
-from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, create_evidence_key, envelope_of
-
-ITEM = ItemName("demo", "check-1", "canonical-0")
-DATA = b"pixels of a T-shirt"
-TIMES = KmsTimes(poll=30, again=0.01, grace=120, call=5)
-
-
-@dataclass
-class Clock:
-    """Monotonic seconds that pass when the test says so."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Gateways:
-    """Gateways over one record, each with its own client of the plug-in."""
-
-    stack: AsyncExitStack
-    socket: Path
-    memory: KeyMemory
-    clock: Clock
-
-    async def one(
-        self, *, file: KeyFile | None = None, times: KmsTimes = TIMES, new: bool = False, start: bool = True
-    ) -> KmsKeys:
-        plugin = KmsPlugin(self.socket, times.call)
-        self.stack.push_async_callback(plugin.close)
-        keys = KmsKeys(plugin, self.memory, file, times=times, clock=self.clock)
-        self.stack.push_async_callback(keys.close)
-        if start:
-            await keys.start(new=new)
-        return keys
-
-
-@pytest.fixture
-async def gateways(socket: Path, memory: KeyMemory) -> AsyncIterator[Gateways]:
-    async with AsyncExitStack() as stack:
-        yield Gateways(stack, socket, memory, Clock())
-
-
-@pytest.fixture
-async def served(fake: FakePlugin, socket: Path) -> AsyncIterator[FakePlugin]:
-    async with serving(fake, socket):
-        yield fake
-
-
-def key_id(sealed: bytes) -> str:
-    return WrappedKey.FromString(envelope_of(ITEM, sealed)).key_id
-
-
-def unavailable(call: Callable[[], object]) -> bool:
-    with pytest.raises(OstiaryError) as caught:
-        call()
-    return caught.value.reason is Reason.STORE_UNAVAILABLE
-
-
-async def opened(keys: KmsKeys, sealed: bytes, item: ItemName = ITEM) -> bytes:
-    return (await keys.opening(item, sealed)).open(item, sealed)
-
-
-async def cannot_open(keys: KmsKeys, sealed: bytes) -> Reason:
-    with pytest.raises(OstiaryError) as caught:
-        await keys.opening(ITEM, sealed)
-    return caught.value.reason
+from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName
 
 
 async def test_no_item_asks_the_kms(gateways: Gateways, served: FakePlugin) -> None:
@@ -217,6 +152,8 @@ async def test_it_goes_on_by_itself(gateways: Gateways, served: FakePlugin, seco
     """Once the plug-in is well again; what was sealed before opens."""
     keys = await gateways.one()
     sealed = keys.current().seal(ITEM, DATA)
+    others = (await gateways.one()).current().seal(ITEM, DATA)
+    assert await opened(keys, others) == DATA
     _unwell(served)
     await keys.follow()
     gateways.clock.now += seconds
@@ -225,7 +162,9 @@ async def test_it_goes_on_by_itself(gateways: Gateways, served: FakePlugin, seco
     await keys.follow()
     assert keys.unwell_for() == 0
     assert await opened(keys, keys.current().seal(ITEM, DATA)) == DATA
-    assert await opened(keys, sealed) == DATA
+    asked = served.asked["Decrypt"]
+    assert [await opened(keys, each) for each in (sealed, others)] == [DATA, DATA]
+    assert served.asked["Decrypt"] - asked == (2 if seconds > TIMES.grace else 0), "forgotten, or not"
 
 
 async def test_a_plugin_that_is_restarted(gateways: Gateways, fake: FakePlugin, socket: Path) -> None:
@@ -259,6 +198,24 @@ async def test_an_old_key_while_the_kms_is_busy(gateways: Gateways, served: Fake
     assert await cannot_open(keys, sealed) is Reason.STORE_UNAVAILABLE
     served.failing.clear()
     assert await opened(keys, sealed) == DATA
+
+
+@pytest.mark.parametrize(
+    ("failing", "plaintext"),
+    [({"Decrypt": grpc.StatusCode.INVALID_ARGUMENT}, None), ({}, b"short"), ({}, b"x" * 32)],
+    ids=["refused", "no key", "another key"],
+)
+async def test_a_key_that_the_kms_does_not_have(
+    gateways: Gateways, served: FakePlugin, failing: dict[str, grpc.StatusCode], plaintext: bytes | None
+) -> None:
+    """It is told as such, and not as an outage that will be over."""
+    sealed = (await gateways.one()).current().seal(ITEM, DATA)
+    keys = await gateways.one()
+    served.failing, served.plaintext = failing, plaintext
+    with pytest.raises(EvidenceError, match=r"altered|another KMS"):
+        await opened(keys, sealed)
+    served.failing, served.plaintext = {}, None
+    assert await opened(keys, sealed) == DATA, "what was wrong is not remembered"
 
 
 async def test_one_of_those_who_wait_goes_away(gateways: Gateways, served: FakePlugin) -> None:
@@ -308,135 +265,6 @@ async def test_memory_is_bounded(
     for each in (0, 1, 0, 2, 0, 1):
         assert await opened(keys, sealed[each]) == DATA
     assert served.asked["Decrypt"] == asked + 4  # 0, 1, 2, and 1 again
-
-
-async def test_a_start_waits(gateways: Gateways, fake: FakePlugin, socket: Path) -> None:
-    """For a plug-in that is not there, then for one that is unwell: a side-car may come later."""
-    starting = asyncio.create_task(gateways.one())
-    await asyncio.sleep(0.1)
-    _unwell(fake)
-    async with serving(fake, socket):
-        await until(lambda: fake.asked["Status"] > 1)
-        assert not starting.done()
-        fake.healthz = "ok"
-        assert (await starting).current()
-
-
-@pytest.mark.parametrize("method", ["Status", "Encrypt", "Decrypt"])
-async def test_a_start_waits_for_each_call(gateways: Gateways, served: FakePlugin, method: str) -> None:
-    """Nothing is taken for there that has not answered."""
-    served.failing[method] = grpc.StatusCode.UNKNOWN
-    starting = asyncio.create_task(gateways.one())
-    await until(lambda: served.asked[method] > 1)
-    assert not starting.done()
-    served.failing.clear()
-    assert (await starting).current()
-
-
-async def test_a_plugin_for_another_version(gateways: Gateways, served: FakePlugin) -> None:
-    """It is not waited for: the settings are wrong."""
-    served.version = "v1beta1"
-    with pytest.raises(ValueError, match=r"evidence\.kms: .* speaks version 'v1beta1'"):
-        await gateways.one()
-
-
-async def test_another_kms(gateways: Gateways, served: FakePlugin) -> None:
-    """One that does not give the last key back is refused, unless it is said that the old one is lost."""
-    await gateways.one()
-    lost, served.kms = served.kms, FakeKms()
-    with pytest.raises(StoreError, match=r"point evidence\.kms at its plug-in; if it is lost for good, set"):
-        await gateways.one()
-    await gateways.one(new=True)
-    await gateways.one()
-    served.kms = lost
-    with pytest.raises(StoreError, match="does not give back"):
-        await gateways.one()
-
-
-async def test_another_kms_under_a_running_gateway(gateways: Gateways, served: FakePlugin) -> None:
-    """It is no rotation: nothing is sealed under it, until it is the right one again."""
-    keys = await gateways.one()
-    before = keys.current()
-    right, served.kms = served.kms, FakeKms({"another": b"k" * 32})
-    await keys.follow()
-    assert keys.current() == before
-    gateways.clock.now += TIMES.grace
-    for _ in range(2):
-        await keys.follow()
-        assert unavailable(keys.current)
-    served.kms = right
-    await keys.follow()
-    assert key_id(keys.current().seal(ITEM, DATA)) == right.key_id
-
-
-async def test_the_last_key_counts(gateways: Gateways, served: FakePlugin) -> None:
-    """A KMS that has thrown an old version away is the same KMS still."""
-    keys = await gateways.one()
-    old = served.kms.key_id
-    served.kms.rotate()
-    await keys.follow()
-    del served.kms.keys[old]
-    assert (await gateways.one()).current()
-
-
-async def test_from_a_key_file_to_a_kms(gateways: Gateways, served: FakePlugin, tmp_path: Path) -> None:
-    """With the file beside the KMS, what it sealed is read and nothing more is sealed under it."""
-    path = tmp_path / "evidence.key"
-    old = create_evidence_key(path)
-    gateways.memory.take_file(old.id)
-    sealed = old.seal(ITEM, DATA)
-    with pytest.raises(StoreError, match=r"of a file: name that as evidence\.key, beside evidence\.kms"):
-        await gateways.one()
-    keys = await gateways.one(file=KeyFile(path))
-    assert await opened(keys, sealed) == DATA
-    assert envelope_of(ITEM, keys.current().seal(ITEM, DATA))
-    create_evidence_key(tmp_path / "other.key")
-    with pytest.raises(StoreError, match="restore that one"):
-        await gateways.one(file=KeyFile(tmp_path / "other.key"))
-    path.unlink()
-    assert await cannot_open(keys, sealed) is Reason.STORE_UNAVAILABLE
-    assert keys.current(), "what is sealed now does not need the file"
-
-
-async def test_when_the_file_is_not_needed_any_more(
-    gateways: Gateways, served: FakePlugin, tmp_path: Path
-) -> None:
-    """Said once, it is not asked for again."""
-    old = create_evidence_key(tmp_path / "evidence.key")
-    gateways.memory.take_file(old.id)
-    await gateways.one(new=True)
-    keys = await gateways.one()
-    with pytest.raises(EvidenceError, match=r"name that as evidence\.key"):
-        await keys.opening(ITEM, old.seal(ITEM, DATA))
-
-
-async def test_from_a_kms_to_a_key_file(gateways: Gateways, served: FakePlugin, tmp_path: Path) -> None:
-    """A gateway with a file alone is refused, and says of an item what it would need."""
-    sealed = (await gateways.one()).current().seal(ITEM, DATA)
-    path = tmp_path / "evidence.key"
-    file_id = create_evidence_key(path).id
-    with pytest.raises(StoreError, match=r"set evidence\.kms"):
-        gateways.memory.take_file(file_id)
-    with pytest.raises(EvidenceError, match=r"name it as evidence\.kms"):
-        await KeyFile(path).opening(ITEM, sealed)
-    gateways.memory.take_file(file_id, new=True)
-    gateways.memory.take_file(file_id)
-
-
-async def test_a_rotation_that_is_not_remembered(
-    gateways: Gateways, served: FakePlugin, tmp_path: Path
-) -> None:
-    """No key is used that the record does not know of: it would be taken for another KMS's later."""
-    keys = await gateways.one()
-    before = keys.current()
-    served.kms.rotate()
-    store = tmp_path / "ostiary.db"
-    store.rename(tmp_path / "away.db")
-    await keys.follow()
-    assert keys.current() == before
-    (tmp_path / "away.db").rename(store)
-    await keys.follow()
-    assert keys.current() != before
 
 
 def contents(folder: Path) -> list[bytes]:

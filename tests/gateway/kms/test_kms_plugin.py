@@ -30,12 +30,6 @@ async def plugin(socket: Path) -> AsyncIterator[KmsPlugin]:
     await client.close()
 
 
-@pytest.fixture
-async def served(fake: FakePlugin, socket: Path) -> AsyncIterator[FakePlugin]:
-    async with serving(fake, socket):
-        yield fake
-
-
 async def failure(call: Any) -> KmsError:
     with pytest.raises(KmsError) as caught:
         await call

@@ -21,12 +21,12 @@ from ostiary_gateway.review.cases import Search
 from ostiary_gateway.review.erasing import Eraser
 from ostiary_gateway.store.database import StoreError, open_engine
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
-from ostiary_gateway.store.evidence_keys import KeyMemory, KmsKey, KnownKeys, evidence_kms
+from ostiary_gateway.store.evidence_keys import KeyMemory, KnownKeys, evidence_kms
 from ostiary_gateway.store.grams import grams
 from ostiary_gateway.store.history import History, Period
 from ostiary_gateway.store.postgres import RECORDER_ROLE
 from ostiary_gateway.store.schema import metadata
-from ostiary_gateway.store.sealing import KeyEncryptionKey
+from ostiary_gateway.store.sealing import KeyEncryptionKey, KmsKey
 from ostiary_gateway.store.sqlite_cases import open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_queue import open_queue
