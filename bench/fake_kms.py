@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import grpc
 from cryptography.exceptions import InvalidTag
@@ -126,7 +127,7 @@ async def serving(plugin: FakePlugin, socket: Path) -> AsyncIterator[None]:
     """The plug-in at its socket, which is gone afterwards."""
     server = grpc.aio.server()
     plugin_pb2_grpc.add_KeyManagementServiceServicer_to_server(plugin, server)
-    server.add_insecure_port(f"unix:{socket}")
+    server.add_insecure_port(f"unix:{quote(str(socket))}")
     await server.start()
     try:
         yield

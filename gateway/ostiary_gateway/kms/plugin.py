@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 import grpc
 
@@ -95,7 +96,7 @@ class KmsPlugin:
             ("grpc.use_local_subchannel_pool", 1),
         ]
         self._channel = grpc.aio.insecure_channel(
-            f"unix:{path}", options=options, interceptors=client_interceptors()
+            f"unix:{quote(str(path))}", options=options, interceptors=client_interceptors()
         )
         self._stub: KeyManagementServiceAsyncStub = KeyManagementServiceStub(self._channel)
 

@@ -145,6 +145,14 @@ async def test_gone_and_back(fake: FakePlugin, socket: Path) -> None:
     await plugin.close()
 
 
+async def test_a_path_is_no_url(fake: FakePlugin, socket: Path) -> None:
+    """Whatever stands in the name of a file."""
+    plugin = KmsPlugin(socket.with_name("kms 100%41?#é.sock"), 5.0)
+    async with serving(fake, plugin.socket):
+        assert await plugin.status() == fake.kms.key_id
+    await plugin.close()
+
+
 async def test_a_plugin_of_another_api(socket: Path, plugin: KmsPlugin) -> None:
     """One that serves KMS v1 alone is told from one that is down."""
     server = grpc.aio.server()
