@@ -115,13 +115,12 @@ class KmsKeys:
                 if error.lasting:
                     raise ValueError(f"evidence.kms: {error}") from error
                 _log.warning("kms.waiting", error=str(error))
-            await asyncio.sleep(self._times.again)
+            await asyncio.sleep(self._times.soon)
 
     async def run(self) -> None:
         """Ask the plug-in how it is, and follow what it says, until cancelled."""
         while True:
-            times = self._times
-            await asyncio.sleep(min(times.again, times.poll) if self._standing.failing else times.poll)
+            await asyncio.sleep(self._times.soon if self._standing.failing else self._times.poll)
             await self.follow()
 
     async def follow(self) -> None:

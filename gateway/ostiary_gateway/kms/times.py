@@ -10,7 +10,7 @@ class KmsTimes:
     poll: float = 30.0
     """Between two questions how it is, and so how long a rotation may go unnoticed."""
     again: float = 5.0
-    """Between two questions while it is unwell; not more than `poll`."""
+    """Between two questions while it is unwell, where that is less."""
     grace: float = 120.0
     """How long keys are used after it has become unwell."""
     call: float = 3.0
@@ -19,6 +19,11 @@ class KmsTimes:
     """Age at which a key is replaced: under random nonces it may wrap 2**32 others, and not for ever more."""
 
     @property
+    def soon(self) -> float:
+        """Until the next question to a plug-in that is unwell."""
+        return min(self.again, self.poll)
+
+    @property
     def quiet(self) -> float:
-        """Longest time from one good answer to the end of the next question: it may take three calls."""
-        return self.poll + 3 * (self.call + 1.0)
+        """Longest time from one good answer to the end of the next question: that takes up to four calls."""
+        return self.poll + 4 * (self.call + 1.0)

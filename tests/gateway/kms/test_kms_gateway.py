@@ -10,7 +10,8 @@ import grpc
 import pytest
 import yaml
 
-from bench.fake_kms import FakeKms, FakePlugin
+from bench.fake_kms import FakeKms, FakePlugin, serving
+from gateway.kms_stage import short_path
 from gateway.scripted_pod import blurred_bytes
 from gateway.site import Running, Site, until
 from ostiary.v1.audit_pb2 import GetEvidenceRequest
@@ -106,6 +107,23 @@ async def test_nothing_is_decided_without_the_kms(
         await until(lambda: served.asked["Status"] > asked + 1)
         assert await seen(running, await checked(running)) == blurred_bytes(RAW)
         assert await seen(running, check_id) == blurred_bytes(RAW)
+
+
+async def test_it_starts_before_its_plugin(site: Site, fake: FakePlugin) -> None:
+    """Nobody is served until the plug-in is there; then it needs no restart."""
+    with short_path() as socket:
+        kms = {"socket": str(socket), "poll_seconds": 0.02}
+
+        async def run() -> str:
+            async with gateway(site, {"dir": "evidence", "kms": kms}) as running:
+                return await checked(running)
+
+        starting = asyncio.create_task(run())
+        await until((site.folder / "data" / "ostiary.db").exists)
+        await asyncio.sleep(0.1)
+        assert not starting.done()
+        async with serving(fake, socket):
+            assert key_id(site, await starting) == fake.kms.key_id
 
 
 async def test_from_a_key_file(site: Site, kms: dict[str, object], served: FakePlugin) -> None:
