@@ -13,7 +13,7 @@ NUDENET := $(VENV)/nudenet
 KUBECTL := $(VENV)/kubectl
 # An S3 server, which wants older packages than ours.
 S3SERVER := $(VENV)/s3server
-PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto))
+PROTOS := $(sort $(wildcard proto/ostiary/v1/*.proto proto/ostiary/kms/v2/*.proto))
 
 .PHONY: help setup demo test lint proto crds prove bench-autoscale bench-cluster bench-detectors bench-engine bench-gateway bench-gpu bench-keeper bench-lists bench-memory bench-record bench-rules bench-wordmarks soak clean
 help:  ## Show the targets.

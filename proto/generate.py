@@ -10,6 +10,8 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
+# Our contract, and that of others which we call.
+FOLDERS = ("ostiary/v1", "ostiary/kms/v2")
 
 
 def generate(out: Path) -> None:
@@ -18,7 +20,8 @@ def generate(out: Path) -> None:
     Raises:
         RuntimeError: protoc refused a file; it has said why on standard error.
     """
-    sources = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("ostiary/v1/*.proto"))
+    found = (path for folder in FOLDERS for path in (ROOT / folder).glob("*.proto"))
+    sources = sorted(path.relative_to(ROOT).as_posix() for path in found)
     with_services = [name for name in sources if "\nservice " in (ROOT / name).read_text(encoding="utf-8")]
     well_known = str(files("grpc_tools") / "_proto")
     scripts = Path(sys.executable).parent

@@ -1,4 +1,4 @@
-"""Promise 3: it fails closed when policy, decoder, every pod, the disk, the record or its key breaks."""
+"""Promise 3: it fails closed when policy, decoder, every pod, disk, record, its key or its KMS breaks."""
 
 import asyncio
 import os
@@ -11,13 +11,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from importlib.resources import files
 from pathlib import Path
 
+import grpc
 import psutil
 import yaml
 
+from bench.fake_kms import FakeKms, FakePlugin, serving
 from bench.promises.contract import Outcome, Promise
 from bench.promises.estate import GATEWAY_ID, REPOSITORY, Estate, Service
 from ostiary.client.result import Verdict
@@ -31,6 +33,8 @@ _NO_ROOM_SECONDS = 0.05
 _TAKEN_UP_SECONDS = 1.2  # files are looked at once a second
 _LOOK_SECONDS = 0.5
 _DECODER_LOOK_SECONDS = 3.0
+_KMS_SECONDS = 0.5  # a plug-in's longest time for an answer
+_KMS_NOTICED_SECONDS = 2.5
 _KILL_EVERY_SECONDS = 0.02  # a decoder takes ten times as long to start
 _ALLOWED = str(Verdict.ALLOW)
 # Pods that answer, badly or never, and after them none at all.
@@ -240,6 +244,66 @@ async def evidence_key(estate: Estate, count: int, ends: float) -> Counter[str]:
     return told
 
 
+def _kms_unwell(plugin: FakePlugin) -> None:
+    plugin.healthz = "no route to the KMS"
+
+
+def _kms_of_another_version(plugin: FakePlugin) -> None:
+    plugin.version = "v1beta1"
+
+
+def _kms_failing(plugin: FakePlugin) -> None:
+    plugin.failing["Status"] = grpc.StatusCode.UNKNOWN
+
+
+def _kms_hanging(plugin: FakePlugin) -> None:
+    plugin.slow |= {"Status", "Encrypt", "Decrypt"}
+
+
+def _kms_that_rotates_and_cannot_encrypt(plugin: FakePlugin) -> None:
+    plugin.kms.rotate()
+    plugin.failing["Encrypt"] = grpc.StatusCode.PERMISSION_DENIED
+
+
+BROKEN_KMS = (
+    _kms_unwell,
+    _kms_of_another_version,
+    _kms_failing,
+    _kms_hanging,
+    _kms_that_rotates_and_cannot_encrypt,
+)
+
+
+async def kms(folder: Path, count: int, seconds: float) -> Counter[str]:
+    """A KMS in place of the key file whose plug-in is unwell, stuck, or gone; and at a start, another KMS."""
+    socket, plugin = folder / "kms.sock", FakePlugin()
+    given = {"socket": str(socket), "timeout_seconds": _KMS_SECONDS, "poll_seconds": 0.2, "grace_seconds": 0}
+    settings = {"look_seconds": _LOOK_SECONDS, "evidence": {"dir": "evidence", "kms": given}}
+    estate, told = Estate(folder, pods=1, settings=settings), Counter[str]()
+    share = -(-count // (len(BROKEN_KMS) + 1))
+
+    async def broken() -> None:
+        await asyncio.sleep(_KMS_NOTICED_SECONDS)
+        told.update(await answers(estate, share, ends, _image))
+
+    async with AsyncExitStack() as stack:
+        async with serving(plugin, socket):
+            await stack.enter_async_context(running(estate))
+            ends = time.monotonic() + seconds
+            for damage in BROKEN_KMS:
+                await sound(estate)
+                damage(plugin)
+                await broken()
+                plugin.mend()
+            await sound(estate)
+            right, plugin.kms = plugin.kms, FakeKms()
+            if not await asyncio.to_thread(refuses_to_start, estate):
+                told[_ALLOWED] += 1  # a gateway serves that cannot open what there is
+            plugin.kms = right
+        await broken()
+    return told
+
+
 @asynccontextmanager
 async def running(estate: Estate) -> AsyncIterator[Estate]:
     """The estate, started, and stopped in the end."""
@@ -299,7 +363,7 @@ async def break_all(folder: Path, count: int, seconds: float) -> dict[str, Count
     found: dict[str, Counter[str]] = {}
     estate = Estate(folder / "stub", settings={"look_seconds": _LOOK_SECONDS})
     # However little time there is: files are taken up within a second, seven times over.
-    share = max(seconds / 8, 30.0)
+    share = max(seconds / 9, 30.0)
     parts = (
         ("policy", policy),
         ("pods", pods),
@@ -312,6 +376,7 @@ async def break_all(folder: Path, count: int, seconds: float) -> dict[str, Count
             await sound(estate)
             found[name] = await part(estate, count, time.monotonic() + share)
         await sound(estate)
+    found["kms"] = await kms(folder / "kms", count, share)
     found["decoder"] = await decoder(folder / "real", count, 3 * share)
     return found
 

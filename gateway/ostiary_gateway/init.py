@@ -9,7 +9,7 @@ from ostiary_gateway.store.sealing import create_evidence_key
 _SHIPPED_DOMAIN = "ostiary.local"
 
 
-def init_gateway(folder: Path, *, trust_domain: str, origin: str) -> list[Path]:
+def init_gateway(folder: Path, *, trust_domain: str, origin: str, kms: bool = False) -> list[Path]:
     """Write roles.yaml, policy.yaml, log.key with log.vkey, and evidence.key into `folder`; never overwrite.
 
     The folders `lists` of hash lists and `brands` of brand registries are made there too, empty.
@@ -18,6 +18,7 @@ def init_gateway(folder: Path, *, trust_domain: str, origin: str) -> list[Path]:
         folder: made where it is missing.
         trust_domain: SPIFFE trust domain that the bindings of roles.yaml name.
         origin: first line of the log's checkpoints.
+        kms: a KMS keeps the evidence's keys: evidence.key is not written.
 
     Returns:
         The files written; those that were there already are not among them.
@@ -40,7 +41,7 @@ def init_gateway(folder: Path, *, trust_domain: str, origin: str) -> list[Path]:
         create_log_key(log_key, origin)
         written += [log_key, log_key.with_suffix(".vkey")]
     evidence_key = folder / "evidence.key"
-    if not evidence_key.exists():
+    if not kms and not evidence_key.exists():
         create_evidence_key(evidence_key)
         written.append(evidence_key)
     return written

@@ -145,5 +145,15 @@ def watch_staleness(meter: Meter, read: Callable[[], Mapping[str, float]]) -> No
     )
 
 
+def watch_kms(meter: Meter, unwell_for: Callable[[], float]) -> None:
+    """Report for how long the KMS of evidence's keys has not been well, in seconds."""
+    meter.create_observable_gauge(
+        "moderation.kms.unwell",
+        [lambda _: [Observation(unwell_for())]],
+        unit="s",
+        description="For how long the KMS plug-in has failed; 0 while it is well",
+    )
+
+
 def _observing(read: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
     return lambda _: [Observation(read())]

@@ -28,6 +28,7 @@ from ostiary_gateway.bulk.worker import BulkTimes, BulkWorker
 from ostiary_gateway.check import Checker, CheckLimits
 from ostiary_gateway.dns_route import DnsRouteSource
 from ostiary_gateway.evidence import EvidenceStore
+from ostiary_gateway.evidence_opening import key_file, open_evidence
 from ostiary_gateway.exports.service import ExportService
 from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.hashes.in_force import HashLists
@@ -55,14 +56,11 @@ from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.service import ModerationService
 from ostiary_gateway.settings import (
     AdmissionSettings,
-    EvidenceSettings,
     GatewaySettings,
     ReuseSettings,
 )
 from ostiary_gateway.shadow import Shadow
-from ostiary_gateway.store.directory_evidence import DirectoryEvidence
-from ostiary_gateway.store.key_file import KeyFile
-from ostiary_gateway.store.opening import check_evidence_key, open_recorder
+from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_outbox import open_outbox
@@ -108,10 +106,9 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
         counts = GatewayMetrics(metrics.get_meter(SCOPE), arrivals.one)
-        key = _evidence_key(settings.evidence)
-        evidence = await _evidence(settings.evidence, key)
+        file = key_file(settings.evidence)
         recorder = await stack.enter_async_context(_recorder(settings))
-        await asyncio.to_thread(check_evidence_key, settings.store, key.id, new=settings.evidence.new_key)
+        evidence = await stack.enter_async_context(open_evidence(settings.evidence, file, settings.store))
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
         reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
         record = _Record(recorder, cases, evidence, reuse)
@@ -347,30 +344,3 @@ async def _galleries(
     looking = asyncio.create_task(galleries.run(), name="galleries")
     stack.push_async_callback(ended, looking)
     return galleries
-
-
-async def _evidence(settings: EvidenceSettings, key: KeyFile) -> EvidenceStore:
-    if settings.dir is not None:
-        return DirectoryEvidence(settings.dir, key)
-    try:
-        from ostiary_gateway.store.s3_evidence import (
-            Bucket,
-            S3Evidence,
-        )  # the client is in an extra of its own
-    except ImportError as error:
-        raise ValueError(f"evidence.s3 needs a client: pip install 'ostiary[s3]' ({error})") from error
-    given = settings.s3
-    if given is None:
-        raise ValueError("evidence: name dir or s3, one of them")
-    bucket = Bucket(given.bucket, given.prefix, given.endpoint, given.region, given.plain_http)
-    evidence = S3Evidence(bucket, key)
-    await evidence.check()
-    return evidence
-
-
-def _evidence_key(settings: EvidenceSettings) -> KeyFile:
-    try:
-        return KeyFile(settings.key)
-    except OSError as error:
-        why = f"{settings.key} cannot be read ({error.strerror}): make it with `ostiary gateway init`"
-        raise ValueError(why) from error

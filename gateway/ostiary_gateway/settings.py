@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validato
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.wire.settings import TlsSettings
 from ostiary_gateway.admission.rates import Quotas, TenantLimits
+from ostiary_gateway.kms.times import KmsTimes
 from ostiary_gateway.reuse.cache import CacheLimits
 from ostiary_gateway.review.addresses import AddressRules
 from ostiary_gateway.review.retention import Keep
@@ -48,8 +49,35 @@ class S3Settings(BaseModel):
     """Whether the endpoint may be without TLS."""
 
 
+class KmsSettings(BaseModel):
+    """A plug-in of a KMS, as Kubernetes has them (KMS v2)."""
+
+    model_config = _MODEL
+
+    socket: Path
+    """The Unix socket that it listens at, such as `/run/kms/kms.sock`."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 3.0
+    """Longest time for one answer."""
+    poll_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Time between two questions how it is; a key that the KMS has rotated is noticed within it."""
+    grace_seconds: Annotated[float, Field(ge=0)] = 120.0
+    """How long keys are used on after it has become unwell; then nothing is decided until it is well."""
+
+    @field_validator("socket", mode="before")
+    @classmethod
+    def _path(cls, value: object) -> object:
+        text = str(value)
+        if text.startswith(("unix:", "@")):
+            raise ValueError(f"name the socket's file alone, such as /run/kms/kms.sock, not {text}")
+        return value
+
+    def times(self) -> KmsTimes:
+        """The same, for the keys."""
+        return KmsTimes(poll=self.poll_seconds, grace=self.grace_seconds, call=self.timeout_seconds)
+
+
 class EvidenceSettings(BaseModel):
-    """Where images are kept: in a folder, or in a bucket."""
+    """Where images are kept: in a folder, or in a bucket; and under whose key: of a file, or of a KMS."""
 
     model_config = _MODEL
 
@@ -57,8 +85,10 @@ class EvidenceSettings(BaseModel):
     """Folder of the encrypted items."""
     s3: S3Settings | None = None
     """Bucket of the encrypted items; needs `ostiary[s3]`."""
-    key: Path
-    """The key-encryption key."""
+    key: Path | None = None
+    """The key-encryption key; beside `kms`, the one to read what was sealed under it before."""
+    kms: KmsSettings | None = None
+    """The KMS that keeps the key-encryption keys; null for a key in a file."""
     new_key: bool = False
     """Take the key though evidence was sealed under another, which is lost, and that evidence with it."""
 
@@ -66,6 +96,8 @@ class EvidenceSettings(BaseModel):
     def _one_place(self) -> "EvidenceSettings":
         if (self.dir is None) == (self.s3 is None):
             raise ValueError("name dir or s3, one of them")
+        if self.key is None and self.kms is None:
+            raise ValueError("name key, a file, or kms, the plug-in of a KMS")
         return self
 
 

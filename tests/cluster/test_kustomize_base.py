@@ -184,6 +184,28 @@ def test_the_overlay_of_the_page(newest: Kubectl, tmp_path: Path) -> None:
     assert [one["name"] for one in keeper["env"]] == ["OSTIARY_KEEPER_PROMETHEUS"]
 
 
+def test_the_overlay_for_a_kms(newest: Kubectl, tmp_path: Path) -> None:
+    """docs/record.md: gateway and plug-in share the socket's folder; the key file is asked for no more."""
+    text = BASE.parents[1].joinpath("docs/record.md").read_text(encoding="utf-8")
+    (overlay,) = re.findall(r"^```yaml\n(apiVersion: kustomize.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shutil.copytree(BASE, tmp_path / "manifests/base")
+    (tmp_path / "kustomization.yaml").write_text(overlay)
+    objects = list(yaml.safe_load_all(newest.run("kustomize", str(tmp_path))))
+    spec = template(objects, "ostiary-gateway")["spec"]
+    (plugin,), (container,) = spec["initContainers"], spec["containers"]
+    assert plugin["restartPolicy"] == "Always"
+    told = {one["name"]: one.get("value", "postgresql://ostiary@db/ostiary") for one in container["env"]}
+    settings = load_settings(GatewaySettings, laid_out(objects, tmp_path / "root"), "OSTIARY_GATEWAY_", told)
+    assert settings.evidence.key is None
+    assert settings.evidence.kms
+    assert str(settings.evidence.kms.socket) in plugin["args"][0]
+    shared = str(settings.evidence.kms.socket.parent)
+    for each in (plugin, container):
+        assert {"name": "kms", "mountPath": shared} in each["volumeMounts"]
+    secrets = [one["secret"] for one in spec["volumes"][0]["projected"]["sources"] if "secret" in one]
+    assert [one["key"] for one in secrets[-1]["items"]] == ["log.key"]
+
+
 def test_settings_name_what_is_mounted(rendered: list[Json], tmp_path: Path) -> None:
     """What a gateway reads is in its configuration, what it writes on a volume that can be written."""
     path = laid_out(rendered, tmp_path)

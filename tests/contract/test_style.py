@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = sorted((Path(__file__).resolve().parents[2] / "proto/ostiary/v1").glob("*.proto"))
+SOURCES = sorted((Path(__file__).resolve().parents[2] / "proto/ostiary").rglob("*.proto"))
 DEFINITION = re.compile(
     r"^\s*(?:(?:optional |repeated )?[\w.<>, ]+ (?P<field>\w+) = (?P<number>-?\d+)( \[.*\])?;"
     r"|rpc (?P<rpc>\w+)\((?:stream )?(?P<request>\w+)\) returns \((?:stream )?(?P<response>\w+)\);"

@@ -18,7 +18,7 @@ from ostiary.wire.reloads import Reloads
 from ostiary.wire.telemetry.rpc import duration_histogram
 from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.judgement import Judgement
-from ostiary_gateway.metrics import GatewayMetrics, WatchFailures, watch_staleness
+from ostiary_gateway.metrics import GatewayMetrics, WatchFailures, watch_kms, watch_staleness
 from ostiary_gateway.shadow import Compared, Outcome
 from ostiary_moderation.engine import Engine, EngineLoad
 from ostiary_moderation.metrics import PodMetrics
@@ -53,6 +53,7 @@ def exposed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     Reloads("policy.yaml").rejected()
     WatchFailures(meter).failed("trafficroutes")
     watch_staleness(meter, lambda: {"trafficroutes": 0.0})
+    watch_kms(meter, lambda: 0.0)
     pod = PodMetrics(meter)
     pod.looked([StageTiming(stage="decode")])
     pod.watch(Turns(TurnLimits(1, 1, 1)), cast(Engine, IdleEngine()))

@@ -30,19 +30,24 @@ def init(
     origin: Annotated[
         str, typer.Option(help="Name of the transparency log, in its checkpoints and its key.")
     ] = "ostiary.local/log",
+    kms: Annotated[
+        bool, typer.Option("--kms", help="Write no evidence.key: a KMS keeps that key (evidence.kms).")
+    ] = False,
 ) -> None:
     """Write roles.yaml, policy.yaml, log.key, log.vkey and evidence.key; make the folders lists and brands.
 
     Nothing is ever overwritten. Lists of known images go into the one folder, brand registries into the
     other: see `ostiary lists` and `ostiary brands`.
 
-    Keep the two keys safe: without log.key the log cannot grow, without evidence.key no image can be read.
+    Keep the two keys safe: without log.key the log cannot grow, without evidence.key, or the KMS for it,
+    no image can be read.
     """
     from ostiary.wire.identity import check_trust_domain
     from ostiary_gateway.init import init_gateway
 
     try:
-        written = init_gateway(folder, trust_domain=check_trust_domain(trust_domain), origin=origin)
+        domain = check_trust_domain(trust_domain)
+        written = init_gateway(folder, trust_domain=domain, origin=origin, kms=kms)
     except (OSError, ValueError) as error:
         typer.echo(f"ostiary gateway init: {error}", err=True)
         raise typer.Exit(2) from error
@@ -50,6 +55,39 @@ def init(
         typer.echo(f"wrote {path}")
     if not written:
         typer.echo(f"nothing to write: {folder} has it all")
+
+
+@app.command(epilog="Example: ostiary gateway try-kms /run/kms/kms.sock")
+def try_kms(
+    socket: Annotated[Path, typer.Argument(metavar="SOCKET", help="Where the plug-in listens.")],
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for each answer.")] = 3.0,
+) -> None:
+    """Try a plug-in for KMS v2: is it well, and does it give back a key that it has encrypted?
+
+    Nothing is kept. Exit code 1 where a gateway could not work with it, and why.
+    """
+    import asyncio
+    import secrets
+    import time
+
+    from ostiary_gateway.kms.plugin import KmsError, KmsPlugin
+
+    async def tried() -> str:
+        plugin = KmsPlugin(socket, timeout)
+        try:
+            key_id, started = await plugin.status(), time.perf_counter()
+            wrapped = await plugin.wrap(secrets.token_bytes(32), key_id)
+            took = 1000 * (time.perf_counter() - started)
+        finally:
+            await plugin.close()
+        size = wrapped.ByteSize()
+        return f"well, under {key_id}: a key there and back in {took:.0f} ms; items carry it in {size} bytes"
+
+    try:
+        typer.echo(asyncio.run(tried()))
+    except (KmsError, ValueError) as error:
+        typer.echo(f"ostiary gateway try-kms: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command(epilog="Example: ostiary gateway serve --config gateway/gateway.yaml")

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ostiary_gateway.durable import sync_folder
+from ostiary_gateway.offload import offload, quick_to_hash
 from ostiary_gateway.store.database import unavailable
-from ostiary_gateway.store.key_file import KeySource
+from ostiary_gateway.store.key_source import KeySource
 from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, name_part
 
 # Each waits for the disk. The more wait at once, the more one commit of the file system serves.
@@ -43,7 +44,11 @@ class DirectoryEvidence:
     async def get(self, tenant: str, check_id: str, name: str) -> bytes | None:
         """See `EvidenceStore.get`."""
         item = ItemName.of(tenant, check_id, name)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, item)
+        sealed = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, item)
+        if sealed is None:
+            return None
+        key = await self._key.opening(item, sealed)
+        return await offload(quick_to_hash(len(sealed)), key.open, item, sealed)
 
     async def discard(self, tenant: str, check_id: str, name: str) -> None:
         """See `EvidenceStore.discard`."""
@@ -100,12 +105,11 @@ class DirectoryEvidence:
 
     def _read(self, item: ItemName) -> bytes | None:
         try:
-            sealed = self._path(item).read_bytes()
+            return self._path(item).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise unavailable(error) from error
-        return self._key.current().open(item, sealed)
 
 
 def _write_durably(folder: Path, name: str, data: bytes) -> None:

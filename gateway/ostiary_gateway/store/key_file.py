@@ -1,18 +1,10 @@
 """The key-encryption key as its file has it: used for as long as the file is there, and holds it."""
 
 from pathlib import Path
-from typing import Protocol
 
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.store.sealing import KeyEncryptionKey, load_evidence_key
-
-
-class KeySource(Protocol):
-    """Gives the key-encryption key."""
-
-    def current(self) -> KeyEncryptionKey:
-        """The key. Raises OstiaryError (STORE_UNAVAILABLE) where it cannot be had."""
-        ...
+from ostiary_gateway.evidence import EvidenceError
+from ostiary_gateway.store.sealing import ItemName, KeyEncryptionKey, kms_key_of, load_evidence_key
 
 
 class KeyFile:
@@ -43,6 +35,12 @@ class KeyFile:
             )
             raise failure from error
         return self._key
+
+    async def opening(self, item: ItemName, sealed: bytes) -> KeyEncryptionKey:
+        """See `KeySource.opening`."""
+        if kms_key_of(item, sealed):
+            raise EvidenceError(f"evidence {item} was sealed under a key of a KMS: name it as evidence.kms")
+        return self.current()
 
 
 def _mark(path: Path) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary.tlog.keys import load_log_key
@@ -15,7 +15,7 @@ from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
 from ostiary_gateway.store.database import Store, StoreError, migrate, named, open_engine, prepare_file
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size
-from ostiary_gateway.store.schema import evidence_keys, logs
+from ostiary_gateway.store.schema import logs
 from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 from ostiary_gateway.store.writer import Writer
 from ostiary_gateway.times import utc_now
@@ -65,30 +65,6 @@ async def open_recorder(
             await writing_task
             publisher.close()
             await publishing_task
-
-
-def check_evidence_key(store: Store, key_id: bytes, *, new: bool = False) -> None:
-    """Hold the evidence's key against the one that it was sealed under; `new`: take it in any case. Blocks.
-
-    Raises StoreError, whose words say what to do.
-    """
-    engine = open_engine(store, begin="BEGIN IMMEDIATE")
-    try:
-        with engine.begin() as connection:
-            known = connection.scalar(select(evidence_keys.c.key_id))
-            if known is None:
-                connection.execute(insert(evidence_keys), {"id": 1, "key_id": key_id})
-            elif known != key_id and new:
-                connection.execute(update(evidence_keys).values(key_id=key_id))
-            elif known != key_id:
-                raise StoreError(
-                    f"evidence was sealed under the key {known.hex()}, and the key given is {key_id.hex()}: "
-                    "restore that one; if it is lost for good, set evidence.new_key"
-                )
-    except SQLAlchemyError as error:
-        raise StoreError(f"{named(store)} cannot be used: {error}") from error
-    finally:
-        engine.dispose()
 
 
 def _publishing_lock(store: Store, log_dir: Path) -> Path:

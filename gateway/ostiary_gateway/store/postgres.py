@@ -14,7 +14,7 @@ RECORDER_ROLE = "ostiary_recorder"
 _SEQUENCER_LOCK = 0x6F73746961727931
 _CONNECT_SECONDS = 10
 _ADD = ("logs", "entries", "nodes", "checkpoints", "decisions", "case_events", "erasures")
-_KEEP = ("cases", "case_terms", "bulk_checks", "appeals", "evidence_keys")
+_KEEP = ("cases", "case_terms", "bulk_checks", "appeals", "evidence_keys", "evidence_kms")
 # What an erasure empties. Triggers let that happen to what has a tombstone, and nothing else to anything.
 _EMPTIED = {
     "decisions": "caller, idempotency_key, request_sha256, salt, record",

@@ -13,7 +13,7 @@ from obstore.store import S3Store
 
 from ostiary_gateway.offload import offload, quick_to_hash
 from ostiary_gateway.store.database import unavailable
-from ostiary_gateway.store.key_file import KeySource
+from ostiary_gateway.store.key_source import KeySource
 from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, name_part
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class S3Evidence:
 
     async def get(self, tenant: str, check_id: str, name: str) -> bytes | None:
         """See `EvidenceStore.get`."""
-        item, key = ItemName.of(tenant, check_id, name), self._key.current()
+        item = ItemName.of(tenant, check_id, name)
         try:
             found = await obstore.get_async(self._store, _path(item))
             sealed = bytes(await found.bytes_async())
@@ -87,6 +87,7 @@ class S3Evidence:
             return None
         except (BaseError, OSError) as error:
             raise unavailable(error) from error
+        key = await self._key.opening(item, sealed)
         return await offload(quick_to_hash(len(sealed)), key.open, item, sealed)
 
     async def discard(self, tenant: str, check_id: str, name: str) -> None:

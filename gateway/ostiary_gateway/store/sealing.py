@@ -16,13 +16,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ostiary_gateway.evidence import EvidenceError
 
-_MAGIC = b"ostiary-evidence-1\n"
+# What a sealed item begins with: of a key from a file, and of one from a KMS, which stands in the item too.
+_OF_FILE, _OF_KMS = b"ostiary-evidence-1\n", b"ostiary-evidence-2\n"
 _KEY_LINE = "ostiary-evidence-key-1 "
-_KEY_BYTES, _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 8, 12, 16
-_WRAPPED_BYTES = _NONCE_BYTES + _KEY_BYTES + _TAG_BYTES
+KEY_BYTES = 32
+# More than a KMS may ask to keep, and less than an altered item could have one decrypt.
+MAX_ENVELOPE_BYTES = 64 * 1024
+_ID_BYTES, _NONCE_BYTES, _TAG_BYTES, _LENGTH_BYTES = 8, 12, 16, 4
+_WRAPPED_BYTES = _NONCE_BYTES + KEY_BYTES + _TAG_BYTES
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# Up to here a sealed item says how it is opened; without it, the rest says nothing to anybody.
-HEADER_BYTES = len(_MAGIC) + _ID_BYTES + _WRAPPED_BYTES
+# Up to here stands the item's own key; without it, the rest says nothing to anybody.
+HEADER_BYTES = len(_OF_FILE) + _ID_BYTES + _WRAPPED_BYTES
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class ItemName:
     def bound(self) -> bytes:
         """What encryption binds in; no two items share it."""
         parts = (self.tenant.encode(), self.check_id.encode(), self.name.encode())
-        return _MAGIC + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def name_part(part: str) -> str:
@@ -58,13 +62,30 @@ def name_part(part: str) -> str:
 
 
 @dataclass(frozen=True)
+class KmsKey:
+    """A KMS's key-encryption key: its id, 8 bytes, and how the KMS gives it back, a serialised WrappedKey."""
+
+    id: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True)
 class KeyEncryptionKey:
-    """The key that wraps the items' keys: 32 bytes."""
+    """The key that wraps the items' keys: 32 bytes.
+
+    `envelope` is how a KMS gives the key back, a serialised WrappedKey; every item that is sealed under it
+    carries it. At most `MAX_ENVELOPE_BYTES`; empty where the key is in a file.
+    """
 
     secret: bytes = field(repr=False)
+    envelope: bytes = field(default=b"", repr=False)
 
     def current(self) -> "KeyEncryptionKey":
         """See `KeySource.current`: itself."""
+        return self
+
+    async def opening(self, item: ItemName, sealed: bytes) -> "KeyEncryptionKey":
+        """See `KeySource.opening`: itself, which says so where it is not the one."""
         return self
 
     @property
@@ -74,25 +95,65 @@ class KeyEncryptionKey:
 
     def seal(self, item: ItemName, data: bytes) -> bytes:
         """The item's file."""
-        key = secrets.token_bytes(_KEY_BYTES)
-        wrapped = _encrypt(self.secret, key, item.bound() + self.id)
-        return _MAGIC + self.id + wrapped + _encrypt(key, data, item.bound())
+        key = secrets.token_bytes(KEY_BYTES)
+        start, more = _OF_FILE, b""
+        if self.envelope:
+            start, more = _OF_KMS, len(self.envelope).to_bytes(_LENGTH_BYTES, "big") + self.envelope
+        bound = start + item.bound()
+        wrapped = _encrypt(self.secret, key, bound + self.id + self.envelope)
+        return start + self.id + wrapped + more + _encrypt(key, data, bound)
 
     def open(self, item: ItemName, sealed: bytes) -> bytes:
         """The item's bytes. Raises EvidenceError where the file was altered or is of another key or item."""
-        identifier, rest = _split(_split(sealed, len(_MAGIC))[1], _ID_BYTES)
-        if not sealed.startswith(_MAGIC):
-            raise EvidenceError(f"evidence {item} is not a sealed file: it was altered")
-        if identifier != self.id:
+        found = _Sealed.of(item, sealed)
+        if found.key_id != self.id:
             raise EvidenceError(
-                f"evidence {item} was sealed under the key {identifier.hex()}, not under {self.id.hex()}: "
+                f"evidence {item} was sealed under the key {found.key_id.hex()}, not under {self.id.hex()}: "
                 "give the gateway that key, or the file was altered"
             )
-        wrapped, body = _split(rest, _WRAPPED_BYTES)
+        bound = found.start + item.bound()
         try:
-            return _decrypt(_decrypt(self.secret, wrapped, item.bound() + self.id), body, item.bound())
+            key = _decrypt(self.secret, found.wrapped, bound + self.id + found.envelope)
+            return _decrypt(key, found.body, bound)
         except (InvalidTag, ValueError) as error:
             raise EvidenceError(f"evidence {item} was altered, or belongs to another item") from error
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """The parts of a sealed item."""
+
+    start: bytes
+    key_id: bytes
+    wrapped: bytes
+    envelope: bytes
+    body: bytes
+
+    @classmethod
+    def of(cls, item: ItemName, sealed: bytes) -> "_Sealed":
+        """Raises EvidenceError where it begins as no sealed item does."""
+        start = sealed[: len(_OF_FILE)]
+        if start not in (_OF_FILE, _OF_KMS):
+            raise EvidenceError(f"evidence {item} is not a sealed file: it was altered")
+        at = len(start) + _ID_BYTES
+        key_id, wrapped = sealed[len(start) : at], sealed[at:HEADER_BYTES]
+        body = begin = HEADER_BYTES
+        if start == _OF_KMS:
+            begin += _LENGTH_BYTES
+            length = int.from_bytes(sealed[HEADER_BYTES:begin], "big")
+            body = begin + length
+            if not 0 < length <= MAX_ENVELOPE_BYTES or len(sealed) < body:
+                raise EvidenceError(f"evidence {item} was altered: what its KMS needs is not there")
+        return cls(start, key_id, wrapped, sealed[begin:body], sealed[body:])
+
+
+def kms_key_of(item: ItemName, sealed: bytes) -> KmsKey | None:
+    """The key of a KMS that an item was sealed under; None where it is from a file.
+
+    Raises EvidenceError where it is no sealed item.
+    """
+    found = _Sealed.of(item, sealed)
+    return KmsKey(found.key_id, found.envelope) if found.envelope else None
 
 
 def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
@@ -114,7 +175,7 @@ def create_evidence_key(path: Path) -> KeyEncryptionKey:
 
     Raises FileExistsError where there is one: without the old key, the old evidence is lost.
     """
-    key = KeyEncryptionKey(secrets.token_bytes(_KEY_BYTES))
+    key = KeyEncryptionKey(secrets.token_bytes(KEY_BYTES))
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(_KEY_LINE + base64.b64encode(key.secret).decode() + "\n")
         file.flush()
@@ -129,7 +190,7 @@ def load_evidence_key(path: Path) -> KeyEncryptionKey:
         secret = base64.b64decode(line.removeprefix(_KEY_LINE).strip(), validate=True)
     except ValueError:  # not base64, or not ASCII
         secret = b""
-    if not line.startswith(_KEY_LINE) or len(secret) != _KEY_BYTES:
+    if not line.startswith(_KEY_LINE) or len(secret) != KEY_BYTES:
         raise ValueError(
             f"{path} is not an evidence key: restore it, or make one with `ostiary gateway init`"
         )

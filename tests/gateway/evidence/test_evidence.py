@@ -13,9 +13,13 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.evidence import EvidenceError
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.sealing import (
+    HEADER_BYTES,
+    MAX_ENVELOPE_BYTES,
     ItemName,
     KeyEncryptionKey,
+    KmsKey,
     create_evidence_key,
+    kms_key_of,
     load_evidence_key,
 )
 
@@ -95,6 +99,16 @@ def test_any_altered_byte_is_seen() -> None:
     for altered in [*flipped, *cut, sealed + b"\0"]:
         with pytest.raises(EvidenceError, match="altered"):
             KEY.open(ITEM, altered)
+
+
+def test_no_more_is_decrypted_than_a_kms_has_encrypted() -> None:
+    """An item that was given a huge envelope is told as altered, before anybody is asked about it."""
+    longest = KeyEncryptionKey(b"k" * 32, b"e" * MAX_ENVELOPE_BYTES)
+    assert kms_key_of(ITEM, longest.seal(ITEM, DATA)) == KmsKey(longest.id, longest.envelope)
+    for length in (0, MAX_ENVELOPE_BYTES + 1):
+        sealed = longest.seal(ITEM, DATA)[:HEADER_BYTES] + length.to_bytes(4, "big") + bytes(200_000)
+        with pytest.raises(EvidenceError, match="altered"):
+            kms_key_of(ITEM, sealed)
 
 
 @pytest.mark.parametrize(

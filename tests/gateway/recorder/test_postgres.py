@@ -21,11 +21,12 @@ from ostiary_gateway.review.cases import Search
 from ostiary_gateway.review.erasing import Eraser
 from ostiary_gateway.store.database import StoreError, open_engine
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.evidence_keys import KeyMemory, KnownKeys, evidence_kms
 from ostiary_gateway.store.grams import grams
 from ostiary_gateway.store.history import History, Period
 from ostiary_gateway.store.postgres import RECORDER_ROLE
 from ostiary_gateway.store.schema import metadata
-from ostiary_gateway.store.sealing import KeyEncryptionKey
+from ostiary_gateway.store.sealing import KeyEncryptionKey, KmsKey
 from ostiary_gateway.store.sqlite_cases import open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_queue import open_queue
@@ -58,6 +59,7 @@ async def test_two_gateways_write_one_log(home: Home) -> None:
 async def test_the_schema_is_the_one_that_queries_see(home: Home) -> None:
     """What the migrations make is what the tables say, but for the indexes that only PostgreSQL has."""
     await home.fill(0)
+    assert evidence_kms.metadata is metadata
     engine = open_engine(home.url, begin="BEGIN")
     with engine.connect() as connection:
         found = compare_metadata(MigrationContext.configure(connection), metadata)
@@ -91,6 +93,10 @@ async def test_a_gateway_that_may_only_add(home: Home, postgres: Postgres) -> No
             )
         )
         assert await queue.claim(1, 1.0) == []
+    memory, newest = KeyMemory(limited.url), KmsKey(b"87654321", b"as the KMS has it")
+    for key in (KmsKey(b"12345678", b"older"), newest):
+        await asyncio.to_thread(memory.take_kms, key)
+    assert memory.known() == KnownKeys(None, newest)
     assert answer.receipt.log_index == 1
     for table in ("entries", "decisions", "nodes", "checkpoints", "case_events", "logs"):
         for statement in (f"DELETE FROM {table}", f"TRUNCATE {table}"):  # noqa: S608 # the names above

@@ -10,7 +10,7 @@ import pytest
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.database import StoreError
-from ostiary_gateway.store.opening import check_evidence_key
+from ostiary_gateway.store.evidence_keys import KeyMemory
 
 Decision = Callable[..., NewDecision]
 
@@ -66,9 +66,10 @@ async def test_the_evidence_s_key(home: Any) -> None:
     """The first is remembered; another is refused in words, unless it is said that the old one is lost."""
     async with home.open():
         pass
+    memory = KeyMemory(home.store)
     for _ in range(2):
-        check_evidence_key(home.store, b"12345678")
+        memory.take_file(b"12345678")
     with pytest.raises(StoreError, match=r"restore that one; if it is lost for good, set evidence\.new_key"):
-        check_evidence_key(home.store, b"87654321")
-    check_evidence_key(home.store, b"87654321", new=True)
-    check_evidence_key(home.store, b"87654321")
+        memory.take_file(b"87654321")
+    memory.take_file(b"87654321", new=True)
+    memory.take_file(b"87654321")

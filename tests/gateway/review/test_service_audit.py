@@ -233,6 +233,7 @@ async def test_a_store_from_before(filled: Site) -> None:
         store.execute("DROP TABLE case_events")
         store.execute("DROP TABLE erasures")
         store.execute("DROP TABLE evidence_keys")
+        store.execute("DROP TABLE evidence_kms")
         store.execute("DROP TABLE appeals")
         store.execute("UPDATE alembic_version SET version_num = '0002'")
         store.execute("UPDATE decisions SET record = x'' WHERE log_index = 1")

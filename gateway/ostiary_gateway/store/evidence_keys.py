@@ -1,0 +1,128 @@
+"""What the record remembers of evidence's keys, so that no gateway starts that could not open what there is.
+
+That is which key of a file evidence was sealed under, and which key of a KMS last. The first is told by its
+id. A KMS changes its keys: the second is kept as the KMS encrypted it; who gets it decrypted has that KMS.
+Everything here blocks, and raises StoreError where the database cannot be used.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    Table,
+    delete,
+    insert,
+    select,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from ostiary_gateway.store.database import Store, StoreError, named, open_engine
+from ostiary_gateway.store.schema import evidence_keys, metadata
+from ostiary_gateway.store.sealing import KmsKey
+
+# One row: the key that evidence was last sealed under by way of a KMS, and how the KMS gives it back.
+evidence_kms = Table(
+    "evidence_kms",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_kms_key"), primary_key=True),
+    Column("key_id", LargeBinary, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """What there is evidence under: the id of a file's key, and the newest key of a KMS. None: nothing."""
+
+    file: bytes | None
+    kms: KmsKey | None
+
+
+class KeyMemory:
+    """The record's memory of keys."""
+
+    def __init__(self, store: Store) -> None:
+        """`store` was opened before, so that its tables are there."""
+        self._store = store
+
+    def known(self) -> KnownKeys:
+        """What is remembered."""
+        with self._transaction() as connection:
+            return _known(connection)
+
+    def take_file(self, key_id: bytes, *, new: bool = False) -> None:
+        """Remember a file's key as what is sealed under; `new`: in place of whatever was known.
+
+        Raises StoreError, whose words say what to do, where evidence was sealed under another.
+        """
+        with self._transaction() as connection:
+            if new:
+                _forget(connection)
+            known = _known(connection)
+            if known.kms is not None:
+                raise StoreError(
+                    "evidence was sealed under a key of a KMS: set evidence.kms; if that KMS is lost for "
+                    "good, set evidence.new_key"
+                )
+            _expect_file(known, key_id)
+            if known.file is None:
+                connection.execute(insert(evidence_keys), {"id": 1, "key_id": key_id})
+
+    def take_kms(self, key: KmsKey, *, new: bool = False) -> None:
+        """Remember a key of a KMS as the newest; `new`: in place of whatever was known, a file's key too."""
+        with self._transaction() as connection:
+            if new:
+                _forget(connection)
+            connection.execute(delete(evidence_kms))
+            connection.execute(insert(evidence_kms), {"id": 1, "key_id": key.id, "envelope": key.envelope})
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        engine = open_engine(self._store, begin="BEGIN IMMEDIATE")
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"{named(self._store)} cannot be used: {error}") from error
+        finally:
+            engine.dispose()
+
+
+def check_file_beside_kms(known: KnownKeys, key_id: bytes | None) -> None:
+    """Whether what a file's key sealed can be opened beside a KMS; `key_id` of the file that is given.
+
+    Raises StoreError, whose words say what to do.
+    """
+    if known.file is not None and key_id is None:
+        raise StoreError(
+            f"evidence was sealed under the key {known.file.hex()} of a file: name that as evidence.key, "
+            "beside evidence.kms; if it is lost, or no such evidence is left, set evidence.new_key"
+        )
+    if key_id is not None:
+        _expect_file(known, key_id)
+
+
+def _expect_file(known: KnownKeys, key_id: bytes) -> None:
+    if known.file not in (None, key_id):
+        found = known.file.hex() if known.file else ""
+        raise StoreError(
+            f"evidence was sealed under the key {found}, and the key given is {key_id.hex()}: "
+            "restore that one; if it is lost for good, set evidence.new_key"
+        )
+
+
+def _known(connection: Connection) -> KnownKeys:
+    file = connection.scalar(select(evidence_keys.c.key_id))
+    row = connection.execute(select(evidence_kms.c.key_id, evidence_kms.c.envelope)).one_or_none()
+    return KnownKeys(file, KmsKey(*row) if row else None)
+
+
+def _forget(connection: Connection) -> None:
+    connection.execute(delete(evidence_keys))
+    connection.execute(delete(evidence_kms))

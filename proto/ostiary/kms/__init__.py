@@ -1,0 +1,1 @@
+"""APIs of key management services that Ostiary calls as they are."""
