@@ -7,14 +7,13 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.record.decisions import ORIGIN, decision
+from bench.record.decisions import ORIGIN, batches
 from ostiary.tlog.keys import create_log_key
-from ostiary_gateway.recorder import NewDecision, Recorder
 from ostiary_gateway.store.opening import open_recorder
 
 _AT_ONCE = 4096
@@ -44,8 +43,7 @@ def _run(work: Coroutine[Any, Any, dict[str, float]]) -> dict[str, float]:
 
 async def _rates(folder: Path, grouped: int, single: int) -> dict[str, float]:
     create_log_key(folder / "log.key", ORIGIN)
-    made = [decision(number) for number in range(grouped + single)]
-    many, few = iter(made[:grouped]), iter(made[grouped:])
+    lots, few = list(batches(0, grouped, _AT_ONCE)), list(batches(grouped, single, single))
     opened = open_recorder(
         store=folder / "ostiary.db", log_dir=folder / "log", log_key=folder / "log.key", origin=ORIGIN
     )
@@ -53,10 +51,12 @@ async def _rates(folder: Path, grouped: int, single: int) -> dict[str, float]:
         gc.collect()
         gc.freeze()  # as a gateway does once it serves
         began, used = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(_caller(recorder, many) for _ in range(_AT_ONCE)))
+        for lot in lots:
+            await asyncio.gather(*map(recorder.record, lot))
         took, processor = time.perf_counter() - began, time.process_time() - used
         began_single = time.perf_counter()
-        await _caller(recorder, few)
+        for each in few[0]:
+            await recorder.record(each)
         took_single = time.perf_counter() - began_single
         gc.unfreeze()
     return {
@@ -64,12 +64,6 @@ async def _rates(folder: Path, grouped: int, single: int) -> dict[str, float]:
         "grouped_cpu_us": processor / grouped * 1e6,
         "single_per_s": single / took_single,
     }
-
-
-async def _caller(recorder: Recorder, waiting: Iterator[NewDecision]) -> None:
-    """One after the other, each when the one before is durable."""
-    for each in waiting:
-        await recorder.record(each)
 
 
 def _sync_us(path: Path) -> float:

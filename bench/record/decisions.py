@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -163,3 +163,9 @@ def fill(folder: Path, count: int, told: Callable[[int], None] = lambda done: No
         told(numbers.stop)
     Publisher(engine, log, key.verifier, 0.0).publish()
     engine.dispose()
+
+
+def batches(first: int, count: int, size: int) -> Iterator[list[NewDecision]]:
+    """So many decisions from a number on, in lists of at most so many."""
+    for start in range(first, first + count, size):
+        yield [decision(number) for number in range(start, min(start + size, first + count))]
