@@ -65,6 +65,7 @@ from ostiary_gateway.store.key_file import KeyFile
 from ostiary_gateway.store.opening import check_evidence_key, open_recorder
 from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
+from ostiary_gateway.store.sqlite_indexer import indexing
 from ostiary_gateway.store.sqlite_outbox import open_outbox
 from ostiary_gateway.store.sqlite_queue import open_queue
 from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
@@ -113,6 +114,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         recorder = await stack.enter_async_context(_recorder(settings))
         await asyncio.to_thread(check_evidence_key, settings.store, key.id, new=settings.evidence.new_key)
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
+        await stack.enter_async_context(indexing(settings.store))
         reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
         record = _Record(recorder, cases, evidence, reuse)
         service, bulk = await _moderation_services(
