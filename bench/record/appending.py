@@ -15,6 +15,7 @@ from typing import Any
 from bench.record.decisions import ORIGIN, batches
 from ostiary.tlog.keys import create_log_key
 from ostiary_gateway.store.opening import open_recorder
+from ostiary_gateway.store.sqlite_indexer import indexing
 
 _AT_ONCE = 4096
 _SYNCS = 100
@@ -47,7 +48,7 @@ async def _rates(folder: Path, grouped: int, single: int) -> dict[str, float]:
     opened = open_recorder(
         store=folder / "ostiary.db", log_dir=folder / "log", log_key=folder / "log.key", origin=ORIGIN
     )
-    async with opened as recorder:
+    async with opened as recorder, indexing(folder / "ostiary.db"):
         gc.collect()
         gc.freeze()  # as a gateway does once it serves
         began, used = time.perf_counter(), time.process_time()

@@ -19,8 +19,10 @@ from ostiary.v1.audit_pb2 import CASE_STATE_OPEN
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD, VERDICT_REVIEW
 from ostiary_gateway.review.cases import Search
 from ostiary_gateway.store.database import Store, migrate, open_engine
+from ostiary_gateway.store.postings import BLOCK
 from ostiary_gateway.store.schema import case_terms, cases, decisions, entries
 from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.sqlite_indexer import open_indexer
 from ostiary_gateway.times import microseconds
 
 _TABLES = (entries, decisions, cases, case_terms)
@@ -84,6 +86,29 @@ def measure(name: str, store: Store, total: int, count: int) -> list[dict[str, A
         }
         for kind, times in [*taken.items(), ("all", everything)]
     ]
+
+
+def index(store: Path) -> dict[str, Any]:
+    """A row: what it takes to index all of an SQLite store's cases that can be, and how large that is."""
+    size = store.stat().st_size
+
+    async def indexed() -> int:
+        count = 0
+        async with open_indexer(store) as indexer:
+            while indexer.index_next() is not None:
+                count += 1
+        return count
+
+    began, used = time.perf_counter(), time.process_time()
+    blocks = asyncio.run(indexed())
+    took, processor = time.perf_counter() - began, time.process_time() - used
+    cases = max(1, blocks * BLOCK)
+    return {
+        "indexed": blocks * BLOCK,
+        "seconds": took,
+        "cpu_us": processor / cases * 1e6,
+        "bytes": (store.stat().st_size - size) / cases,
+    }
 
 
 def copy(source: Path, url: str) -> None:

@@ -63,6 +63,7 @@ from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
 from ostiary_gateway.store.sqlite_erasures import open_erasures
+from ostiary_gateway.store.sqlite_indexer import indexing
 from ostiary_gateway.store.sqlite_outbox import open_outbox
 from ostiary_gateway.store.sqlite_queue import open_queue
 from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
@@ -110,6 +111,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         recorder = await stack.enter_async_context(_recorder(settings))
         evidence = await stack.enter_async_context(open_evidence(settings.evidence, file, settings.store))
         cases = await stack.enter_async_context(open_cases(settings.store, settings.log.origin))
+        await stack.enter_async_context(indexing(settings.store))
         reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
         record = _Record(recorder, cases, evidence, reuse)
         service, bulk = await _moderation_services(

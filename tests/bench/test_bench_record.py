@@ -7,7 +7,7 @@ import pytest
 
 from bench.record.__main__ import bars, replay_row, verify_row
 from bench.record.decisions import check_id, decision, fill
-from bench.record.searching import measure, searches
+from bench.record.searching import index, measure, searches
 from ostiary_gateway.rules.normal import read
 
 
@@ -23,6 +23,7 @@ def test_a_small_store(tmp_path: Path) -> None:
     """What is made is a store that verifies whole, and that searches find something in."""
     fill(tmp_path, 600)
     assert verify_row(tmp_path, 600)["verified"] == 600
+    assert index(tmp_path / "ostiary.db")["indexed"] == 0
     rows = measure("SQLite", tmp_path / "ostiary.db", 600, 1)
     assert {row["search"] for row in rows} == {kind for kind, _ in searches(1, 600)} | {"all"}
     assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["most_ms"] for row in rows)
@@ -39,7 +40,7 @@ GOOD: list[dict[str, Any]] = [
     {"on": "disk", "grouped_per_s": 16_000.0, "single_per_s": 300.0},
     {"on": "memory", "grouped_per_s": 15_500.0, "single_per_s": 1_600.0},
     {"verified": 500_000, "seconds": 29.0, "cpu_s": 28.0},
-    {"database": "SQLite", "search": "all", "p99_ms": 900.0},
+    {"database": "SQLite", "search": "all", "p99_ms": 98.0},
     {"database": "PostgreSQL", "search": "all", "p99_ms": 99.0},
     {"judged": 1, "per_cpu_s": 20_001.0},
 ]
@@ -48,13 +49,13 @@ GOOD: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     ("number", "change", "met"),
     [
-        (0, {}, [True] * 5),
-        (0, {"grouped_per_s": 14_000.0}, [True] * 5),
-        (1, {"single_per_s": 1_499.0}, [True, False, True, True, True]),
-        (2, {"seconds": 31.0}, [True, True, False, True, True]),
-        (3, {"p99_ms": 5_000.0}, [True] * 5),
-        (4, {"p99_ms": 101.0}, [True, True, True, False, True]),
-        (5, {"per_cpu_s": 19_999.0}, [True, True, True, True, False]),
+        (0, {}, [True] * 6),
+        (0, {"grouped_per_s": 14_000.0}, [True] * 6),
+        (1, {"single_per_s": 1_499.0}, [True, False, True, True, True, True]),
+        (2, {"seconds": 31.0}, [True, True, False, True, True, True]),
+        (3, {"p99_ms": 101.0}, [True, True, True, True, False, True]),
+        (4, {"p99_ms": 101.0}, [True, True, True, False, True, True]),
+        (5, {"per_cpu_s": 19_999.0}, [True, True, True, True, True, False]),
     ],
 )
 def test_bars(number: int, change: dict[str, Any], met: list[bool]) -> None:
@@ -65,4 +66,4 @@ def test_bars(number: int, change: dict[str, Any], met: list[bool]) -> None:
 
 def test_what_was_not_measured_is_not_met() -> None:
     """A part that was left out does not count as good."""
-    assert [bar.met for bar in bars([])] == [False] * 5
+    assert [bar.met for bar in bars([])] == [False] * 6

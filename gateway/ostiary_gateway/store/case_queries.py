@@ -1,48 +1,45 @@
 """Cases and proofs, asked of the tables; each runs inside the caller's transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Select, Text, and_, cast, func, or_, select
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy import Connection, Row, select
 
 from ostiary.tlog.proofs import TiledTree
-from ostiary.v1.audit_pb2 import CASE_STATE_CLAIMED, CASE_STATE_DECIDED
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import NEXT_REVIEWER_LEAD, DecisionRecord
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.review.cases import Case, Line, Page, Place, Proof, Search
 from ostiary_gateway.review.standing import ERASED, after_event, first_standing
-from ostiary_gateway.store import event_queries, queries
-from ostiary_gateway.store.case_rows import BRAND, LABEL, standing_of
-from ostiary_gateway.store.grams import grams
-from ostiary_gateway.store.schema import case_terms, cases, decisions
+from ostiary_gateway.store import event_queries, postgres_search, queries, sqlite_search
+from ostiary_gateway.store.case_conditions import undecided
+from ostiary_gateway.store.case_rows import standing_of
+from ostiary_gateway.store.schema import cases, decisions
 
 _C = cases.c
-_NEWEST = 10_000
-_T = case_terms.c
 
 
 def search_cases(connection: Connection, search: Search) -> Page:
     """A page of a tenant's cases, the newest first."""
     most = search.most + 1  # the one more tells whether there is another page
-    by_terms = search.words or search.labels or search.brands
-    rows: Sequence[Row[Any]] = []
-    if by_terms and connection.dialect.name == "postgresql":
-        rows = connection.execute(_among_newest(search, most)).all()
-    if len(rows) < most:
-        query = (
-            select(cases, decisions.c.record)
-            .join_from(cases, decisions)
-            .where(*_by_columns(search), *_by_terms(search, _C), *_by_grams(connection, search.words))
-            .order_by(_C.decided_us.desc(), _C.log_index.desc())
-            .limit(most)
-        )
-        rows = connection.execute(query).all()
+    rows = _search(connection)(connection, search, most)
     shown = rows[: search.most]
     end = Place(shown[-1].decided_us, shown[-1].log_index) if len(rows) > len(shown) else None
-    return Page([_line(row) for row in shown], end)
+    records = _records(connection, [row.log_index for row in shown])
+    return Page(
+        [Line(_decoded(row.log_index, records[row.log_index]), standing_of(row)) for row in shown], end
+    )
+
+
+def _search(connection: Connection) -> Callable[[Connection, Search, int], Sequence[Row[Any]]]:
+    return sqlite_search.search_rows if connection.dialect.name == "sqlite" else postgres_search.search_rows
+
+
+def _records(connection: Connection, log_indexes: Sequence[int]) -> dict[int, bytes]:
+    """The records of decisions by the indexes of their entries."""
+    query = select(decisions.c.log_index, decisions.c.record).where(decisions.c.log_index.in_(log_indexes))
+    return {row.log_index: row.record for row in connection.execute(query)}
 
 
 def case_by_check(connection: Connection, tenant: str, check_id: str, origin: str) -> Case | None:
@@ -97,7 +94,7 @@ def waiting(
     without: Collection[str],
 ) -> list[Line]:
     """A tenant's cases that wait for a reviewer, the gravest first, then the oldest."""
-    conditions = [_C.tenant == tenant, _C.state != CASE_STATE_DECIDED, _C.lease_until_us <= now_us]
+    conditions = [_C.tenant == tenant, undecided(_C), _C.lease_until_us <= now_us]
     conditions.append(_C.ruled_by != reviewer)
     if without:
         conditions.append(decisions.c.check_id.not_in(without))
@@ -152,86 +149,6 @@ def _signed(connection: Connection, size: int) -> tuple[int, str]:
 
 def _tree(connection: Connection, size: int) -> TiledTree:
     return TiledTree(size, lambda level, start, stop: queries.tile_hashes(connection, level, start, stop))
-
-
-def _among_newest(search: Search, most: int) -> Select[*tuple[Any, ...]]:
-    """The same page, if the newest cases fill it: what is common is found among them before any index is.
-
-    What they do not fill a page with is rare, and quick to find by its terms.
-    """
-    newest = (
-        select(cases)
-        .where(*_by_columns(search))
-        .order_by(_C.decided_us.desc(), _C.log_index.desc())
-        .limit(_NEWEST)
-        .subquery()
-    )
-    return (
-        select(newest, decisions.c.record)
-        .join_from(newest, decisions, newest.c.log_index == decisions.c.log_index)
-        .where(*_by_terms(search, newest.c))
-        .order_by(newest.c.decided_us.desc(), newest.c.log_index.desc())
-        .limit(most)
-    )
-
-
-def _by_columns(search: Search) -> list[ColumnElement[bool]]:
-    chosen: tuple[tuple[ColumnElement[Any], Sequence[Any]], ...] = (
-        (_C.verdict, search.verdicts),
-        (_C.seller, search.sellers),
-        (_C.policy, search.policies),
-        (_C.bundle_digest, search.bundle_digests),
-    )
-    conditions: list[ColumnElement[bool]] = [_C.tenant == search.tenant]
-    conditions += [column.in_(values) for column, values in chosen if values]
-    if search.states:
-        conditions.append(_in_states(search.states, search.now_us))
-    if search.since_us is not None:
-        conditions.append(_C.decided_us >= search.since_us)
-    if search.until_us is not None:
-        conditions.append(_C.decided_us < search.until_us)
-    if search.min_score > 0:
-        conditions.append(_C.score >= search.min_score)
-    if search.behind is not None:
-        conditions.append(_behind(search.behind))
-    return conditions
-
-
-def _by_grams(connection: Connection, words: Sequence[str]) -> list[ColumnElement[bool]]:
-    """What an index finds words by, where there is one."""
-    if connection.dialect.name != "postgresql":
-        return []
-    wanted = list(dict.fromkeys(gram for word in words for gram in grams(word)))
-    if not wanted:
-        return []
-    return [func.ostiary_grams(_C.text).op("@>", is_comparison=True)(cast(wanted, ARRAY(Text)))]
-
-
-def _by_terms(search: Search, of: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[bool]]:
-    """What is looked for in texts, and among labels and brands; `of`: the columns of the cases."""
-    wanted = ((LABEL, search.labels), (BRAND, search.brands))
-    conditions = [_has(of.log_index, kind, values) for kind, values in wanted if values]
-    return conditions + [of.text.contains(word, autoescape=True) for word in search.words]
-
-
-def _has(log_index: ColumnElement[int], kind: str, values: Sequence[str]) -> ColumnElement[bool]:
-    return log_index.in_(select(_T.log_index).where(_T.kind == kind, _T.value.in_(values)))
-
-
-def _in_states(states: Sequence[int], now_us: int) -> ColumnElement[bool]:
-    """A case that somebody holds is CLAIMED and nothing else, until the lease ends."""
-    others = and_(
-        _C.state.in_([state for state in states if state != CASE_STATE_CLAIMED]), _C.lease_until_us <= now_us
-    )
-    return or_(others, _C.lease_until_us > now_us) if CASE_STATE_CLAIMED in states else others
-
-
-def _behind(place: Place) -> ColumnElement[bool]:
-    # The first half is what an index can be entered with.
-    return and_(
-        _C.decided_us <= place.decided_us,
-        or_(_C.decided_us < place.decided_us, _C.log_index < place.log_index),
-    )
 
 
 def _line(row: Row[*tuple[Any, ...]]) -> Line:

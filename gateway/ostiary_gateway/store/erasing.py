@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, 
 
 from ostiary_gateway.review.erasing import WITH_TEXTS, Erasure
 from ostiary_gateway.review.standing import ERASED
+from ostiary_gateway.store import case_index
 from ostiary_gateway.store.schema import (
     appeals,
     bulk_checks,
@@ -55,6 +56,8 @@ def shred(connection: Connection, erasure: Erasure) -> None:
     connection.execute(delete(bulk_checks).where(_of_same_work(erasure)))
     mine = (_D.check_id == erasure.check_id) & (_D.tenant == erasure.tenant)
     index = connection.scalar(select(_D.log_index).where(mine))
+    if index is not None:
+        case_index.forget(connection, index)
     connection.execute(delete(case_terms).where(case_terms.c.log_index == index))
     connection.execute(delete(cases).where(cases.c.log_index == index))
     connection.execute(delete(appeals).where(appeals.c.check_id == erasure.check_id))

@@ -10,12 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import (
-    CheckConstraint,
-    Column,
     Connection,
-    Integer,
-    LargeBinary,
-    Table,
     delete,
     insert,
     select,
@@ -23,17 +18,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary_gateway.store.database import Store, StoreError, named, open_engine
-from ostiary_gateway.store.schema import evidence_keys, metadata
+from ostiary_gateway.store.schema import evidence_keys, evidence_kms
 from ostiary_gateway.store.sealing import KmsKey
-
-# One row: the key that evidence was last sealed under by way of a KMS, and how the KMS gives it back.
-evidence_kms = Table(
-    "evidence_kms",
-    metadata,
-    Column("id", Integer, CheckConstraint("id = 1", name="one_kms_key"), primary_key=True),
-    Column("key_id", LargeBinary, nullable=False),
-    Column("envelope", LargeBinary, nullable=False),
-)
 
 
 @dataclass(frozen=True)

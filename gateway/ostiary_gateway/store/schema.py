@@ -33,6 +33,15 @@ evidence_keys = Table(
     Column("key_id", LargeBinary, nullable=False),
 )
 
+# One row: the key that evidence was last sealed under by way of a KMS, and how the KMS gives it back.
+evidence_kms = Table(
+    "evidence_kms",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_kms_key"), primary_key=True),
+    Column("key_id", LargeBinary, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+)
+
 # The log's entries, by their zero-based index.
 entries = Table(
     "entries",
@@ -146,6 +155,14 @@ cases = Table(
         sqlite_where=text("state <> 3"),
         postgresql_where=text("state <> 3"),
     ),
+    # Those that somebody has claimed; the lease may be over.
+    Index(
+        "cases_claimed",
+        "tenant",
+        "lease_until_us",
+        sqlite_where=text("lease_until_us > 0"),
+        postgresql_where=text("lease_until_us > 0"),
+    ),
 )
 
 # Their labels and brands, by kind.
@@ -156,6 +173,26 @@ case_terms = Table(
     Column("value", Text, primary_key=True),
     Column("log_index", Integer, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+# In SQLite alone: which cases of each block of the log have which terms (`case_index.py`).
+sqlite_metadata = MetaData()
+case_index = Table(
+    "case_index",
+    sqlite_metadata,
+    Column("block", Integer, primary_key=True, autoincrement=False),
+    Column("term", Text, primary_key=True),
+    Column("positions", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The blocks that are in there, and when the first and the last of their cases were decided.
+case_blocks = Table(
+    "case_blocks",
+    sqlite_metadata,
+    Column("block", Integer, primary_key=True, autoincrement=False),
+    Column("earliest_us", BigInteger, nullable=False),  # microseconds since 1970, UTC, as below
+    Column("latest_us", BigInteger, nullable=False),
 )
 
 # Appeals whose outcome an address is to be told: from when they are opened until it is told, or given up.

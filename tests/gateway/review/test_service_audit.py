@@ -235,6 +235,8 @@ async def test_a_store_from_before(filled: Site) -> None:
         store.execute("DROP TABLE evidence_keys")
         store.execute("DROP TABLE evidence_kms")
         store.execute("DROP TABLE appeals")
+        store.execute("DROP TABLE case_index")
+        store.execute("DROP TABLE case_blocks")
         store.execute("UPDATE alembic_version SET version_num = '0002'")
         store.execute("UPDATE decisions SET record = x'' WHERE log_index = 1")
         store.execute("UPDATE decisions SET record = x'ff' WHERE log_index = 3")
