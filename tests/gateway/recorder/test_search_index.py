@@ -92,6 +92,7 @@ async def test_a_store_from_before(home: Home) -> None:
         "DROP TABLE case_index",
         "DROP TABLE case_blocks",
         "DROP INDEX cases_claimed",
+        "DROP TABLE evidence_kms",
         "UPDATE alembic_version SET version_num = '0006'",
     ):
         home.sql(statement)
