@@ -159,10 +159,14 @@ class Keeper:
         namespace, holds = seen.obj["metadata"]["namespace"], seen.snapshot.override
         for order in seen.snapshot.overrides:
             found = self._mirror.get(MODEL_OVERRIDES, namespace, order.name)
-            if found is None:
-                continue
+            if found is None or found["metadata"].get("uid") != order.uid:
+                continue  # it is gone, and what is called so now is another one
             before = ModelOverrideStatus.model_validate(found.get("status") or {})
-            condition = _in_force(order, holds, now, int(found["metadata"].get("generation", 0)))
+            was = next((one for one in before.conditions if one.type == "InForce"), None)
+            condition = _in_force(order, holds, now, int(found["metadata"].get("generation", 0)), was)
+            if condition.reason == "Missed" and was is None:
+                missed = Announce("Warning", "OrderMissed", f"{order.name}: {condition.message}")
+                await self._carrier.announce(seen.obj, missed, now)
             conditions = updated(before.conditions, (condition,), now)
             try:
                 await self._carrier.write_status(
@@ -172,9 +176,13 @@ class Keeper:
                 continue  # it has been taken back meanwhile
 
 
-def _in_force(order: Override, holds: Override | None, now: float, generation: int) -> Condition:
-    if holds is not None and holds.name == order.name:
+def _in_force(
+    order: Override, holds: Override | None, now: float, generation: int, was: Condition | None
+) -> Condition:
+    if holds is not None and holds == order:
         reason, message = "Followed", "this order is followed"
+    elif order.spec.expires_at <= now and (was is None or was.reason == "Missed"):
+        reason, message = "Missed", "this order ended before it was seen: nothing was done for it"
     elif order.spec.expires_at <= now:
         reason, message = "Expired", "this order has ended"
     else:

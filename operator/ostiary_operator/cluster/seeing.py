@@ -158,6 +158,7 @@ def see(mirror: Mirror, sightings: Sightings, obj: Json, now: float) -> Seen:
         analyses=_analyses(mirror, obj, namespace, model),
         request=request,
         gate_jobs=_gate_jobs(mirror, obj, namespace, model, now),
+        uid=str(obj["metadata"].get("uid", "")),
     )
     return Seen(obj, snapshot, route_object, reason, problem)
 
@@ -364,7 +365,8 @@ def _overrides(mirror: Mirror, namespace: str, name: str) -> tuple[Override, ...
         except (KeyError, ValueError):  # of which pydantic's is one; the schema lets none pass
             continue
         if not order["metadata"].get("deletionTimestamp"):
-            found.append(Override(order["metadata"]["name"], created, spec))
+            metadata = order["metadata"]
+            found.append(Override(metadata["name"], created, spec, str(metadata.get("uid", ""))))
     return tuple(found)
 
 
