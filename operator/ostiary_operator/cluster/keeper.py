@@ -22,6 +22,7 @@ from ostiary_operator.cluster.kinds import (
 from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.pods import loading
 from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, see
+from ostiary_operator.cluster.versions import described
 from ostiary_operator.resources.analysis import AnalysisTemplateSpec
 from ostiary_operator.resources.conditions import Condition, truth, updated
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
@@ -149,9 +150,11 @@ class Keeper:
             version, took = self._mirror.get(MODEL_VERSIONS, namespace, name), loading(its_pods)
             if version is None or took is None:
                 continue
-            before = ModelVersionStatus.model_validate(version.get("status") or {})
+            read = self._mirror.read(MODEL_VERSIONS, namespace, name, described)
+            if read is None or (read.status.load_seconds_p50, read.status.load_seconds_p95) == took:
+                continue
             changes = {"load_seconds_p50": took[0], "load_seconds_p95": took[1]}
-            status = dumped(before.model_copy(update=changes))
+            status = dumped(read.status.model_copy(update=changes))
             await self._carrier.write_status(MODEL_VERSIONS, version, status)
 
     async def _say_of_orders(self, seen: Seen, now: float) -> None:

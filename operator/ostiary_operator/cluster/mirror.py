@@ -7,8 +7,9 @@ takes the place of a newer one, and what was deleted does not come back.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ostiary_operator.cluster.kinds import (
     ANALYSIS_RUNS,
@@ -27,6 +28,7 @@ from ostiary_operator.cluster.kinds import (
     labels,
 )
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name."""
 _REMEMBERED = 10_000
@@ -52,10 +54,24 @@ class Mirror:
         self._objects: dict[str, dict[Key, Json]] = {}
         self._about: dict[tuple[str, str, str], dict[str, Json]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._read: dict[tuple[str, Key], dict[Callable[[Json], Any], Any]] = {}
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """An object, or None. Not to be changed."""
         return self._objects.get(kind.plural, {}).get((namespace, name))
+
+    def read(self, kind: Kind, namespace: str, name: str, by: Callable[[Json], T]) -> T | None:
+        """What `by` makes of an object, or None without one: made once for as long as the object is the same,
+        since most looks find most objects so. `by` has to be a function that lasts.
+        """
+        obj = self.get(kind, namespace, name)
+        if obj is None:
+            return None
+        made = self._read.setdefault((kind.plural, (namespace, name)), {})
+        if by not in made:
+            made[by] = by(obj)
+        found: T = made[by]
+        return found
 
     def keys(self, kind: Kind) -> list[Key]:
         """Of all objects of a kind."""
@@ -111,6 +127,7 @@ class Mirror:
         return changes
 
     def _forget(self, kind: Kind, key: Key) -> None:
+        self._read.pop((kind.plural, key), None)
         known = self._objects.get(kind.plural, {}).pop(key, None)
         if known is None:
             return

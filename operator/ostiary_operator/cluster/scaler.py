@@ -37,7 +37,8 @@ from ostiary_operator.cluster.metering import Measured, PodFigures, measure
 from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.prometheus import Source
 from ostiary_operator.cluster.scaled import remembered, same_story, status_with, unreadable_as_none
-from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, autoscaler_of, in_words, see
+from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, in_words, see
+from ostiary_operator.cluster.versions import autoscaler_of
 from ostiary_operator.resources.gpu_autoscaler import AutoscalerStatus
 from ostiary_operator.rollout.actions import Announce
 from ostiary_operator.rollout.aiming import aim
