@@ -28,7 +28,7 @@ from ostiary_operator.resources.conditions import Condition, truth, updated
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideStatus
 from ostiary_operator.resources.model_version import ModelVersionStatus
-from ostiary_operator.rollout.actions import Announce, Plan, StartAnalysis
+from ostiary_operator.rollout.actions import Action, Announce, Plan, StartAnalysis
 from ostiary_operator.rollout.reconcile import reconcile
 from ostiary_operator.rollout.snapshot import Analysis, Override
 
@@ -46,13 +46,19 @@ class Keeper:
     """Decides and has things done. One look at a ModelDeployment at a time; any number at different ones."""
 
     def __init__(
-        self, mirror: Mirror, sightings: Sightings, carrier: Carrier, clock: Callable[[], float]
+        self,
+        mirror: Mirror,
+        sightings: Sightings,
+        carrier: Carrier,
+        clock: Callable[[], float],
+        acted: Callable[[Action], None] = lambda _: None,
     ) -> None:
-        """`clock`: seconds since 1970."""
+        """`clock`: seconds since 1970; `acted`: told of each action that was carried out."""
         self._mirror = mirror
         self._sightings = sightings
         self._carrier = carrier
         self._clock = clock
+        self._acted = acted
 
     async def look(self, key: Key) -> float:
         """A look; in how many seconds the next one is due.
@@ -74,6 +80,7 @@ class Keeper:
         try:
             for action in plan.actions:
                 await self._carrier.do(seen, action, now)
+                self._acted(action)
         except (ApiFailure, Refused, ValueError) as error:
             words = refusal(error)
             if words is None:

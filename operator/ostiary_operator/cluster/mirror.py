@@ -121,7 +121,7 @@ class Mirror:
                 changes.append(change)
         for key, known in list(self._objects.get(kind.plural, {}).items()):
             gone = key[0] == namespace and known["metadata"].get("uid") not in there
-            if gone and _number(known["metadata"].get("resourceVersion")) <= _number(version):
+            if gone and number(known["metadata"].get("resourceVersion")) <= number(version):
                 self._forget(kind, key)
                 changes.append(Change(kind, known, None))
         return changes
@@ -181,8 +181,9 @@ def _newer(one: Json, other: Json) -> bool:
     """
     if one["metadata"].get("uid") != other["metadata"].get("uid"):
         return True
-    return _number(one["metadata"].get("resourceVersion")) > _number(other["metadata"].get("resourceVersion"))
+    return number(one["metadata"].get("resourceVersion")) > number(other["metadata"].get("resourceVersion"))
 
 
-def _number(version: object) -> int:
+def number(version: object) -> int:
+    """A resourceVersion; 0 for what is none."""
     return int(str(version)) if str(version).isdigit() else 0
