@@ -184,6 +184,24 @@ def test_the_overlay_of_the_page(newest: Kubectl, tmp_path: Path) -> None:
     assert [one["name"] for one in keeper["env"]] == ["OSTIARY_KEEPER_PROMETHEUS"]
 
 
+def test_what_was_in_force_can_outlive_the_pod(newest: Kubectl, tmp_path: Path) -> None:
+    """With the component it lies on the record's volume, in a folder of its own, and on no other."""
+    shutil.copytree(BASE.parent, tmp_path / "manifests")
+    overlay = {"resources": ["manifests/base"], "components": ["manifests/components/last-known"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = list(yaml.safe_load_all(newest.run("kustomize", str(tmp_path))))
+    spec = template(objects, "ostiary-gateway")["spec"]
+    (volume,) = (one for one in spec["volumes"] if one["name"] == "last-known")
+    claim = named(objects, "PersistentVolumeClaim", "ostiary-record")
+    assert volume == {"name": "last-known", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}}
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    (container,) = spec["containers"]
+    mounts = [one for one in container["volumeMounts"] if one["name"] == "last-known"]
+    assert mounts == [
+        {"name": "last-known", "mountPath": "/var/lib/ostiary/last-known", "subPath": "last-known"}
+    ]
+
+
 def test_settings_name_what_is_mounted(rendered: list[Json], tmp_path: Path) -> None:
     """What a gateway reads is in its configuration, what it writes on a volume that can be written."""
     path = laid_out(rendered, tmp_path)
