@@ -2,7 +2,8 @@
 
 `ostiary operator run` in a process of its own keeps ModelDeployments of three versions each on a cluster in
 this process; one gateway renews its Lease with the epochs of all routes. Measured are the keeper's processor
-time and memory while nothing happens, and the time from a spec's change to the first object that is made.
+time and memory while nothing happens, and the time from a spec's change to the first object that is made;
+and, in this process, what one look costs without and with gates.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from statistics import median
 
 import psutil
 
+from bench.keeper.looks import costs
 from bench.keeper.stage import TEMPLATE, Stage, stage
 from ostiary_operator.cluster import kinds
 from ostiary_operator.sandbox.controllers.kubelet import Timings
@@ -119,7 +121,7 @@ def main() -> int:
     parser.add_argument("--deployments", type=int, default=200)
     arguments = parser.parse_args()
     logging.getLogger("aiohttp.access").setLevel(logging.ERROR)
-    found = asyncio.run(measured(arguments.deployments))
+    found = asyncio.run(measured(arguments.deployments)) | costs(arguments.deployments)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
     worst = found["first_action_worst_seconds"]

@@ -64,7 +64,9 @@ class ScriptedKeeper:
                     f"{self._ostiary}/trafficroutes/{model}", body, "keeper", force="true"
                 )
                 assert answer.code < 300, answer.data
+        # In a merge patch null takes a field away, but not within a list.
         status = json.loads(plan.status.model_dump_json(by_alias=True))
+        status |= json.loads(plan.status.model_dump_json(by_alias=True, exclude_none=True))
         answer = self._api.patch(f"{self._ostiary}/modeldeployments/{name}/status", {"status": status})
         assert answer.code == 200, answer.data
 
@@ -118,9 +120,11 @@ class ScriptedKeeper:
                     one["metadata"]["name"],
                     datetime.fromisoformat(one["metadata"]["creationTimestamp"]).timestamp(),
                     ModelOverrideSpec.model_validate(one["spec"]),
+                    one["metadata"]["uid"],
                 )
                 for one in self._items(f"{self._ostiary}/modeloverrides")
                 if one["spec"]["target"] == metadata["name"]
             ],
             request=asked(metadata.get("annotations") or {}),
+            uid=metadata["uid"],
         )

@@ -1,9 +1,13 @@
 """The keeper as it is deployed: a process of its own, with the rights of its manifest and no others."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from cluster.api_client import Api
 from cluster.rights import BASE, granted
 from cluster.scripted_gateways import ScriptedGateways
 from cluster.scripted_kubelet import ScriptedKubelet
+from ostiary.cli.stack.files import free_ports
 from ostiary_operator.kubectl.main import app
 from ostiary_operator.sandbox.controllers.kubelet import EXIT, MESSAGE
 
@@ -48,11 +53,13 @@ class Shop:
                 kubelet.look()
         api.close()
 
-    def keeper(self, template: Path = BASE / "keeper/pod-template.yaml") -> subprocess.Popen[bytes]:
+    def keeper(
+        self, template: Path = BASE / "keeper/pod-template.yaml", admin: str = "127.0.0.1:0"
+    ) -> subprocess.Popen[bytes]:
         """A keeper at work."""
         command = [
             "operator", "run", "--kubeconfig", str(self._config), "--namespace", self.namespace,
-            "--pod-template", str(template),
+            "--pod-template", str(template), "--admin", admin,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", "ostiary.cli", *command], stdout=log, stderr=log)
@@ -152,6 +159,59 @@ def test_a_version_is_rolled_and_rolled_back(shop: Shop) -> None:
     assert code == 0, log[-3000:]
     assert "forbidden" not in log.lower()
     assert "Traceback" not in log
+
+
+def answer(url: str) -> tuple[int, str]:
+    """Status and body; 0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - http is meant
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+@pytest.mark.timeout(120)
+def test_what_the_manifest_asks_is_answered(shop: Shop) -> None:
+    """Its flags start two keepers; its probes are answered, and which of the two acts is told apart; its port
+    is that of its flag, and the one that Prometheus may come to.
+    """
+    documents = yaml.safe_load_all((BASE / "keeper/deployment.yaml").read_text("utf-8"))
+    (container,) = next(documents)["spec"]["template"]["spec"]["containers"]
+    (flag,) = (word for word in container["args"] if word.startswith("--admin="))
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert flag.endswith(f":{ports['admin']}")
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("liveness", "readiness")}
+    assert {one["port"] for one in probes.values()} == {"admin"}
+    shop.version("v1")
+    shop.deploy("v1")
+    admins = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    keepers = [shop.keeper(admin=admin) for admin in admins]
+    try:
+        shop.until(healthy("v1"))
+        deadline = time.monotonic() + 30
+        expected = ["ready: leading\n", "ready: waiting for the Lease\n"]
+        ready = [f"http://{admin}{probes['readiness']['path']}" for admin in admins]
+        while sorted(words for _, words in map(answer, ready)) != expected:
+            assert time.monotonic() < deadline, [answer(url) for url in ready]
+            time.sleep(0.2)
+        for admin in admins:
+            assert answer(f"http://{admin}{probes['liveness']['path']}") == (200, "live\n")
+        told = [answer(f"http://{admin}/metrics")[1] for admin in admins]
+        leads = re.findall(r"^keeper_leader\S* (\S+)$", "\n".join(told), re.MULTILINE)
+        assert sorted(leads) == ["0.0", "1.0"]
+        acting = next(one for one in told if re.search(r"^keeper_leader\S* 1.0$", one, re.MULTILINE))
+        assert re.search(r'^keeper_rollouts\{.*phase="Healthy".*\} 1.0$', acting, re.MULTILINE)
+        assert re.search(r'^keeper_actions_total\{action="WriteRoute".*\} 1.0$', acting, re.MULTILINE)
+        assert 'kind="ModelDeployment"' in acting
+        assert "qwen" not in acting
+    finally:
+        for keeper in keepers:
+            keeper.terminate()
+        codes = [keeper.wait(30) for keeper in keepers]
+    assert codes == [0, 0], shop.log.read_text()[-3000:]
 
 
 def ending(folder: Path, code: int, words: str) -> Path:

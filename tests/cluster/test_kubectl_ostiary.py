@@ -53,12 +53,12 @@ class Shop:
 
     def __init__(self, api: Api, kubeconfig: Path) -> None:
         self.api = api
-        self._access = ["--kubeconfig", str(kubeconfig), "--namespace", "shop"]
+        self.access = ["--kubeconfig", str(kubeconfig), "--namespace", "shop"]
         self.keeper = ScriptedKeeper(Api(api.host, api.port, api.authority, api.token), "shop")
 
     def run(self, *words: str, code: int = 0) -> str:
         """What a command prints."""
-        done = CliRunner().invoke(app, [*words, *self._access])
+        done = CliRunner().invoke(app, [*words, *self.access])
         assert done.exit_code == code, done.output
         return done.output
 
@@ -223,6 +223,57 @@ def test_an_abort_and_another_try(qwen: Shop) -> None:
     assert "try this one again: kubectl ostiary retry qwen" in qwen.run("explain", "qwen")
     qwen.run("retry", "qwen")
     qwen.until(waiting)
+
+
+def test_an_abort_comes_before_the_candidate(qwen: Shop) -> None:
+    """The keeper has not looked since the spec named it: it never begins."""
+    qwen.keeper.idle = True
+    time.sleep(0.3)
+    qwen.deploy("qwen-2")
+    assert "has not answered" in qwen.run("abort", "qwen", "--wait", "0.1", code=4)
+    qwen.keeper.idle = False
+    status = qwen.until(lambda status: status.get("answered"))
+    assert (status["rejected"], status["phase"], status.get("candidate")) == ("qwen-2", "Degraded", None)
+    assert qwen.api.get("/apis/apps/v1/namespaces/shop/deployments/qwen-2").code == 404
+
+
+def test_what_the_keeper_refuses_is_told(qwen: Shop) -> None:
+    """Asked of one version, and by the time that it looks another is on its way."""
+    qwen.version("qwen-3")
+    qwen.deploy("qwen-2")
+    qwen.until(waiting)
+    qwen.keeper.idle = True
+    time.sleep(0.3)
+    qwen.deploy("qwen-3")
+    qwen.run("promote", "qwen", "--wait", "0.1", code=4)
+    assert "was asked before, and the keeper has not acted on it" in qwen.run(
+        "promote", "qwen", "--full", code=1
+    )
+    again = subprocess.Popen(
+        [sys.executable, "-m", "ostiary_operator.kubectl.main", "promote", "qwen", *qwen.access],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.0)
+    qwen.keeper.idle = False
+    _, told = again.communicate(timeout=30)
+    assert again.returncode == 1
+    assert "promote of qwen-2" in told
+    assert "is refused: qwen-2 is not on its way: qwen-3 is" in told
+    assert "What was asked last: promote of qwen-2" in qwen.run("explain", "qwen")
+
+
+def test_an_abort_takes_the_place_of_what_was_asked_before_it(qwen: Shop) -> None:
+    """Nothing else does: what somebody else has asked is not lost."""
+    qwen.deploy("qwen-2")
+    qwen.until(waiting)
+    qwen.keeper.idle = True
+    time.sleep(0.3)
+    qwen.run("promote", "qwen", "--wait", "0.1", code=4)
+    qwen.run("abort", "qwen", "--wait", "0.1", code=4)
+    assert "abort (abort-" in qwen.run("promote", "qwen", code=1)
+    qwen.keeper.idle = False
+    assert qwen.until(lambda status: status.get("phase") == "Degraded")["rejected"] == "qwen-2"
 
 
 def test_a_pause_holds_the_next_rollout(qwen: Shop) -> None:

@@ -126,9 +126,9 @@ def test_selectors_find_their_pods(rendered: list[Json]) -> None:
         chosen = spec.get("podSelector") or spec.get("selector")
         selector = chosen.get("matchLabels", chosen).items()
         assert any(selector <= of for of in labels.values()), one["metadata"]["name"]
-    for name in ("ostiary-gateway", "ostiary-pod"):
+    for name in NAMES:
         ports = {port["name"] for port in template(rendered, name)["spec"]["containers"][0]["ports"]}
-        assert {"grpc", "admin"} <= ports
+        assert ports >= ({"admin"} if name == "ostiary-keeper" else {"grpc", "admin"})
 
 
 def test_identities_agree(rendered: list[Json], tmp_path: Path) -> None:
@@ -204,6 +204,24 @@ def test_the_overlay_for_a_kms(newest: Kubectl, tmp_path: Path) -> None:
         assert {"name": "kms", "mountPath": shared} in each["volumeMounts"]
     secrets = [one["secret"] for one in spec["volumes"][0]["projected"]["sources"] if "secret" in one]
     assert [one["key"] for one in secrets[-1]["items"]] == ["log.key"]
+
+
+def test_what_was_in_force_can_outlive_the_pod(newest: Kubectl, tmp_path: Path) -> None:
+    """With the component it lies on the record's volume, in a folder of its own, and on no other."""
+    shutil.copytree(BASE.parent, tmp_path / "manifests")
+    overlay = {"resources": ["manifests/base"], "components": ["manifests/components/last-known"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = list(yaml.safe_load_all(newest.run("kustomize", str(tmp_path))))
+    spec = template(objects, "ostiary-gateway")["spec"]
+    (volume,) = (one for one in spec["volumes"] if one["name"] == "last-known")
+    claim = named(objects, "PersistentVolumeClaim", "ostiary-record")
+    assert volume == {"name": "last-known", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}}
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    (container,) = spec["containers"]
+    mounts = [one for one in container["volumeMounts"] if one["name"] == "last-known"]
+    assert mounts == [
+        {"name": "last-known", "mountPath": "/var/lib/ostiary/last-known", "subPath": "last-known"}
+    ]
 
 
 def test_settings_name_what_is_mounted(rendered: list[Json], tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from ostiary_gateway.shadow import Compared, Outcome
 from ostiary_moderation.engine import Engine, EngineLoad
 from ostiary_moderation.metrics import PodMetrics
 from ostiary_moderation.turns import TurnLimits, Turns
+from ostiary_operator.cluster.metrics import KeeperMetrics
+from ostiary_operator.cluster.mirror import Mirror
+from ostiary_operator.rollout.actions import Scale
 
 PAGE = Path(__file__).parents[2] / "docs/telemetry.md"
 ROW = re.compile(r"^\| `([a-z_.]+)` \| `([a-z_]+)` \| (.*?) \|", re.MULTILINE)
@@ -37,7 +40,7 @@ class IdleEngine:
 
 
 def exposed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """Metric → labels, in the exposition of a process that is gateway and pod and has measured everything."""
+    """Metric → labels, in the exposition of a process that is all three and has measured everything."""
     registry = CollectorRegistry()
     provider = MeterProvider([PrometheusMetricReader(registry=registry)])
     meter = provider.get_meter("test")
@@ -54,6 +57,10 @@ def exposed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     WatchFailures(meter).failed("trafficroutes")
     watch_staleness(meter, lambda: {"trafficroutes": 0.0})
     watch_kms(meter, lambda: 0.0)
+    keeper, mirror = KeeperMetrics(meter), Mirror()
+    keeper.looked("ModelDeployment")("done", 0.1)
+    keeper.acted(Scale("v1", 1))
+    keeper.watch(mirror, lambda: True)
     pod = PodMetrics(meter)
     pod.looked([StageTiming(stage="decode")])
     pod.watch(Turns(TurnLimits(1, 1, 1)), cast(Engine, IdleEngine()))
@@ -90,4 +97,5 @@ def test_no_label_names_a_tenant_or_a_seller(monkeypatch: pytest.MonkeyPatch) ->
     """Labels are of closed or bounded sets: who asks, and about what, stands in the record."""
     labels = set().union(*exposed(monkeypatch).values())
     closed = {"rpc_method", "rpc_response_status_code", "error_type", "verdict", "version", "outcome", "file"}
+    closed |= {"kind", "result", "action", "phase"}
     assert labels == closed | {"stage", "resource", "label", "category"}

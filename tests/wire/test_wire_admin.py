@@ -78,6 +78,16 @@ def test_it_is_ready_when_the_service_is(admin: AdminServer) -> None:
     assert get(admin, "/readyz")[0] == 503
 
 
+def test_what_else_hangs_is_not_live(admin: AdminServer) -> None:
+    """In the words of whoever found out; and who is ready may say more than that."""
+    hangs = ["the watch of pods has told nothing"]
+    admin.follow(lambda: True, lambda: "ready: leading", lambda: "".join(hangs))
+    assert get(admin, "/livez")[::2] == (503, "the watch of pods has told nothing\n")
+    assert get(admin, "/readyz")[::2] == (200, "ready: leading\n")
+    hangs.clear()
+    assert get(admin, "/livez")[::2] == (200, "live\n")
+
+
 def test_a_stuck_loop_is_not_live(admin: AdminServer, loop: asyncio.AbstractEventLoop) -> None:
     """Probes are answered beside the loop, so that it can be told that it hangs."""
     assert get(admin, "/livez")[::2] == (200, "live\n")

@@ -65,6 +65,14 @@ def run(
     resync: Annotated[
         float, typer.Option(min=1.0, help="Seconds after which everything is listed again.")
     ] = 300.0,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Metrics and probes over HTTP: /metrics, /livez, /readyz. Default: none.",
+            envvar="OSTIARY_KEEPER_ADMIN",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json/--text", help="Logs as JSON lines, or as text.")] = True,
 ) -> None:
     """Keep ModelDeployments: roll versions, judge them, roll back, until SIGTERM or SIGINT.
@@ -74,8 +82,12 @@ def run(
 
     Exit codes: 0 stopped in order, 1 failed, 2 bad settings, or no way into the cluster.
     """
+    import asyncio
+
+    from ostiary.wire.admin import AdminServer
     from ostiary.wire.process import Stop
     from ostiary.wire.process import run as run_process
+    from ostiary.wire.telemetry import setup
     from ostiary_operator.cluster.running import KeeperSettings, keep
 
     settings = KeeperSettings(
@@ -90,9 +102,15 @@ def run(
     )
 
     async def main(stop: Stop) -> None:
+        telemetry = setup("ostiary-keeper", scraped=admin is not None)
+        probes = AdminServer(admin, telemetry.registry, asyncio.get_running_loop())
+        probes.start()
         try:
-            await keep(settings, stop)
+            await keep(settings, stop, probes=probes)
         except OSError as error:
             raise ValueError(str(error)) from error
+        finally:
+            probes.stop()
+            telemetry.shutdown()
 
     raise typer.Exit(run_process("ostiary-keeper", main, log_format="json" if as_json else "text"))

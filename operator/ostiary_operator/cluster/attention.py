@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import structlog
 
 from ostiary_operator.cluster.api import ApiFailure, Conflict
 from ostiary_operator.cluster.leader import NotLeading
+from ostiary_operator.cluster.metrics import Result
 from ostiary_operator.cluster.mirror import Key
 
 _log = structlog.get_logger(__name__)
@@ -32,12 +34,19 @@ class Attention:
     """Looks at each object when it was stirred, and when its last look said. For one event loop."""
 
     def __init__(
-        self, look: Callable[[Key], Awaitable[float]], leading: Callable[[], bool], rng: random.Random
+        self,
+        look: Callable[[Key], Awaitable[float]],
+        leading: Callable[[], bool],
+        rng: random.Random,
+        looked: Callable[[Result, float], None],
     ):
-        """`look`: in how many seconds to look again. `leading`: whether to look at all."""
+        """`look`: in how many seconds to look again. `leading`: whether to look at all. `looked`: told how
+        each look ended, and how many seconds it took.
+        """
         self._look = look
         self._leading = leading
         self._rng = rng
+        self._told = looked
         self._followers: dict[Key, _Follower] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
@@ -80,19 +89,26 @@ class Attention:
             pause = await self._looked(key, follower) if self._leading() else None
 
     async def _looked(self, key: Key, follower: _Follower) -> float | None:
+        async with self._at_once:
+            began = time.perf_counter()
+            result, pause = await self._ended(key, follower)
+            self._told(result, time.perf_counter() - began)
+            return pause
+
+    async def _ended(self, key: Key, follower: _Follower) -> tuple[Result, float | None]:
         try:
-            async with self._at_once:
-                pause = await self._look(key)
+            pause = await self._look(key)
         except NotLeading:
-            return None
+            return "not_leading", None
         except ApiFailure as failure:
-            return self._rest(key, follower, failure, failure.retry_after)
+            result: Result = "conflict" if isinstance(failure, Conflict) else "api_failure"
+            return result, self._rest(key, follower, failure, failure.retry_after)
         except Exception as error:
             # One object that nobody thought of must not end the looks at all others.
             _log.exception("look.failed", of="/".join(key))
-            return self._rest(key, follower, error, 1.0)
+            return "failed", self._rest(key, follower, error, 1.0)
         follower.failures = 0
-        return pause * self._rng.uniform(0.9, 1.0)
+        return "done", pause * self._rng.uniform(0.9, 1.0)
 
     def _rest(self, key: Key, follower: _Follower, error: Exception, least: float) -> float:
         if not (isinstance(error, Conflict) and follower.failures == 0):

@@ -22,12 +22,13 @@ from ostiary_operator.cluster.kinds import (
 from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.pods import loading
 from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, see
+from ostiary_operator.cluster.versions import described
 from ostiary_operator.resources.analysis import AnalysisTemplateSpec
 from ostiary_operator.resources.conditions import Condition, truth, updated
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideStatus
 from ostiary_operator.resources.model_version import ModelVersionStatus
-from ostiary_operator.rollout.actions import Announce, Plan, StartAnalysis
+from ostiary_operator.rollout.actions import Action, Announce, Plan, StartAnalysis
 from ostiary_operator.rollout.reconcile import reconcile
 from ostiary_operator.rollout.snapshot import Analysis, Override
 
@@ -45,13 +46,19 @@ class Keeper:
     """Decides and has things done. One look at a ModelDeployment at a time; any number at different ones."""
 
     def __init__(
-        self, mirror: Mirror, sightings: Sightings, carrier: Carrier, clock: Callable[[], float]
+        self,
+        mirror: Mirror,
+        sightings: Sightings,
+        carrier: Carrier,
+        clock: Callable[[], float],
+        acted: Callable[[Action], None] = lambda _: None,
     ) -> None:
-        """`clock`: seconds since 1970."""
+        """`clock`: seconds since 1970; `acted`: told of each action that was carried out."""
         self._mirror = mirror
         self._sightings = sightings
         self._carrier = carrier
         self._clock = clock
+        self._acted = acted
 
     async def look(self, key: Key) -> float:
         """A look; in how many seconds the next one is due.
@@ -73,6 +80,7 @@ class Keeper:
         try:
             for action in plan.actions:
                 await self._carrier.do(seen, action, now)
+                self._acted(action)
         except (ApiFailure, Refused, ValueError) as error:
             words = refusal(error)
             if words is None:
@@ -149,9 +157,11 @@ class Keeper:
             version, took = self._mirror.get(MODEL_VERSIONS, namespace, name), loading(its_pods)
             if version is None or took is None:
                 continue
-            before = ModelVersionStatus.model_validate(version.get("status") or {})
+            read = self._mirror.read(MODEL_VERSIONS, namespace, name, described)
+            if read is None or (read.status.load_seconds_p50, read.status.load_seconds_p95) == took:
+                continue
             changes = {"load_seconds_p50": took[0], "load_seconds_p95": took[1]}
-            status = dumped(before.model_copy(update=changes))
+            status = dumped(read.status.model_copy(update=changes))
             await self._carrier.write_status(MODEL_VERSIONS, version, status)
 
     async def _say_of_orders(self, seen: Seen, now: float) -> None:
@@ -159,10 +169,14 @@ class Keeper:
         namespace, holds = seen.obj["metadata"]["namespace"], seen.snapshot.override
         for order in seen.snapshot.overrides:
             found = self._mirror.get(MODEL_OVERRIDES, namespace, order.name)
-            if found is None:
-                continue
+            if found is None or found["metadata"].get("uid") != order.uid:
+                continue  # it is gone, and what is called so now is another one
             before = ModelOverrideStatus.model_validate(found.get("status") or {})
-            condition = _in_force(order, holds, now, int(found["metadata"].get("generation", 0)))
+            was = next((one for one in before.conditions if one.type == "InForce"), None)
+            condition = _in_force(order, holds, now, int(found["metadata"].get("generation", 0)), was)
+            if condition.reason == "Missed" and was is None:
+                missed = Announce("Warning", "OrderMissed", f"{order.name}: {condition.message}")
+                await self._carrier.announce(seen.obj, missed, now)
             conditions = updated(before.conditions, (condition,), now)
             try:
                 await self._carrier.write_status(
@@ -172,9 +186,13 @@ class Keeper:
                 continue  # it has been taken back meanwhile
 
 
-def _in_force(order: Override, holds: Override | None, now: float, generation: int) -> Condition:
-    if holds is not None and holds.name == order.name:
+def _in_force(
+    order: Override, holds: Override | None, now: float, generation: int, was: Condition | None
+) -> Condition:
+    if holds is not None and holds == order:
         reason, message = "Followed", "this order is followed"
+    elif order.spec.expires_at <= now and (was is None or was.reason == "Missed"):
+        reason, message = "Missed", "this order ended before it was seen: nothing was done for it"
     elif order.spec.expires_at <= now:
         reason, message = "Expired", "this order has ended"
     else:

@@ -16,7 +16,8 @@ from ostiary_operator.cluster.kinds import (
     Json,
     Kind,
 )
-from ostiary_operator.cluster.mirror import Change, Key, Mirror, about
+from ostiary_operator.cluster.mirror import Change, Key, Mirror, about, number
+from ostiary_operator.cluster.pulse import Pulse
 from ostiary_operator.cluster.seeing import Sightings, acked
 
 
@@ -31,9 +32,10 @@ class Knowing:
         runs: Attention,
         autoscalers: Attention,
         clock: Callable[[], float],
+        pulse: Pulse,
     ) -> None:
-        """`deployments`: who looks at ModelDeployments; `runs`: at AnalysisRuns;
-        `autoscalers`: at GPUAutoscalers.
+        """`deployments`: who looks at ModelDeployments; `runs`: at AnalysisRuns; `autoscalers`: at
+        GPUAutoscalers; `pulse`: told what watches tell, and what only lists do.
         """
         self._mirror = mirror
         self._sightings = sightings
@@ -41,16 +43,22 @@ class Knowing:
         self._runs = runs
         self._autoscalers = autoscalers
         self._clock = clock
+        self._pulse = pulse
 
     def told(self, kind: Kind, event: str | None, obj: Json) -> None:
         """An event of a watch."""
+        self._pulse.told(kind.plural, _version(obj))
         change = self._mirror.remove(kind, obj) if event == "DELETED" else self._mirror.take(kind, obj)
         if change is not None:
             self._changed(change)
 
     def listed(self, kind: Kind, namespace: str, objects: Iterable[Json], version: str) -> None:
         """A list of all objects of a kind."""
-        for change in self._mirror.listed(kind, namespace, objects, version):
+        there = list(objects)
+        changes = self._mirror.listed(kind, namespace, there, version)
+        missed = [_version(change.after) for change in changes if change.after is not None]
+        self._pulse.listed(kind.plural, max(missed, default=0), max(map(_version, there), default=0))
+        for change in changes:
             self._changed(change)
 
     def _changed(self, change: Change) -> None:
@@ -115,6 +123,10 @@ class Knowing:
             if was.get(route) != now.get(route):
                 for name in self._mirror.about(MODEL_DEPLOYMENTS, namespace, route):
                     self._deployments.stir((namespace, name))
+
+
+def _version(obj: Json) -> int:
+    return number(obj["metadata"].get("resourceVersion"))
 
 
 def _generation(obj: Json | None) -> object:

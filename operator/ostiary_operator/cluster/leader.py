@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ostiary_operator.cluster.api import Api, ApiFailure, NotFound
+from ostiary_operator.cluster.api import Api, ApiFailure, Conflict, NotFound
 from ostiary_operator.cluster.kinds import LEASES, Json
 
 _log = structlog.get_logger(__name__)
@@ -47,14 +47,18 @@ class Leader:
         changed: Callable[[bool], None],
         times: LeaderTimes = LeaderTimes(),
         clock: Callable[[], float] = time.monotonic,
+        away: Callable[[], None] = lambda: None,
     ) -> None:
-        """`identity`: unlike that of all other keepers. `changed`: told when leading begins and ends."""
+        """`identity`: unlike that of all other keepers. `changed`: told when leading begins and ends; `away`:
+        when the API server does not answer.
+        """
         self._api = api
         self._namespace = namespace
         self._identity = identity
         self._changed = changed
         self._times = times
         self._clock = clock
+        self._away = away
         self._renewed: float | None = None
         self._seen: tuple[str, float] = ("", clock())
         self._told = False
@@ -92,6 +96,8 @@ class Leader:
             await self._make(began)
         except ApiFailure as failure:
             # Another was faster, or nobody answers: what was renewed holds as long as it holds.
+            if not isinstance(failure, Conflict):
+                self._away()
             _log.warning("lease.failed", error=str(failure))
 
     async def _make(self, began: float) -> None:

@@ -7,8 +7,9 @@ takes the place of a newer one, and what was deleted does not come back.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ostiary_operator.cluster.kinds import (
     ANALYSIS_RUNS,
@@ -27,6 +28,7 @@ from ostiary_operator.cluster.kinds import (
     labels,
 )
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name."""
 _REMEMBERED = 10_000
@@ -52,10 +54,24 @@ class Mirror:
         self._objects: dict[str, dict[Key, Json]] = {}
         self._about: dict[tuple[str, str, str], dict[str, Json]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._read: dict[tuple[str, Key], dict[Callable[[Json], Any], Any]] = {}
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """An object, or None. Not to be changed."""
         return self._objects.get(kind.plural, {}).get((namespace, name))
+
+    def read(self, kind: Kind, namespace: str, name: str, by: Callable[[Json], T]) -> T | None:
+        """What `by` makes of an object, or None without one: made once for as long as the object is the same,
+        since most looks find most objects so. `by` has to be a function that lasts.
+        """
+        obj = self.get(kind, namespace, name)
+        if obj is None:
+            return None
+        made = self._read.setdefault((kind.plural, (namespace, name)), {})
+        if by not in made:
+            made[by] = by(obj)
+        found: T = made[by]
+        return found
 
     def keys(self, kind: Kind) -> list[Key]:
         """Of all objects of a kind."""
@@ -105,12 +121,13 @@ class Mirror:
                 changes.append(change)
         for key, known in list(self._objects.get(kind.plural, {}).items()):
             gone = key[0] == namespace and known["metadata"].get("uid") not in there
-            if gone and _number(known["metadata"].get("resourceVersion")) <= _number(version):
+            if gone and number(known["metadata"].get("resourceVersion")) <= number(version):
                 self._forget(kind, key)
                 changes.append(Change(kind, known, None))
         return changes
 
     def _forget(self, kind: Kind, key: Key) -> None:
+        self._read.pop((kind.plural, key), None)
         known = self._objects.get(kind.plural, {}).pop(key, None)
         if known is None:
             return
@@ -164,8 +181,9 @@ def _newer(one: Json, other: Json) -> bool:
     """
     if one["metadata"].get("uid") != other["metadata"].get("uid"):
         return True
-    return _number(one["metadata"].get("resourceVersion")) > _number(other["metadata"].get("resourceVersion"))
+    return number(one["metadata"].get("resourceVersion")) > number(other["metadata"].get("resourceVersion"))
 
 
-def _number(version: object) -> int:
+def number(version: object) -> int:
+    """A resourceVersion; 0 for what is none."""
     return int(str(version)) if str(version).isdigit() else 0

@@ -7,7 +7,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +16,29 @@ from typing import Any
 import aiohttp
 import kopf
 import structlog
+from opentelemetry import metrics
 
+from ostiary.wire.admin import AdminServer
 from ostiary_operator.cluster.api import Api, ApiFailure, NotFound, configured, connected
 from ostiary_operator.cluster.attention import Attention
 from ostiary_operator.cluster.carrying import Carrier
 from ostiary_operator.cluster.decision_file import DecisionFile
 from ostiary_operator.cluster.judging import Judges
 from ostiary_operator.cluster.keeper import Keeper
-from ostiary_operator.cluster.kinds import ANALYSIS_RUNS, WATCHED, Json
+from ostiary_operator.cluster.kinds import (
+    ANALYSIS_RUNS,
+    GPU_AUTOSCALERS,
+    MODEL_DEPLOYMENTS,
+    WATCHED,
+    Json,
+    Kind,
+)
 from ostiary_operator.cluster.knowing import Knowing
 from ostiary_operator.cluster.leader import Leader, LeaderTimes
-from ostiary_operator.cluster.mirror import Mirror
+from ostiary_operator.cluster.metrics import SCOPE, KeeperMetrics
+from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.prometheus import Prometheus, Source
+from ostiary_operator.cluster.pulse import Pulse
 from ostiary_operator.cluster.scaler import Scaler
 from ostiary_operator.cluster.seeing import Sightings
 from ostiary_operator.cluster.version_objects import read_template
@@ -68,6 +79,7 @@ async def keep(
     ready: Callable[[], None] = lambda: None,
     watching: kopf.OperatorSettings | None = None,
     clock: Callable[[], float] = time.time,
+    probes: AdminServer | None = None,
 ) -> None:
     """Keep ModelDeployments until `stop` is set.
 
@@ -77,6 +89,7 @@ async def keep(
         ready: called when the cluster is known and watched.
         watching: kopf's settings; None: those of `watch_settings`.
         clock: seconds since 1970.
+        probes: tell whether it is live and ready, and whether it acts.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -87,15 +100,18 @@ async def keep(
     namespaces = chosen.namespaces or (namespace,)
     async with connected(configuration) as api, _source(chosen) as source:
         process = _Process(api, template, source, chosen, namespaces, clock)
+        if probes is not None:
+            probes.follow(lambda: process.watching, process.words, process.pulse.trouble)
         if not await process.begin(stop):
             return
 
         def watched() -> None:
-            _log.info("ready", namespaces=namespaces)
+            process.watching = True
+            _log.info("ready", namespaces=namespaces, admin=probes.address if probes else None)
             ready()
 
         by = watching or watch_settings()
-        await process.run(watch(process.knowing, configuration, namespaces, watched, by), stop)
+        await process.run(watch(process.knowing, configuration, namespaces, watched, process.pulse, by), stop)
     _log.info("stopped")
 
 
@@ -116,16 +132,32 @@ class _Process:
         self._resync_seconds = chosen.resync
         self._rng = random.Random()  # noqa: S311 - spreads looks over time
         mirror, sightings = Mirror(), Sightings()
-        self._leader = Leader(api, namespaces[0], chosen.identity, self._turned, chosen.leader)
+        self.pulse, self.watching = Pulse(time.monotonic), False
+        self._leader = Leader(
+            api, namespaces[0], chosen.identity, self._turned, chosen.leader, away=self.pulse.away
+        )
+        counts = KeeperMetrics(metrics.get_meter(SCOPE))
+        counts.watch(mirror, lambda: self._leader.leading)
         carrier = Carrier(api, mirror, template, self._leader.check, self._run_seen)
-        keeper = Keeper(mirror, sightings, carrier, clock)
+        keeper = Keeper(mirror, sightings, carrier, clock, counts.acted)
         judges = Judges(mirror, carrier, source, clock)
-        self._deployments = Attention(keeper.look, lambda: self._leader.leading, self._rng)
+        self._deployments = self._attention(keeper.look, counts, MODEL_DEPLOYMENTS)
         log = DecisionFile(chosen.decision_log) if chosen.decision_log is not None else None
         self._scaler = Scaler(mirror, sightings, carrier, source, clock, log)
-        self._autoscalers = Attention(self._scaler.look, lambda: self._leader.leading, self._rng)
-        self._runs = Attention(judges.look, lambda: self._leader.leading, self._rng)
-        self.knowing = Knowing(mirror, sightings, self._deployments, self._runs, self._autoscalers, clock)
+        self._autoscalers = self._attention(self._scaler.look, counts, GPU_AUTOSCALERS)
+        self._runs = self._attention(judges.look, counts, ANALYSIS_RUNS)
+        self.knowing = Knowing(
+            mirror, sightings, self._deployments, self._runs, self._autoscalers, clock, self.pulse
+        )
+
+    def _attention(
+        self, look: Callable[[Key], Awaitable[float]], counts: KeeperMetrics, kind: Kind
+    ) -> Attention:
+        return Attention(look, lambda: self._leader.leading, self._rng, counts.looked(kind.name))
+
+    def words(self) -> str:
+        """Of a keeper that is ready: whether it acts."""
+        return "ready: leading" if self._leader.leading else "ready: waiting for the Lease"
 
     def _run_seen(self, run: Json) -> None:
         self.knowing.told(ANALYSIS_RUNS, None, run)
@@ -141,17 +173,18 @@ class _Process:
     async def run(self, watches: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
         """Until it is told to stop, or the watches end. Then it does nothing, and others may take over."""
         watching = asyncio.create_task(watches, name="watches")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
         beside = [
-            stopping,
+            asyncio.create_task(stop.wait(), name="stop"),
             asyncio.create_task(self._leader.run(), name="leader"),
             asyncio.create_task(self._resync(), name="resync"),
         ]
         try:
-            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if watching.done():
-                watching.result()
+            # Without any of them it would live on, and do nothing.
+            done, _ = await asyncio.wait({watching, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
+            self.watching = False
             await self._deployments.close()
             await self._runs.close()
             await self._autoscalers.close()

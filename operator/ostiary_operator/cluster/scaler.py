@@ -37,10 +37,12 @@ from ostiary_operator.cluster.metering import Measured, PodFigures, measure
 from ostiary_operator.cluster.mirror import Key, Mirror
 from ostiary_operator.cluster.prometheus import Source
 from ostiary_operator.cluster.scaled import remembered, same_story, status_with, unreadable_as_none
-from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, autoscaler_of, in_words, see
+from ostiary_operator.cluster.seeing import Seen, Sightings, Unreadable, in_words, see
+from ostiary_operator.cluster.versions import autoscaler_of
 from ostiary_operator.resources.gpu_autoscaler import AutoscalerStatus
 from ostiary_operator.rollout.actions import Announce
 from ostiary_operator.rollout.aiming import aim
+from ostiary_operator.rollout.hearing import hear
 
 _log = structlog.get_logger(__name__)
 SYNC = 15.0
@@ -197,7 +199,8 @@ class Scaler:
         snapshot, version = target.seen.snapshot, spec.scale_target_ref.name
         # A trial is told with the floor that there would be if it were in earnest.
         mine = replace(snapshot.versions[version], bounds=(spec.min_replicas, spec.max_replicas))
-        heading = aim(replace(snapshot, versions={**snapshot.versions, version: mine}))
+        with_mine = replace(snapshot, versions={**snapshot.versions, version: mine})
+        heading = aim(with_mine, hear(with_mine).status)
         route = snapshot.route
         current = int(target.deployment["spec"]["replicas"])
         pods = pods_of(self._mirror, target.deployment["metadata"]["namespace"], target.model, version)

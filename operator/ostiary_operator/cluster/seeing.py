@@ -6,45 +6,33 @@ import json
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ValidationError
 
-from ostiary_operator.autoscaling.spec import AutoscalerSpec
-from ostiary_operator.cluster import pods
 from ostiary_operator.cluster.gate_jobs import gate_seen
 from ostiary_operator.cluster.kinds import (
     ACKED,
     ANALYSIS_RUNS,
-    CAPACITY,
-    DEPLOYMENTS,
-    GPU_AUTOSCALERS,
     JOBS,
     LEASES,
     MODEL_DEPLOYMENTS,
     MODEL_OVERRIDES,
-    MODEL_VERSIONS,
     PODS,
     RATES,
-    RESOURCE_QUOTAS,
     TRAFFIC_ROUTES,
-    VERSION,
     Json,
     annotated,
-    labels,
     owned_by,
 )
 from ostiary_operator.cluster.mirror import Key, Mirror
-from ostiary_operator.cluster.room import room
 from ostiary_operator.cluster.route import written
-from ostiary_operator.cluster.verifying import proofs_of
+from ostiary_operator.cluster.versions import versions
 from ostiary_operator.resources.analysis import AnalysisRunStatus
 from ostiary_operator.resources.asked import asked
-from ostiary_operator.resources.gates import Gates
 from ostiary_operator.resources.model_deployment import Entry, ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
-from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
 from ostiary_operator.rollout.snapshot import (
     LEASE_SECONDS,
     Analysis,
@@ -54,7 +42,6 @@ from ostiary_operator.rollout.snapshot import (
     Request,
     Route,
     Snapshot,
-    Version,
 )
 
 _PEAK_SECONDS = 60.0
@@ -144,20 +131,23 @@ def see(mirror: Mirror, sightings: Sightings, obj: Json, now: float) -> Seen:
     request, refused = _request(obj)
     if refused and not problem:
         reason, problem = "BadRequest", refused
+    gate_jobs = _gate_jobs(mirror, obj, namespace, model, now)
+    gated = {spec.version_ref.name, status.candidate, *(job.version for job in gate_jobs.values())}
     snapshot = Snapshot(
         now=now,
         name=name,
         generation=int(obj["metadata"].get("generation", 0)),
         spec=spec,
         status=status,
-        versions=_versions(mirror, namespace, model, spec.strategy.gates),
+        versions=versions(mirror, namespace, model, spec.strategy.gates, gated),
         route=route,
         gateways=gateways,
         demand=_demand(mirror, sightings, gateways, namespace, model, now),
         overrides=_overrides(mirror, namespace, name),
         analyses=_analyses(mirror, obj, namespace, model),
         request=request,
-        gate_jobs=_gate_jobs(mirror, obj, namespace, model, now),
+        gate_jobs=gate_jobs,
+        uid=str(obj["metadata"].get("uid", "")),
     )
     return Seen(obj, snapshot, route_object, reason, problem)
 
@@ -263,95 +253,12 @@ def _by_route(lease: Json, annotation: str) -> Mapping[str, float]:
     return {name: number for name, number in said.items() if math.isfinite(number) and number >= 0.0}
 
 
-def _versions(mirror: Mirror, namespace: str, model: str, gates: Gates) -> dict[str, Version]:
-    """Versions that are described, and those that run although their ModelVersion has been removed."""
-    ready: dict[str, int] = {}
-    for pod in mirror.about(PODS, namespace, model).values():
-        if pods.is_ready(pod):
-            version = str(labels(pod).get(VERSION))
-            ready[version] = ready.get(version, 0) + 1
-    found = {}
-    described, running = (mirror.about(kind, namespace, model) for kind in (MODEL_VERSIONS, DEPLOYMENTS))
-    for name in {*described, *running}:
-        runs = running.get(name)
-        replicas = int(runs["spec"]["replicas"]) if runs is not None else 0
-        capacity, loads = _carried(described.get(name), runs)
-        if capacity is not None:
-            # What is ready beyond what is wanted is about to go.
-            bounds = autoscaled_between(mirror, namespace, name)
-            runs_as = Version(capacity, loads, replicas, min(replicas, ready.get(name, 0)), bounds)
-            found[name] = _before_gates(mirror, namespace, described, name, runs_as, gates)
-    return found
-
-
-def _before_gates(
-    mirror: Mirror, namespace: str, described: Mapping[str, Json], name: str, version: Version, gates: Gates
-) -> Version:
-    """A version with what gates ask of it; without gates nothing is looked for."""
-    obj = described.get(name)
-    if obj is None or gates == Gates():
-        return version
-    spec = ModelVersionSpec.model_validate(obj["spec"])
-    status = ModelVersionStatus.model_validate(obj.get("status") or {})
-    quotas = mirror.about(RESOURCE_QUOTAS, namespace).values()
-    others = [one for key, one in described.items() if key != name]
-    return replace(
-        version,
-        most_pods=room(quotas, spec.gpu, version.replicas),
-        proofs=proofs_of(spec, status, others, gates),
-    )
-
-
 def _gate_jobs(mirror: Mirror, obj: Json, namespace: str, model: str, now: float) -> dict[str, GateJob]:
     """Jobs of gates of this very object."""
     own = {name: job for name, job in mirror.about(JOBS, namespace, model).items() if owned_by(job, obj)}
     there = list(mirror.about(PODS, namespace, model).values()) if own else []
     seen = {name: gate_seen(job, there, now) for name, job in own.items()}
     return {name: job for name, job in seen.items() if job is not None}
-
-
-def autoscaler_of(mirror: Mirror, namespace: str, version: str) -> Json | None:
-    """The GPUAutoscaler of a version, the oldest of several; None without one."""
-    found = [
-        one
-        for one in mirror.about(GPU_AUTOSCALERS, namespace, version).values()
-        if not one["metadata"].get("deletionTimestamp")
-    ]
-    return min(found, key=_age, default=None)
-
-
-def _age(obj: Json) -> tuple[str, str]:
-    """Sorts the oldest first, and those of one second by their names."""
-    return obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
-
-
-def autoscaled_between(mirror: Mirror, namespace: str, version: str) -> tuple[int, int] | None:
-    """Fewest and most pods that a GPUAutoscaler lets a version have; None where it has not their number:
-    there is none, it only tells what it would do, or its spec makes no sense.
-    """
-    found = autoscaler_of(mirror, namespace, version)
-    if found is None:
-        return None
-    try:
-        spec = AutoscalerSpec.model_validate(found.get("spec") or {})
-    except ValidationError:
-        return None
-    return None if spec.mode == "DryRun" else (spec.min_replicas, spec.max_replicas)
-
-
-def _carried(described: Json | None, runs: Json | None) -> tuple[float | None, float | None]:
-    """Checks a second of one pod, and how long one loads, as far as that is known."""
-    if described is not None:
-        try:
-            spec = ModelVersionSpec.model_validate(described["spec"])
-            status = ModelVersionStatus.model_validate(described.get("status") or {})
-        except ValidationError:
-            return None, None
-        return spec.checks_per_second, status.load_seconds_p95
-    try:
-        return float(annotated(runs or {"metadata": {}}).get(CAPACITY, "")), None
-    except ValueError:
-        return None, None
 
 
 def _overrides(mirror: Mirror, namespace: str, name: str) -> tuple[Override, ...]:
@@ -364,7 +271,8 @@ def _overrides(mirror: Mirror, namespace: str, name: str) -> tuple[Override, ...
         except (KeyError, ValueError):  # of which pydantic's is one; the schema lets none pass
             continue
         if not order["metadata"].get("deletionTimestamp"):
-            found.append(Override(order["metadata"]["name"], created, spec))
+            metadata = order["metadata"]
+            found.append(Override(metadata["name"], created, spec, str(metadata.get("uid", ""))))
     return tuple(found)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import ValidationError
-
-from ostiary_operator.cluster.kinds import Json
 from ostiary_operator.resources.conditions import Condition, truth, updated
 from ostiary_operator.resources.gates import Gates, JobGateName, proof_key
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus, Verification
@@ -33,12 +30,12 @@ def verified(
 
 
 def proofs_of(
-    version: ModelVersionSpec, own: ModelVersionStatus, others: Iterable[Json], gates: Gates
+    version: ModelVersionSpec, own: ModelVersionStatus, others: Iterable[ModelVersionStatus], gates: Gates
 ) -> Mapping[JobGateName, Proof]:
     """What is known of a version by its gates as they are asked for now.
 
-    A bundle that another version of the model has under another name (`others`: ModelVersions) was passed if
-    that was; only what the version itself failed counts against it.
+    A bundle that another version of the model has under another name (`others`) was passed if that was; only
+    what the version itself failed counts against it.
     """
     asked = {
         proof_key(version.artifact.digest, version.image, name, gate): name
@@ -46,18 +43,10 @@ def proofs_of(
     }
     if not asked:
         return {}
+    passed = (one for status in others for one in status.verifications if one.passed)
     found: dict[JobGateName, Proof] = {}
-    for one in (*_passed(others), *own.verifications):
+    for one in (*passed, *own.verifications):
         name = asked.get(one.key)
         if name is not None and (one.passed or name not in found):
             found[name] = Proof(one.passed, one.figures)
     return found
-
-
-def _passed(versions: Iterable[Json]) -> Iterable[Verification]:
-    for one in versions:
-        try:
-            status = ModelVersionStatus.model_validate(one.get("status") or {})
-        except ValidationError:
-            continue
-        yield from (proof for proof in status.verifications if proof.passed)

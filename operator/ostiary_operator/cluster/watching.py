@@ -17,6 +17,7 @@ from kubernetes_asyncio import client
 
 from ostiary_operator.cluster.kinds import WATCHED, Json, Kind
 from ostiary_operator.cluster.knowing import Knowing
+from ostiary_operator.cluster.pulse import Pulse
 
 Told = Callable[[Kind, str | None, Json], None]
 _WATCH_SECONDS = 300
@@ -77,6 +78,7 @@ async def watch(
     configuration: client.Configuration,
     namespaces: Sequence[str],
     ready: Callable[[], None],
+    pulse: Pulse,
     chosen: kopf.OperatorSettings | None = None,
 ) -> None:
     """Kopf, running, until cancelled. Returns, or raises what went wrong, where kopf ends by itself.
@@ -96,7 +98,13 @@ async def watch(
         if not stop.is_set():
             loop.call_soon_threadsafe(knowing.told, kind, event, obj)
 
+    async def beat() -> None:
+        while True:
+            pulse.beat()
+            await asyncio.sleep(1.0)
+
     async def operate() -> None:
+        beating = asyncio.create_task(beat(), name="pulse")
         await kopf.operator(
             registry=registry(told, configuration),
             settings=chosen or settings(),
@@ -105,6 +113,8 @@ async def watch(
             ready_flag=watched,
             standalone=True,
         )
+        beating.cancel()
+        pulse.ended()
         await asyncio.sleep(_CLOSING_SECONDS)
 
     running = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(operate())), name="kopf")

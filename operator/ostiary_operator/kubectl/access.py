@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostiary_operator.kubectl.failure import Failure
+from ostiary_operator.kubectl.failure import Changed, Failure
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
@@ -71,7 +71,12 @@ class Cluster:
             ) from error
 
     async def merge(self, plural: str, name: str, change: Json) -> Json:
-        """A merge patch of one of Ostiary's objects. Raises Failure."""
+        """A merge patch of one of Ostiary's objects.
+
+        Raises:
+            Changed: the patch has a resourceVersion or a uid, and the object has another one by now.
+            Failure: it is refused.
+        """
         path = self._path(OSTIARY, plural, name)
         return await self._call("PATCH", path, {"fieldManager": _MANAGER}, change)
 
@@ -144,7 +149,7 @@ def _refused(status: int, data: bytes) -> Exception:
         return Failure(f"the API server does not know you: {message}: log in again, or see --context")
     if status == 403:
         return Failure(f"{message}: ask for a role that may, or see --context")
-    return Failure(message)
+    return Changed(message) if status == 409 else Failure(message)
 
 
 @asynccontextmanager

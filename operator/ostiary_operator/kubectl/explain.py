@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ostiary_operator.kubectl.rollout import Rollout
 from ostiary_operator.kubectl.tree import gateways, way_back
 from ostiary_operator.kubectl.words import share, span, step
+from ostiary_operator.rollout.hearing import FOLLOWED
 from ostiary_operator.rollout.rolling import whose
 
 _ASKED = {
@@ -52,6 +53,9 @@ def _lines(rollout: Rollout) -> Iterator[str]:
     yield f"{rollout.name} is {status.phase} ({reason}){said}."
     if status.candidate is not None:
         yield from _rolling(rollout)
+    asked = rollout.condition(FOLLOWED)
+    if asked is not None and asked.status != "True":
+        yield f"What was asked last: {asked.message}."
     yield from _held_up(rollout)
     yield gateways(rollout).capitalize() + "."
     yield way_back(rollout).capitalize() + "."

@@ -10,3 +10,7 @@ class Failure(Exception):  # noqa: N818  # what it says is all that people see
     def __init__(self, message: str, code: int = FAILED) -> None:
         self.code = code
         super().__init__(message)
+
+
+class Changed(Failure):
+    """The object is another one than was seen."""

@@ -417,14 +417,18 @@ def _ask(
     async def ask(cluster: Cluster) -> int:
         request = await orders.ask(cluster, name, verb, force=force)
         rollout = await orders.answered(cluster, name, request, wait)
+        refused = orders.refused(rollout) if rollout is not None else ""
         if as_json:
             said = {"name": name, "verb": verb, "id": request.id, "answered": rollout is not None}
-            typer.echo(json.dumps({**said, "phase": rollout.status.phase if rollout else None}))
-        elif rollout is not None:
-            typer.echo(headline(rollout))
-        else:
+            phase = rollout.status.phase if rollout else None
+            typer.echo(json.dumps({**said, "refused": refused, "phase": phase}))
+        elif rollout is None:
             typer.echo(f"asked, and the keeper has not answered within {wait:g} s: is it running?", err=True)
-        return TIMED_OUT if rollout is None else 0
+        elif refused:
+            raise Failure(f"{name}: {refused}")
+        else:
+            typer.echo(headline(rollout))
+        return TIMED_OUT if rollout is None else FAILED if refused else 0
 
     raise typer.Exit(_run(ask, target))
 

@@ -6,19 +6,22 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from ostiary_operator.kubectl.access import OSTIARY, Cluster
-from ostiary_operator.kubectl.failure import Failure
+from ostiary_operator.kubectl.failure import Changed, Failure
 from ostiary_operator.kubectl.rollout import Rollout
 from ostiary_operator.kubectl.seeing import see
 from ostiary_operator.kubectl.words import share
 from ostiary_operator.resources.asked import REQUEST, annotation
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 from ostiary_operator.resources.part import WHOLE
+from ostiary_operator.rollout.hearing import FOLLOWED, stage
 from ostiary_operator.rollout.snapshot import Request, Verb
 
 _LOOK_SECONDS = 0.5
+_TRIES = 10
 Tell = Callable[[str], None]
 
 
@@ -32,16 +35,34 @@ class Ordered:
 
 
 async def ask(cluster: Cluster, name: str, verb: Verb, *, force: bool = False) -> Request:
-    """Asks something of a rollout that it can do now.
+    """Asks something of a rollout that it can do now, as it was seen: should it be elsewhere by the time that
+    the keeper looks, the keeper refuses it.
 
     Raises:
-        Failure: it cannot, or the cluster refuses.
+        Failure: it cannot, another request is not acted on yet, or the cluster refuses.
     """
-    rollout = await see(cluster, name)
-    status = rollout.status
-    if verb == "retry" and status.rejected is None:
-        raise Failure(f"{name}: no version was taken back: there is nothing to try again")
-    if verb != "retry" and status.candidate is None:
+    for _ in range(_TRIES):
+        rollout = await see(cluster, name)
+        request = _wanted(rollout, verb, force)
+        if _stands_already(rollout, request):
+            return rollout.pending or request
+        seen = {"resourceVersion": rollout.resource_version, "uid": rollout.uid}
+        change = {"metadata": {**seen, "annotations": {REQUEST: annotation(request)}}}
+        with suppress(Changed):
+            await cluster.merge("modeldeployments", name, change)
+            return request
+    raise Failure(f"{name} changes faster than it can be asked: try again")
+
+
+def _wanted(rollout: Rollout, verb: Verb, force: bool) -> Request:
+    """Raises Failure where nothing would come of it."""
+    name, status, id_ = rollout.name, rollout.status, f"{verb}-{uuid.uuid4().hex[:8]}"
+    if verb == "retry":
+        if status.rejected is None:
+            raise Failure(f"{name}: no version was taken back: there is nothing to try again")
+        return Request(verb, id_, force, status.rejected, of=rollout.uid)
+    version = rollout.coming if verb == "abort" else status.candidate
+    if version is None:
         raise Failure(
             f"{name}: no version is on its way ({status.stable or 'none'} serves): there is nothing to "
             f"{verb.partition('-')[0]}; name another version in versionRef to begin"
@@ -52,14 +73,39 @@ async def ask(cluster: Cluster, name: str, verb: Verb, *, force: bool = False) -
             f"{name}: {status.candidate} has not passed {why.message if why else f'gate {status.gate}'}; "
             "promote --force lets it past"
         )
-    request = Request(verb, f"{verb}-{uuid.uuid4().hex[:8]}", force)
-    change = {"metadata": {"annotations": {REQUEST: annotation(request)}}}
-    await cluster.merge("modeldeployments", name, change)
-    return request
+    return Request(verb, id_, force, version, stage(status) if verb == "promote" else None, rollout.uid)
+
+
+def _stands_already(rollout: Rollout, wanted: Request) -> bool:
+    """Whether the same was asked and is not acted on yet. An abort comes before whatever else was asked; else
+    one request does not take the place of another that nobody has looked at.
+
+    Raises:
+        Failure: another one is there.
+    """
+    pending = rollout.pending
+    if pending is None:
+        return False
+    if replace(pending, id=wanted.id) == wanted:
+        return True
+    if wanted.verb == "abort":
+        return False
+    raise Failure(
+        f"{rollout.name}: {pending.verb} ({pending.id}) was asked before, and the keeper has not acted on it "
+        f"yet; to withdraw it: kubectl annotate modeldeployment {rollout.name} {REQUEST}-"
+    )
+
+
+def refused(rollout: Rollout) -> str:
+    """Why the keeper did not do what was asked last; empty: it did."""
+    said = rollout.condition(FOLLOWED)
+    return said.message if said is not None and said.status == "False" else ""
 
 
 async def answered(cluster: Cluster, name: str, request: Request, seconds: float) -> Rollout | None:
-    """The rollout once the keeper has acted on a request; None where it has not within `seconds`."""
+    """The rollout once the keeper has followed or refused a request; None where it has not within
+    `seconds`.
+    """
     ends = time.monotonic() + seconds
     while True:
         rollout = await see(cluster, name)

@@ -10,7 +10,7 @@ from ostiary_operator.resources.conditions import Condition
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
-from ostiary_operator.rollout.snapshot import LEASE_SECONDS
+from ostiary_operator.rollout.snapshot import LEASE_SECONDS, Request
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A ModelDeployment and everything about it. `generation`: of its newest spec; `epoch`: of the route."""
+    """A ModelDeployment and everything about it. `generation`: of its newest spec; `epoch`: of the route;
+    `request`: what was asked of it last; `uid` and `resource_version`: of the object as it was seen.
+    """
 
     name: str
     namespace: str
@@ -86,12 +88,28 @@ class Rollout:
     overrides: Sequence[OverrideSeen] = ()
     runs: Sequence[RunSeen] = ()
     templates: Mapping[str, AnalysisTemplateSpec] = field(default_factory=dict)
+    request: Request | None = None
+    uid: str = ""
+    resource_version: str = ""
 
     @property
     def override(self) -> OverrideSeen | None:
         """The order in force."""
         standing = [one for one in self.overrides if one.spec.expires_at > self.now]
         return max(standing, key=lambda one: (one.created, one.name), default=None)
+
+    @property
+    def pending(self) -> Request | None:
+        """The request that the keeper has not acted on yet."""
+        return None if self.request is None or self.request.id == self.status.answered else self.request
+
+    @property
+    def coming(self) -> str | None:
+        """The version that is on its way, or is about to be as soon as the keeper looks."""
+        named, status = self.spec.version_ref.name, self.status
+        if named in (status.stable, status.rejected):
+            return status.candidate
+        return named if status.stable is not None else None
 
     def condition(self, name: str) -> Condition | None:
         """One of the status."""

@@ -15,9 +15,11 @@ from ostiary_operator.kubectl.access import OSTIARY, Cluster, Json
 from ostiary_operator.kubectl.failure import Failure
 from ostiary_operator.kubectl.rollout import Gateway, OverrideSeen, Pod, Rollout, RunSeen, VersionSeen
 from ostiary_operator.resources.analysis import AnalysisTemplateSpec
+from ostiary_operator.resources.asked import asked
 from ostiary_operator.resources.model_deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideSpec
 from ostiary_operator.resources.model_version import ModelVersionSpec, ModelVersionStatus
+from ostiary_operator.rollout.snapshot import Request
 
 B = TypeVar("B", bound=BaseModel)
 MODEL, VERSION = "ostiary.dev/model", "ostiary.dev/version"
@@ -106,12 +108,23 @@ def _rollout(found: Json, around: Mapping[str, Sequence[Json]], namespace: str, 
             for one in around["modeloverrides"]
             if one["spec"].get("target") == name
         ],
+        request=_request(found),
+        uid=str(found["metadata"].get("uid", "")),
+        resource_version=str(found["metadata"].get("resourceVersion", "")),
         runs=[_run(one) for one in around["analysisruns"] if one["spec"].get("model") == spec.model],
         templates={
             _name(one): read(AnalysisTemplateSpec, one["spec"], f"AnalysisTemplate {_name(one)}")
             for one in around["analysistemplates"]
         },
     )
+
+
+def _request(found: Json) -> Request | None:
+    """None, too, for one that the keeper will not understand: its condition says so."""
+    try:
+        return asked(found["metadata"].get("annotations") or {})
+    except ValueError:
+        return None
 
 
 def read(kind: type[B], written: object, what: str) -> B:

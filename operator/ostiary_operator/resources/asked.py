@@ -13,7 +13,9 @@ _VERBS: tuple[Verb, ...] = ("promote", "promote-full", "abort", "retry")
 
 def annotation(request: Request) -> str:
     """A request as it is written."""
-    return json.dumps({"verb": request.verb, "id": request.id, "force": request.force})
+    about = {"version": request.version, "stage": request.stage, "of": request.of}
+    named = {name: value for name, value in about.items() if value}
+    return json.dumps({"verb": request.verb, "id": request.id, "force": request.force, **named})
 
 
 def asked(annotations: Mapping[str, str]) -> Request | None:
@@ -28,9 +30,10 @@ def asked(annotations: Mapping[str, str]) -> Request | None:
     try:
         said = json.loads(text)
         verb, name, force = said["verb"], said["id"], said.get("force", False)
+        version, stage, of = (str(said.get(about) or "") for about in ("version", "stage", "of"))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{REQUEST}: JSON with verb and id is expected: {error}") from error
     known = next((one for one in _VERBS if one == verb), None)
     if known is None:
         raise ValueError(f"{REQUEST}: verb: {verb!r} is none of {', '.join(_VERBS)}")
-    return Request(known, str(name), bool(force))
+    return Request(known, str(name), bool(force), version or None, stage or None, of)

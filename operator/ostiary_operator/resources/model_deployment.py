@@ -151,11 +151,14 @@ class Weights(Part):
 
 
 class Entry(Part):
-    """A version that had all the traffic. `at`: since when."""
+    """A version that had all the traffic. `at`: since when; `order`: uid of the ModelOverride that led to
+    it.
+    """
 
     version: Name
     at: Time
     why: str
+    order: str | None = None
 
 
 class RollbackReady(Part):
@@ -177,9 +180,9 @@ class ModelDeploymentStatus(Part):
     """What the operator remembers between two looks; all of it is rebuilt or kept by `reconcile`.
 
     `step`: index into the strategy's steps, of the one that is being taken. `since`: when it began.
-    `answered`: the last request (promote, abort, retry) that was acted on. `attempt`: counts the rollouts
-    that were begun, so that each has analyses of its own. `rejected`: a version that was aborted; it is not
-    tried again before the spec names another, or somebody retries. `gate`: the one that is waited for;
+    `answered`: the last request (promote, abort, retry) that was followed or refused. `attempt`: counts the
+    rollouts that were begun, so that each has analyses of its own. `rejected`: a version that was aborted; it
+    is not tried again before the spec names another, or somebody retries. `gate`: the one that is waited for;
     `waived`: those that somebody let the candidate past.
     """
 

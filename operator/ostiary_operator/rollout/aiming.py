@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
+from ostiary_operator.resources.model_deployment import Entry, ModelDeploymentStatus
 from ostiary_operator.resources.part import WHOLE
-from ostiary_operator.rollout.aims import Aim, made_stable, with_candidate, without_candidate
+from ostiary_operator.rollout.aims import Aim, made_stable, without_candidate
 from ostiary_operator.rollout.rollback import earlier
 from ostiary_operator.rollout.rolling import Rolling
 from ostiary_operator.rollout.settled import as_it_is, settled
 from ostiary_operator.rollout.snapshot import Override, Snapshot
 
 
-def aim(snapshot: Snapshot) -> Aim:
-    """What to head for now."""
+def aim(snapshot: Snapshot, status: ModelDeploymentStatus) -> Aim:
+    """What to head for now; `status`: after what was asked (`hear`)."""
     order = snapshot.override
     if order is not None and order.spec.order == "Freeze":
         message = f"by {order.spec.actor}: {order.spec.reason}"
-        return Aim(snapshot.status, "Overridden", "Freeze", message, frozen=True)
-    status = _asked(snapshot)
+        return Aim(status, "Overridden", "Freeze", message, frozen=True)
     if order is not None:
         return _overridden(snapshot, status, order)
     named, stable = snapshot.spec.version_ref.name, status.stable
@@ -28,37 +27,7 @@ def aim(snapshot: Snapshot) -> Aim:
         return _first(snapshot, status, named)
     if named in (stable, status.rejected):
         return settled(snapshot, without_candidate(status), stable)
-    if named != status.candidate:
-        status = with_candidate(status, named, snapshot.now, snapshot.spec.strategy)
     return Rolling(snapshot, status, named, stable).aim()
-
-
-def _asked(snapshot: Snapshot) -> ModelDeploymentStatus:
-    """The status after a request that was not acted on yet."""
-    request, status = snapshot.request, snapshot.status
-    if request is None or request.id == status.answered:
-        return status
-    after: dict[str, object] = {"answered": request.id}
-    if request.verb == "retry":
-        after["rejected"] = None
-    if status.candidate is None:
-        return status.model_copy(update=after)
-    steps = snapshot.spec.strategy.canary.steps
-    if request.verb == "abort":
-        after["rejected"] = status.candidate
-    elif status.gate is not None and request.verb == "promote":
-        # A gate is waited for whatever one asks, unless one insists.
-        after["waived"] = (*status.waived, status.gate) if request.force else status.waived
-    elif request.verb == "promote-full":
-        past = {"step": len(steps), "shadowing": False, "comparing": False}
-        after |= {**past, "since": snapshot.now, "held": request.force}
-    elif request.verb == "promote" and (status.shadowing or status.comparing):
-        after |= {"shadowing" if status.shadowing else "comparing": False, "since": snapshot.now}
-    elif request.verb == "promote":
-        # A share that is being given is waited for all the same.
-        waits = status.step < len(steps) and steps[status.step].set_weight is None
-        after |= {"step": status.step + waits, "since": snapshot.now, "held": request.force}
-    return status.model_copy(update=after)
 
 
 def _first(snapshot: Snapshot, status: ModelDeploymentStatus, named: str) -> Aim:
@@ -81,12 +50,15 @@ def _overridden(snapshot: Snapshot, status: ModelDeploymentStatus, order: Overri
         missing = target or "earlier version"
         return as_it_is(snapshot, status, "UnknownVersion", f"override {order.name}: there is no {missing}")
     left = status.candidate or status.stable
-    if order.spec.order == "Rollback" and left not in (None, target):
+    # What was aborted before is what the spec still names: that must not come back either.
+    aborted = status.rejected == snapshot.spec.version_ref.name
+    if order.spec.order == "Rollback" and left not in (None, target) and not aborted:
         status = status.model_copy(update={"rejected": left})
     message = f"to {target} by {order.spec.actor}: {order.spec.reason}"
     # A candidate that is left is remembered, too: at the next look nothing else says what the order did.
     if status.stable != target or status.candidate is not None:
-        status = made_stable(status, target, snapshot.now, f"override {order.name}: {order.spec.reason}")
+        why = f"override {order.name}: {order.spec.reason}"
+        status = made_stable(status, target, snapshot.now, why, order.uid or None)
     ideal, wanted = {target: WHOLE}, {target: snapshot.needed(target, WHOLE)}
     return Aim(without_candidate(status), "Overridden", order.spec.order, message, ideal, wanted=wanted)
 
@@ -96,8 +68,17 @@ def _before(status: ModelDeploymentStatus, order: Override) -> str | None:
 
     The order stays where it is while it is carried out, so what it has led to already is what it leads to.
     """
-    if status.history and status.history[-1].why.startswith(f"override {order.name}: "):
+    if status.history and _led_to(status.history[-1], order):
         return status.stable
     if status.candidate is not None:
         return status.stable
     return next(iter(earlier(status.history, status.stable, status.rejected)), None)
+
+
+def _led_to(entry: Entry, order: Override) -> bool:
+    """Whether it was this very order, and not one before it of the same name. Histories that were written
+    before orders were told apart so have only the name.
+    """
+    if entry.order is not None and order.uid:
+        return entry.order == order.uid
+    return entry.why.startswith(f"override {order.name}: ")

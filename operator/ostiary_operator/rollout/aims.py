@@ -57,9 +57,11 @@ def with_candidate(
     return status.model_copy(update={**_BEGINNING, **begun, **ahead})
 
 
-def made_stable(status: ModelDeploymentStatus, version: str, now: float, why: str) -> ModelDeploymentStatus:
-    """The status where a version has all the traffic."""
-    history = (*status.history, Entry(version=version, at=now, why=why))[-HISTORY:]
+def made_stable(
+    status: ModelDeploymentStatus, version: str, now: float, why: str, order: str | None = None
+) -> ModelDeploymentStatus:
+    """The status where a version has all the traffic. `order`: uid of the ModelOverride that says so."""
+    history = (*status.history, Entry(version=version, at=now, why=why, order=order))[-HISTORY:]
     return without_candidate(status).model_copy(
         update={"stable": version, "history": history, "since": now, "promoted_at": None}
     )

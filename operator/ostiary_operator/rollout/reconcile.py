@@ -25,6 +25,7 @@ from ostiary_operator.rollout.actions import (
 from ostiary_operator.rollout.aiming import aim
 from ostiary_operator.rollout.aims import Aim
 from ostiary_operator.rollout.gating import is_dispensable, job_name
+from ostiary_operator.rollout.hearing import FOLLOWED, hear
 from ostiary_operator.rollout.rollback import earlier, readiness
 from ostiary_operator.rollout.snapshot import Proof, Snapshot
 from ostiary_operator.rollout.weights import approach
@@ -32,7 +33,8 @@ from ostiary_operator.rollout.weights import approach
 
 def reconcile(snapshot: Snapshot) -> Plan:
     """What to do now, and what to remember."""
-    heading = aim(snapshot)
+    heard = hear(snapshot)
+    heading = aim(snapshot, heard.status)
     weights = _weights(snapshot, heading)
     actions = [
         *_scaled_up(snapshot, heading),
@@ -41,7 +43,7 @@ def reconcile(snapshot: Snapshot) -> Plan:
         *_gated(snapshot, heading),
         *_scaled_down(snapshot, heading, weights),
     ]
-    status = _status(snapshot, heading, weights)
+    status = _status(snapshot, heading, weights, heard.said)
     return Plan((*actions, *_announced(snapshot.status, status)), status)
 
 
@@ -121,13 +123,15 @@ def _scaled_down(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> I
             yield Scale(version, least)
 
 
-def _status(snapshot: Snapshot, heading: Aim, weights: dict[str, int]) -> ModelDeploymentStatus:
+def _status(
+    snapshot: Snapshot, heading: Aim, weights: dict[str, int], heard: Condition | None
+) -> ModelDeploymentStatus:
     before = heading.status
     ready, rollback = readiness(snapshot, before)
     observed = dict(snapshot.route.weights) if snapshot.converged else dict(before.weights.observed)
     said = [
         one.model_copy(update={"observed_generation": snapshot.generation})
-        for one in (*_conditions(snapshot, heading, weights), rollback)
+        for one in (*_conditions(snapshot, heading, weights), rollback, *([heard] if heard else []))
     ]
     return before.model_copy(
         update={
@@ -182,7 +186,19 @@ def _announced(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> I
     if after.phase != before.phase and after.phase in ("Paused", "Degraded", "Overridden"):
         grave = after.phase == "Degraded"
         yield Announce("Warning" if grave else "Normal", f"Rollout{after.phase}", progressing.message)
+    yield from _told_of_requests(before, after)
     was = {one.type: one.status for one in before.conditions}
     rollback = next(one for one in after.conditions if one.type == "RollbackReady")
     if was.get("RollbackReady") == "True" and rollback.status != "True":
         yield Announce("Warning", "RollbackLost", rollback.message)
+
+
+def _told_of_requests(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Action]:
+    """What is not done as it was asked is told: once, since a request has an id of its own."""
+    was = next((one.message for one in before.conditions if one.type == FOLLOWED), "")
+    for one in after.conditions:
+        if one.type == FOLLOWED and one.status != "True" and one.message != was:
+            kept = one.status == "Unknown"
+            yield Announce(
+                "Normal" if kept else "Warning", f"Request{'Kept' if kept else 'Refused'}", one.message
+            )

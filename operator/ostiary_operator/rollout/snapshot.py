@@ -77,20 +77,29 @@ class Route:
 class Request:
     """What somebody asks of this rollout. `id` tells it from the one before; `force`: although a rollback
     would no longer be possible.
+
+    It holds only for what it names, if it does: `version`: the candidate; `stage`: where that stands, as
+    `hearing.stage` has it; `of`: uid of the ModelDeployment.
     """
 
     verb: Verb
     id: str
     force: bool = False
+    version: str | None = None
+    stage: str | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True)
 class Override:
-    """A ModelOverride. `created_at`: seconds since 1970; of several in force, the newest holds."""
+    """A ModelOverride. `created_at`: seconds since 1970; of several in force, the newest holds. `uid`: tells
+    it from one of the same name before it.
+    """
 
     name: str
     created_at: float
     spec: ModelOverrideSpec
+    uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,9 @@ class GateJob:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`demand`: checks a second of the model, from its gateways; None where no gateway says."""
+    """`demand`: checks a second of the model, from its gateways; None where no gateway says. `uid`: of the
+    ModelDeployment.
+    """
 
     now: float
     name: str
@@ -132,6 +143,7 @@ class Snapshot:
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
     request: Request | None = None
     gate_jobs: Mapping[str, GateJob] = field(default_factory=dict)
+    uid: str = ""
 
     @property
     def live(self) -> tuple[Gateway, ...]:

@@ -27,7 +27,8 @@ Answer = tuple[HTTPStatus, str, bytes]
 class AdminServer:
     """`/metrics` for Prometheus, `/livez` and `/readyz` for orchestrators.
 
-    Live: the event loop answers within five seconds. Ready: what `follow` was given says so; before, not.
+    Live: the event loop answers within five seconds, and nothing else hangs that `follow` was told of. Ready:
+    what `follow` was given says so; before, not.
     """
 
     def __init__(
@@ -45,13 +46,22 @@ class AdminServer:
         self._loop = loop
         self._loop_seconds = loop_seconds
         self._ready: Callable[[], bool] = lambda: False
+        self._words: Callable[[], str] = lambda: "ready"
+        self._trouble: Callable[[], str] = lambda: ""
         self._http: ThreadingHTTPServer | None = None
         self.address = bind(address, "admin address", self._open) if address else None
         """`host:port`, with the real port where 0 was asked."""
 
-    def follow(self, ready: Callable[[], bool]) -> None:
-        """From now on `ready` says whether the process is; it is called from other threads."""
-        self._ready = ready
+    def follow(
+        self,
+        ready: Callable[[], bool],
+        words: Callable[[], str] = lambda: "ready",
+        trouble: Callable[[], str] = lambda: "",
+    ) -> None:
+        """From now on `ready` says whether the process is, and `words` what is answered then; `trouble`: what
+        hangs although the event loop answers, empty where nothing does. They are called from other threads.
+        """
+        self._ready, self._words, self._trouble = ready, words, trouble
 
     def start(self) -> None:
         """Begins to answer."""
@@ -71,9 +81,10 @@ class AdminServer:
                 encode, content_type = choose_encoder(accept)
                 return HTTPStatus.OK, content_type, encode(self._registry)
             case "/livez":
-                return _state(self._loop_answers(), "live", "the event loop does not answer")
+                trouble = self._trouble() if self._loop_answers() else "the event loop does not answer"
+                return _state(not trouble, "live", trouble)
             case "/readyz":
-                return _state(self._ready(), "ready", "not serving")
+                return _state(self._ready(), self._words(), "not serving")
             case _:
                 words = f"there are {METRICS}, {LIVE} and {READY}\n"
                 return HTTPStatus.NOT_FOUND, _TEXT, words.encode()

@@ -136,6 +136,19 @@ async def test_what_people_ask_is_done_once(serving: Stage) -> None:
     await serving.until(lambda: healthy(serving, "v2"))
 
 
+async def test_an_order_that_nobody_saw_in_time_is_told(cluster: Stage) -> None:
+    """It ended while there was no keeper: on the order, and as an Event."""
+    async with cluster.gateway():
+        async with cluster.keeper():
+            await cluster.until(lambda: healthy(cluster, "v1"))
+        await cluster.order("late", seconds=0.0)
+        async with cluster.keeper():
+            await cluster.until(lambda: in_force(cluster, "late") == "False")
+            await cluster.until(lambda: "OrderMissed" in cluster.events())
+    (condition,) = (cluster.find(kinds.MODEL_OVERRIDES, "late") or {})["status"]["conditions"]
+    assert condition["reason"] == "Missed"
+
+
 async def test_no_pod_goes_while_a_gateway_may_send_to_it(cluster: Stage) -> None:
     """A gateway that lags keeps the old version's pods there; when it has let go, they go."""
     await cluster.deployment("v1", warm={"versions": 0})

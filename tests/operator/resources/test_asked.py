@@ -8,9 +8,17 @@ from ostiary_operator.resources.asked import REQUEST, annotation, asked
 from ostiary_operator.rollout.snapshot import Request
 
 
-@pytest.mark.parametrize("request_", [Request("promote", "a"), Request("promote-full", "b", force=True)])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request("promote", "a"),
+        Request("promote-full", "b", force=True),
+        Request("promote", "c", version="qwen-2", stage="step 2", of="uid"),
+    ],
+    ids=["verb", "force", "what it names"],
+)
 def test_a_request_is_read_as_it_was_written(request_: Request) -> None:
-    """Verb, id and force."""
+    """Verb, id, force, and what it is about."""
     assert asked({REQUEST: annotation(request_), "other": "x"}) == request_
 
 
