@@ -47,6 +47,9 @@ class Redecided(NamedTuple):
     asked: frozenset[Asked]
 
 
+_ALLOWED = Redecided(Verdict.VERDICT_ALLOW, frozenset())
+
+
 @dataclass(frozen=True)
 class _Step:
     """A step of a label, as plain values."""
@@ -92,8 +95,7 @@ class _Table:
     """The calibration of a bundle, asked for the same few thresholds again and again."""
 
     def __init__(self, rows: Sequence[CalibrationPoint]) -> None:
-        # Held one by one: they need not be wrapped anew for each comparison.
-        self.rows = list(rows)
+        self._rows = list(rows)
         self.floors: dict[_Asking, float] = {}
         """By who asks what: the score below which no step of a policy that changed is reached."""
         self._thresholds: dict[tuple[_Question, float], float] = {}
@@ -104,7 +106,7 @@ class _Table:
         if found is None:
             reaching = [
                 row.threshold
-                for row in self.rows
+                for row in self._rows
                 if (row.policy, row.label, row.question) == asking and row.precision >= precision
             ]
             found = self._thresholds[asking, precision] = min(reaching, default=math.inf)
@@ -130,7 +132,7 @@ class Shortcut:
         self._by_table = any(changed.by_table for changed in self._changed.values())
         self.possible = new.keys() <= old.keys() and _sees_the_same(before, after)
         """Whether there is one for any check at all."""
-        self._tables: dict[bytes, _Table] = {}
+        self._tables: dict[tuple[bytes, int], _Table] = {}
         self._no_table = _Table(())
         words = after.words
         self._categories = lru_cache(_CATEGORIES_KEPT)(
@@ -151,7 +153,7 @@ class Shortcut:
                 return None
         if self._changed and not self._retake(record, asked):
             return None
-        return Redecided(_verdict(asked), frozenset(asked))
+        return Redecided(_verdict(asked), frozenset(asked)) if asked else _ALLOWED
 
     def _applies(self, record: DecisionRecord) -> bool:
         """Whether everything was judged: then nothing stands in for anything, by either policy."""
@@ -190,13 +192,17 @@ class Shortcut:
         return True
 
     def _table(self, seen: Observations) -> _Table:
-        """The table of the bundle that looked. Comparing with the one at hand is quicker than reading it."""
-        digest = seen.bundle.digest
-        found = self._tables.get(digest)
-        if found is None or found.rows != seen.calibration:
+        """The table of the bundle that looked.
+
+        Its digest covers the table, which comes whole or, of a look without the model, not at all.
+        """
+        rows = seen.calibration
+        key = seen.bundle.digest, len(rows)
+        found = self._tables.get(key)
+        if found is None or not key[0]:
             if len(self._tables) >= _TABLES_KEPT:
                 self._tables.clear()
-            found = self._tables[digest] = _Table(seen.calibration)
+            found = self._tables[key] = _Table(rows)
         return found
 
     def _steps(self, asking: _Asking, table: _Table) -> Iterator[tuple[_Step, float]]:
@@ -273,7 +279,7 @@ def _sightings(response: CheckResponse, seen: Observations) -> Iterator[tuple[_A
 
 def _verdict(asked: Iterable[Asked]) -> Verdict.ValueType:
     """What findings ask for, where nothing holds the check."""
-    gravest = max((action for _, action in asked), default=0)
+    gravest = max(action for _, action in asked)
     if gravest == _BLOCK:
         return Verdict.VERDICT_BLOCK
     return Verdict.VERDICT_REVIEW if gravest > _NOTE else Verdict.VERDICT_ALLOW

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.store.database import Store, StoreError, named, open_engine
 from ostiary_gateway.store.schema import decisions
 
-_BATCH = 200
+# Each opens the database anew, which takes about a millisecond.
+_BATCH = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _D = decisions.c
 
@@ -39,33 +41,32 @@ class History:
     """The decisions of a period, in the order of the log. Each method raises StoreError."""
 
     def __init__(self, store: Store, period: Period) -> None:
-        """Look at what is there now; what is recorded later is not part of it."""
+        """Look at what is there when it is first asked; what is recorded later is not part of it."""
         if isinstance(store, Path) and not store.is_file():
             raise StoreError(f"{store} is not a file: the gateway has recorded nothing, or elsewhere")
         self._store = store
         self._engine = read_only_engine(store)
         self._where = condition(period)
+
+    @cached_property
+    def _extent(self) -> tuple[int, int, int]:
+        """How many there are, and the indexes of the first and the last; asked once, for it looks at all."""
         query = select(func.count(), func.min(_D.log_index), func.max(_D.log_index)).where(self._where)
-        ((self._count, self._first, self._last),) = self._ask(query)
+        ((count, first, last),) = self._ask(query)
+        return count, first or 0, -1 if last is None else last
 
     def __len__(self) -> int:
         """How many there are."""
-        return int(self._count)
+        return self._extent[0]
 
     def spans(self, entries: int) -> list[tuple[int, int]]:
         """Parts of the log that hold them, of so many entries each: behind which, and up to which."""
-        if not self._count:
-            return []
-        return [
-            (start - 1, min(start + entries - 1, self._last))
-            for start in range(self._first, self._last + 1, entries)
-        ]
+        _, first, last = self._extent
+        return [(start - 1, min(start + entries - 1, last)) for start in range(first, last + 1, entries)]
 
     def records(self, span: tuple[int, int] | None = None) -> Iterator[DecisionRecord]:
         """Each of them, or of a span. Nothing is held open between batches: writers are not hindered."""
-        if not self._count:
-            return
-        after, last = span or (-1, self._last)
+        after, last = span or (-1, self._extent[2])
         while after < last:
             query = (
                 select(_D.log_index, _D.record)
@@ -84,7 +85,7 @@ class History:
     def _ask(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
         try:
             with self._engine.connect() as connection:
-                return list(connection.execute(query))
+                return list(connection.execute(query).all())
         except SQLAlchemyError as error:
             why = getattr(error, "orig", None) or error
             raise StoreError(f"{named(self._store)} cannot be read as a record: {why}") from error
