@@ -87,6 +87,20 @@ def test_pins_come_first(tenant: str, header: str, version: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tenant", "header", "arm"),
+    [("a", "", "candidate"), ("b", "", "control"), ("b", "beta", "candidate"), ("c", "", "")],
+)
+def test_a_pin_says_of_which_arm_a_caller_is(tenant: str, header: str, arm: str) -> None:
+    """The first that holds; whoever has no pin is of none."""
+    made = route(10_000, 0)
+    made.pins.add(header="beta", version="v1", arm="candidate")
+    made.pins.add(tenant="a", version="v1", arm="candidate")
+    made.pins.add(tenant="b", version="v0", arm="control")
+    found = routing.pinned(made, tenant, header)
+    assert (found.arm if found else "") == arm
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("weight: 9000", "weight: 8000", "the weights sum to 9000, not to 10000"),
