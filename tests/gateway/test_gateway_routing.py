@@ -118,6 +118,7 @@ def test_a_pin_says_of_which_arm_a_caller_is(tenant: str, header: str, arm: str)
         ("epoch: 1", "failureVerdict: ALLOW", "ALLOW"),
         ("epoch: 1", "failureVerdict: 9", "failureVerdict: say"),
         ("epoch: 1", "pins: [{version: v9}]", r"pins\[0\].version: there is no version 'v9'"),
+        ("epoch: 1", "pins: [{version: v1, arm: other}]", r"pins\[0\].arm: candidate, control or nothing"),
         (
             "epoch: 1",
             "mirrors: [{version: v3, share: 100}]",
