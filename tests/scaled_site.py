@@ -62,7 +62,9 @@ class Series:
         """Nothing is analysed here."""
         raise Unreachable(query)
 
-    async def moments(self, figure: str, version: str, since: float, until: float) -> Moments | None:
+    async def moments(
+        self, figure: str, version: str, since: float, until: float, arm: str = ""
+    ) -> Moments | None:
         """Nothing is analysed here."""
         raise Unreachable(figure)
 

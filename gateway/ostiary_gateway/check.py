@@ -37,7 +37,7 @@ from ostiary_gateway.recorder import DuplicateKey, NewDecision, Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES
 from ostiary_gateway.reuse import ObservationReuse, Place
 from ostiary_gateway.route_source import RouteSource
-from ostiary_gateway.routing import BASIS_POINTS, choose, sticky_point
+from ostiary_gateway.routing import BASIS_POINTS, choose, pinned, sticky_point
 from ostiary_gateway.shadow import Shadow
 from ostiary_gateway.verify import mismatch
 
@@ -88,6 +88,8 @@ class Seen:
     place: Place | None = None
     reused: Reuse | None = None
     """Whose observations they are, where no pod looked for this check."""
+    arm: str = ""
+    """Of an A/B, that the caller belongs to."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Checker:
         rng: random.Random,
         shadow: Shadow,
         reuse: ObservationReuse | None = None,
-        judged: Callable[[Judgement, str, float], None] = lambda judgement, version, seconds: None,
+        judged: Callable[[Judgement, str, float, str], None] = lambda judgement, version, seconds, arm: None,
         limits: CheckLimits = CheckLimits(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -239,6 +241,8 @@ class Checker:
         point = sticky_point(route.name, listing) if listing else self._rng.randrange(BASIS_POINTS)
         tenant = caller.principal.tenant
         version = choose(route, tenant, caller.version_pin, point)
+        pin = pinned(route, tenant, caller.version_pin)
+        arm = pin.arm if pin is not None else ""
         place = await self._reuse.place(tenant, raw, version) if self._reuse else None
         if self._reuse and place:
             started = self._clock()
@@ -251,9 +255,10 @@ class Checker:
                     timings=timings,
                     place=place,
                     reused=taken.source,
+                    arm=arm,
                 )
         look = Look(route, version, request, InferRequest(check_id=check_id, check_request=raw), place)
-        return await self._look(look, caller)
+        return replace(await self._look(look, caller), arm=arm)
 
     async def _look(self, look: Look, caller: Caller) -> Seen:
         """What a pod sees; without the model, where that fails and the policy lets a cheap tier stand in."""
@@ -365,7 +370,7 @@ class Checker:
         worth_keeping = seen.place and seen.observations and not seen.reused and not judged.failed
         if self._reuse and worth_keeping and seen.place and seen.observations:
             self._reuse.keep(seen.place, tenant, check_id, seen.observations, judged.at)
-        self._judged(judged.judgement, seen.route_version, self._clock() - caller.since)
+        self._judged(judged.judgement, seen.route_version, self._clock() - caller.since, seen.arm)
         return recorded
 
     def _copy(self, seen: Seen, judged: Judged) -> None:

@@ -72,14 +72,15 @@ class GatewayMetrics:
         for label in copy.flips:
             self._flips.add(1, {**where, "label": label})
 
-    def judged(self, judgement: Judgement, version: str, seconds: float) -> None:
-        """A check was decided and recorded, `seconds` after it had arrived."""
+    def judged(self, judgement: Judgement, version: str, seconds: float, arm: str = "") -> None:
+        """A check was decided and recorded, `seconds` after it had arrived. `arm`: of an A/B, if any."""
         self._arrived()
         verdict = Verdict.Name(judgement.verdict).removeprefix("VERDICT_")
-        attributes = {"verdict": verdict, "version": version}
+        of = {"version": version, "arm": arm} if arm else {"version": version}
+        attributes = {"verdict": verdict, **of}
         self._checks.add(1, attributes)
         self._seconds.record(seconds, attributes)
-        where = {"version": version, "category": self._counted(judgement.category)}
+        where = {"category": self._counted(judgement.category), **of}
         self._listings.add(1, where)
         for label in judgement.flagged:
             self._flags.add(1, {**where, "label": label})

@@ -5,10 +5,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
+from ostiary.v1.config_pb2 import Endpoint, RoutePin, RouteVersion, TrafficRoute
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary_gateway.json_mapping import parse_message
 
+ARMS = ("", "candidate", "control")
+"""Populations of an A/B that a pin may put its callers into."""
 BASIS_POINTS = 10_000
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -47,6 +49,7 @@ def validate(route: TrafficRoute, *, pods_elsewhere: bool = False) -> None:
     )
     for index, pin in enumerate(route.pins):
         _require(pin.version in names, f"pins[{index}].version: there is no version {pin.version!r}")
+        _require(pin.arm in ARMS, f"pins[{index}].arm: candidate, control or nothing, not {pin.arm!r}")
     served = {version.name for version in route.versions if version.endpoints or pods_elsewhere}
     for index, mirror in enumerate(route.mirrors):
         here = f"mirrors[{index}]"
@@ -61,6 +64,13 @@ def validate(route: TrafficRoute, *, pods_elsewhere: bool = False) -> None:
     _require(known, "failureVerdict: say VERDICT_HOLD, VERDICT_REVIEW or VERDICT_BLOCK")
 
 
+def pinned(route: TrafficRoute, tenant: str, header: str) -> RoutePin | None:
+    """The first pin that holds for a caller, who is as in `choose`; None without one."""
+    return next(
+        (pin for pin in route.pins if pin.tenant in ("", tenant) and pin.header in ("", header)), None
+    )
+
+
 def choose(route: TrafficRoute, tenant: str, header: str, point: int) -> RouteVersion:
     """The version for a check: the first pin that holds, else the version whose share `point` falls into.
 
@@ -70,10 +80,9 @@ def choose(route: TrafficRoute, tenant: str, header: str, point: int) -> RouteVe
         header: value of the `ostiary-version-pin` metadata; may be empty.
         point: 0 to 9,999, from `sticky_point` or drawn at random.
     """
-    versions = {version.name: version for version in route.versions}
-    for pin in route.pins:
-        if pin.tenant in ("", tenant) and pin.header in ("", header):
-            return versions[pin.version]
+    pin = pinned(route, tenant, header)
+    if pin is not None:
+        return next(version for version in route.versions if version.name == pin.version)
     upper = 0
     for version in route.versions:
         upper += version.weight

@@ -87,6 +87,20 @@ def test_pins_come_first(tenant: str, header: str, version: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tenant", "header", "arm"),
+    [("a", "", "candidate"), ("b", "", "control"), ("b", "beta", "candidate"), ("c", "", "")],
+)
+def test_a_pin_says_of_which_arm_a_caller_is(tenant: str, header: str, arm: str) -> None:
+    """The first that holds; whoever has no pin is of none."""
+    made = route(10_000, 0)
+    made.pins.add(header="beta", version="v1", arm="candidate")
+    made.pins.add(tenant="a", version="v1", arm="candidate")
+    made.pins.add(tenant="b", version="v0", arm="control")
+    found = routing.pinned(made, tenant, header)
+    assert (found.arm if found else "") == arm
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("weight: 9000", "weight: 8000", "the weights sum to 9000, not to 10000"),
@@ -104,6 +118,7 @@ def test_pins_come_first(tenant: str, header: str, version: str) -> None:
         ("epoch: 1", "failureVerdict: ALLOW", "ALLOW"),
         ("epoch: 1", "failureVerdict: 9", "failureVerdict: say"),
         ("epoch: 1", "pins: [{version: v9}]", r"pins\[0\].version: there is no version 'v9'"),
+        ("epoch: 1", "pins: [{version: v1, arm: other}]", r"pins\[0\].arm: candidate, control or nothing"),
         (
             "epoch: 1",
             "mirrors: [{version: v3, share: 100}]",

@@ -51,7 +51,7 @@ def exposed(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     gateway = GatewayMetrics(meter)
     gateway.refused(Reason.OVERLOADED)
     gateway.compared(Compared("v1", Outcome.DIFFERS, "shirts", frozenset({"qr_code"})))
-    gateway.judged(Judgement(Verdict.VERDICT_BLOCK, frozenset({"qr_code"}), "shirts"), "v1", 0.1)
+    gateway.judged(Judgement(Verdict.VERDICT_BLOCK, frozenset({"qr_code"}), "shirts"), "v1", 0.1, "control")
     gateway.watch(AdaptiveAdmission(AdmissionLimits()))
     Reloads("policy.yaml").rejected()
     WatchFailures(meter).failed("trafficroutes")
@@ -97,5 +97,5 @@ def test_no_label_names_a_tenant_or_a_seller(monkeypatch: pytest.MonkeyPatch) ->
     """Labels are of closed or bounded sets: who asks, and about what, stands in the record."""
     labels = set().union(*exposed(monkeypatch).values())
     closed = {"rpc_method", "rpc_response_status_code", "error_type", "verdict", "version", "outcome", "file"}
-    closed |= {"kind", "result", "action", "phase"}
+    closed |= {"kind", "result", "action", "phase", "arm"}
     assert labels == closed | {"stage", "resource", "label", "category"}

@@ -197,10 +197,11 @@ class Carrier:
         template = self._mirror.get(ANALYSIS_TEMPLATES, namespace, action.template)
         if template is None:
             raise Refused(f"there is no AnalysisTemplate {action.template}")
-        who = {
+        who: Json = {
             "model": seen.snapshot.spec.model,
             "candidate": action.candidate,
             "baseline": action.baseline,
+            **({"arms": True} if action.arms else {}),
         }
         metadata = {
             "name": action.name, "namespace": namespace, "ownerReferences": [owner_reference(seen.obj)],

@@ -99,12 +99,14 @@ async def _pair(
     source: Source, figure: str, spec: AnalysisRunSpec, since: float, until: float
 ) -> Pair | None:
     """A figure of both versions; None where gateways do not count it."""
-    candidate = await source.moments(figure, spec.candidate, since, until)
+    copied = figure.startswith("flips/")  # counted against what the baseline said of the same checks
+    arms = ("candidate", "control") if spec.arms and not copied else ("", "")
+    candidate = await source.moments(figure, spec.candidate, since, until, arms[0])
     if candidate is None:
         return None
-    if figure.startswith("flips/"):  # counted against what the baseline said of the same checks
+    if copied:
         return Pair(candidate, Moments(candidate.count))
-    baseline = await source.moments(figure, spec.baseline, since, until)
+    baseline = await source.moments(figure, spec.baseline, since, until, arms[1])
     return None if baseline is None else Pair(candidate, baseline)
 
 

@@ -47,7 +47,7 @@ class Knowing:
 
     def told(self, kind: Kind, event: str | None, obj: Json) -> None:
         """An event of a watch."""
-        self._pulse.told(kind.plural, _version(obj))
+        self._pulse.told(_stream(kind, str(obj["metadata"]["namespace"])), _version(obj))
         change = self._mirror.remove(kind, obj) if event == "DELETED" else self._mirror.take(kind, obj)
         if change is not None:
             self._changed(change)
@@ -57,7 +57,8 @@ class Knowing:
         there = list(objects)
         changes = self._mirror.listed(kind, namespace, there, version)
         missed = [_version(change.after) for change in changes if change.after is not None]
-        self._pulse.listed(kind.plural, max(missed, default=0), max(map(_version, there), default=0))
+        newest = max(map(_version, there), default=0)
+        self._pulse.listed(_stream(kind, namespace), max(missed, default=0), newest)
         for change in changes:
             self._changed(change)
 
@@ -123,6 +124,10 @@ class Knowing:
             if was.get(route) != now.get(route):
                 for name in self._mirror.about(MODEL_DEPLOYMENTS, namespace, route):
                     self._deployments.stir((namespace, name))
+
+
+def _stream(kind: Kind, namespace: str) -> str:
+    return f"{kind.plural} in {namespace}"
 
 
 def _version(obj: Json) -> int:

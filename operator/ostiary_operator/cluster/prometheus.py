@@ -45,8 +45,12 @@ class Source(Protocol):
         """What a query has come to at times from `since` to `until`; NaN where it came to nothing."""
         ...
 
-    async def moments(self, figure: str, version: str, since: float, until: float) -> Moments | None:
-        """Of a figure of a version; None where gateways do not count it."""
+    async def moments(
+        self, figure: str, version: str, since: float, until: float, arm: str = ""
+    ) -> Moments | None:
+        """Of a figure of a version; None where gateways do not count it. `arm`: of an A/B; empty: of all
+        checks.
+        """
         ...
 
     async def newest(self, labels: str, seconds: float, at: float) -> Sequence[Newest]:
@@ -107,10 +111,13 @@ class Prometheus:
             raise Unreachable(f"{query}: not an answer of Prometheus: {error}") from error
         return found
 
-    async def moments(self, figure: str, version: str, since: float, until: float) -> Moments | None:
+    async def moments(
+        self, figure: str, version: str, since: float, until: float, arm: str = ""
+    ) -> Moments | None:
         """See Source. From what gateways count as `moderation_*`."""
         window = f"[{max(1, math.ceil(until - since))}s]"
-        which = ",".join(part for part in (f'version="{version}"', self._selector) if part)
+        of_arm = f'arm="{arm}"' if arm else ""
+        which = ",".join(part for part in (f'version="{version}"', of_arm, self._selector) if part)
         if figure == "errors":
             return await self._errors(which, window, until)
         if figure == "latency":

@@ -23,7 +23,7 @@ class _Owed:
 
 
 class Pulse:
-    """One keeper's."""
+    """One keeper's. `stream`: what one watch tells of, in words: a kind in a namespace."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: seconds, monotonic."""
@@ -39,22 +39,22 @@ class Pulse:
         """The watches have ended in order."""
         self._beat = None
 
-    def listed(self, plural: str, missed: int, newest: int) -> None:
-        """A kind was listed. `missed`: the newest version of an object that nobody had told of, or 0;
+    def listed(self, stream: str, missed: int, newest: int) -> None:
+        """It was listed, too. `missed`: the newest version of an object that nobody had told of, or 0;
         `newest`: of all that there are.
         """
-        before = self._owed.get(plural)
+        before = self._owed.get(stream)
         if before is not None and newest >= before.version:
             return
-        owed = {name: one for name, one in self._owed.items() if name != plural}
+        owed = {name: one for name, one in self._owed.items() if name != stream}
         # What was owed and is there no more is owed no more.
-        self._owed = {**owed, plural: _Owed(missed, self._clock())} if missed else owed
+        self._owed = {**owed, stream: _Owed(missed, self._clock())} if missed else owed
 
-    def told(self, plural: str, version: int) -> None:
+    def told(self, stream: str, version: int) -> None:
         """A watch has told of an object at a version."""
-        owed = self._owed.get(plural)
+        owed = self._owed.get(stream)
         if owed is not None and version >= owed.version:
-            self._owed = {name: one for name, one in self._owed.items() if name != plural}
+            self._owed = {name: one for name, one in self._owed.items() if name != stream}
 
     def away(self) -> None:
         """The API server did not answer: whoever owes something has all its time again."""
@@ -66,7 +66,7 @@ class Pulse:
         now = self._clock()
         if self._beat is not None and now - self._beat > STUCK_SECONDS:
             return f"the watches' event loop has not turned for {now - self._beat:.0f} s"
-        for plural, owed in sorted(self._owed.items()):
+        for stream, owed in sorted(self._owed.items()):
             if now - owed.since > SILENT_SECONDS:
-                return f"the watch of {plural} has told nothing for {now - owed.since:.0f} s"
+                return f"the watch of {stream} has told nothing for {now - owed.since:.0f} s"
         return ""

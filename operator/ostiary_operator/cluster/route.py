@@ -32,14 +32,19 @@ def route_object(owner: Json, model: str, before: Json | None, wanted: WriteRout
     spec = MessageToDict(message)
     if wanted.audience:
         # Whole, empty keys too: the API server tells pins apart by tenant and header.
-        spec["pins"] = [asdict(pin) for pin in sorted(wanted.audience)]
+        spec["pins"] = [_written(pin) for pin in sorted(wanted.audience)]
         own = json.dumps([[pin.tenant, pin.header] for pin in sorted(wanted.audience)])
         metadata["annotations"] = {AUDIENCE: own}
     return {"metadata": {**metadata, "ownerReferences": [owner_reference(owner)]}, "spec": spec}
 
 
+def _written(pin: Pin) -> Json:
+    whole = asdict(pin)
+    return whole if pin.arm else {name: value for name, value in whole.items() if name != "arm"}
+
+
 def _pins(obj: Json | None) -> frozenset[Pin]:
-    return frozenset(Pin(pin.tenant, pin.header, pin.version) for pin in _message(obj).pins)
+    return frozenset(Pin(pin.tenant, pin.header, pin.version, pin.arm) for pin in _message(obj).pins)
 
 
 def _own(obj: Json | None) -> frozenset[Pin]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ostiary_operator.kubectl.rollout import Rollout
 from ostiary_operator.kubectl.tree import gateways, way_back
 from ostiary_operator.kubectl.words import share, span, step
+from ostiary_operator.rollout.arms import whose
 from ostiary_operator.rollout.hearing import FOLLOWED
-from ostiary_operator.rollout.rolling import whose
 
 _ASKED = {
     "PauseStep": "to go on: kubectl ostiary promote {0}; to go back: kubectl ostiary abort {0}",
@@ -71,7 +71,8 @@ def _rolling(rollout: Rollout) -> Iterator[str]:
     if status.shadowing:
         yield f"{status.candidate} gets copies only, for {since}."
     elif status.comparing and (ab := rollout.spec.strategy.ab) is not None:
-        yield f"{status.candidate} gets the checks of {whose(ab)}, for {since}."
+        compared = whose(ab, rollout.spec.model, status.candidate or "")
+        yield f"{status.candidate} gets the checks of {compared}, for {since}."
     elif status.step < len(steps):
         here = step(steps[status.step])
         yield f"{status.candidate} has {has} and is at step {status.step + 1} for {since}: {here}."

@@ -10,7 +10,7 @@ from ostiary_operator.kubectl.words import share, span, step
 from ostiary_operator.resources.analysis import AnalysisTemplateSpec
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
 from ostiary_operator.rollout.actions import Announce, StartAnalysis
-from ostiary_operator.rollout.rolling import whose
+from ostiary_operator.rollout.arms import whose
 from ostiary_operator.rollout.simulation import Pods, World
 from ostiary_operator.rollout.snapshot import Analysis, GateJob, Request, Route
 
@@ -233,7 +233,8 @@ def _doing(run: _Run, status: ModelDeploymentStatus) -> str:
     if status.shadowing:
         return f"{status.candidate} gets copies"
     if status.comparing and (ab := run.world.spec.strategy.ab) is not None:
-        return f"{status.candidate} gets the checks of {whose(ab)}"
+        compared = whose(ab, run.world.spec.model, status.candidate or "")
+        return f"{status.candidate} gets the checks of {compared}"
     if status.gate is not None:
         return f"{status.candidate} stands before gate {status.gate}"
     if status.step < len(steps):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ostiary_operator.kubectl.rollout import Rollout, VersionSeen
 from ostiary_operator.kubectl.words import moment, share, span, step
-from ostiary_operator.rollout.rolling import whose
+from ostiary_operator.rollout.arms import whose
 
 _MOST_PODS = 10
 
@@ -141,7 +141,9 @@ def _steps(rollout: Rollout) -> Iterator[str]:
     if strategy.ab is not None:
         judged = f", judged by {strategy.ab.analysis.template}" if strategy.ab.analysis else ""
         mark = "→" if rolling and status.comparing and not status.shadowing else " "
-        yield f"{mark} the checks of {whose(strategy.ab)}{judged}"
+        candidate = status.candidate or rollout.spec.version_ref.name
+        compared = whose(strategy.ab, rollout.spec.model, candidate)
+        yield f"{mark} the checks of {compared}{judged}"
     stepping = rolling and not status.shadowing and not status.comparing
     for index, one in enumerate(strategy.canary.steps):
         here = stepping and index == status.step

@@ -78,11 +78,14 @@ class AnalysisTemplateSpec(Part):
 
 
 class AnalysisRunSpec(AnalysisTemplateSpec):
-    """What the template said when the run began, and of whom. `candidate`, `baseline`: ModelVersions."""
+    """What the template said when the run began, and of whom. `candidate`, `baseline`: ModelVersions. `arms`:
+    of an A/B whose control is told apart, only the checks of its two arms are compared.
+    """
 
     model: Name
     candidate: Name
     baseline: Name
+    arms: bool = False
 
 
 class AnalysisRunStatus(Part):

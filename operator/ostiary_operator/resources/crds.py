@@ -55,6 +55,12 @@ RULES: Rules = {
             "give exactly one of compare and prometheus",
         ),
     ),
+    "Control": (
+        (
+            "has(self.split) != (size(self.tenants) + size(self.headers) > 0)",
+            "give either split, or tenants and headers",
+        ),
+    ),
     "Bound": (("has(self.atLeast) != has(self.atMost)", "give exactly one of atLeast and atMost"),),
     "ReplayGate": (
         ("has(self.gateway) != has(self.export)", "give exactly one of gateway and export"),

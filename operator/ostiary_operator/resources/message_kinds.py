@@ -43,6 +43,7 @@ FACETS: Facets = {
     "RoutePin.version": _PINNED,
     "RoutePin.tenant": {"maxLength": 253, "default": ""},
     "RoutePin.header": {"maxLength": 253, "default": ""},
+    "RoutePin.arm": {"enum": ["", "candidate", "control"]},
     "RouteMirror.": {"required": ["version"]},
     "RouteMirror.version": _PINNED,
     "RouteMirror.share": _SHARE,

@@ -73,9 +73,26 @@ class Shadow(Part):
     analysis: AnalysisRef | None = None
 
 
+class Control(Part):
+    """Callers that the candidate's are compared with, in place of all others: they are fixed to the version
+    that serves, and counted apart. Either some that are named, or `split`: this share of the A/B's own
+    callers, in basis points, drawn by a hash that is the same for the whole rollout; none is empty.
+    """
+
+    split: Annotated[int, Field(ge=1, le=WHOLE - 1)] | None = None
+    tenants: tuple[Caller, ...] = Field(default=(), max_length=50)
+    headers: tuple[Caller, ...] = Field(default=(), max_length=50)
+
+    @model_validator(mode="after")
+    def _one(self) -> Control:
+        if (self.split is None) != bool(self.tenants or self.headers):
+            raise ValueError("control: give either split, or tenants and headers: who is compared with")
+        return self
+
+
 class AB(Part):
     """The candidate gets all checks of some callers and none of the others', after the copies and before the
-    steps, and both are compared.
+    steps, and both are compared; with `control` its callers and those.
 
     `tenants`: whose checks. `headers`: those with one of these as their `ostiary-version-pin`. `share`: most
     that they are expected to be of the traffic; the candidate has pods for it before it gets any.
@@ -83,6 +100,7 @@ class AB(Part):
 
     tenants: tuple[Caller, ...] = Field(default=(), max_length=50)
     headers: tuple[Caller, ...] = Field(default=(), max_length=50)
+    control: Control | None = None
     share: Annotated[int, Field(ge=1, le=WHOLE)] = WHOLE // 10
     seconds: Seconds = 600.0
     analysis: AnalysisRef | None = None
@@ -94,7 +112,16 @@ class AB(Part):
         for callers in (self.tenants, self.headers):
             if twice := sorted({one for one in callers if callers.count(one) > 1}):
                 raise ValueError(f"ab: {', '.join(twice)} stands there twice; keep one")
+        if self.control is not None:
+            self._told_apart(self.control)
         return self
+
+    def _told_apart(self, control: Control) -> None:
+        if control.split is not None and len(self.tenants) + len(self.headers) < 2:
+            raise ValueError("ab: control.split needs two callers or more; name them in tenants and headers")
+        both = {*self.tenants} & {*control.tenants} | {*self.headers} & {*control.headers}
+        if both:
+            raise ValueError(f"ab: {', '.join(sorted(both))} cannot be on both sides; keep one")
 
 
 class Strategy(Part):

@@ -33,12 +33,15 @@ class WriteRoute:
 
 @dataclass(frozen=True)
 class StartAnalysis:
-    """Have a candidate judged beside a baseline. The name is the same however often it is asked for."""
+    """Have a candidate judged beside a baseline. The name is the same however often it is asked for. `arms`:
+    by the checks of an A/B's two arms alone.
+    """
 
     name: str
     template: str
     candidate: str
     baseline: str
+    arms: bool = False
 
 
 @dataclass(frozen=True)

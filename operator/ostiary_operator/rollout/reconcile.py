@@ -80,7 +80,8 @@ def _analysed(snapshot: Snapshot, heading: Aim) -> Iterator[Action]:
             candidate = heading.status.candidate or baseline
             before = next(iter(earlier(heading.status.history, candidate, None)), baseline)
             against = baseline if heading.status.candidate else before
-            yield StartAnalysis(name, analysis.template, candidate, against)
+            arms = any(pin.arm for pin in heading.audience)
+            yield StartAnalysis(name, analysis.template, candidate, against, arms)
     for name, found in sorted(snapshot.analyses.items()):
         if found.phase == "Running" and name not in heading.runs:
             yield StopAnalysis(name)

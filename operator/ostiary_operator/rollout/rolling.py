@@ -16,10 +16,11 @@ from ostiary_operator.resources.model_deployment import (
 )
 from ostiary_operator.resources.part import WHOLE
 from ostiary_operator.rollout.aims import Aim, made_stable, run_name, without_candidate
+from ostiary_operator.rollout.arms import arms, whose
 from ostiary_operator.rollout.gating import HeldUp, Standing, held_up
 from ostiary_operator.rollout.rollback import lost_by_promoting
 from ostiary_operator.rollout.settled import settled
-from ostiary_operator.rollout.snapshot import Analysis, Pin, Snapshot
+from ostiary_operator.rollout.snapshot import Analysis, Snapshot
 from ostiary_operator.rollout.weights import with_share
 
 
@@ -99,9 +100,13 @@ class Rolling:
         return self._gated(ab.share, lambda here: here._with_audience(ab))
 
     def _with_audience(self, ab: AB) -> Aim:
-        message = f"{self.candidate} gets the checks of {whose(ab)}"
+        candidate, control = arms(ab, self.snapshot.spec.model, self.candidate)
+        beside = whose(ab, self.snapshot.spec.model, self.candidate)
+        message = f"{self.candidate} gets the checks of {beside}"
         aim = self._at(self._share, "Progressing", "Comparing", message, copies=ab.share)
-        audience = _audience(ab, self.candidate)
+        audience = candidate.pins(self.candidate, "candidate" if control is not None else "")
+        if control is not None:
+            audience |= control.pins(self.stable, "control")
         fixed = self.snapshot.route.audience == audience
         if not fixed and self.snapshot.carries(self.candidate) < ab.share:
             return self._in_time(replace(aim, reason="Loading"))
@@ -194,14 +199,3 @@ class Rolling:
 
     def _with(self, **changes: object) -> Rolling:
         return replace(self, status=self.status.model_copy(update=changes))
-
-
-def whose(ab: AB) -> str:
-    """In words: whose checks the candidate gets."""
-    named = (("tenant", ab.tenants), ("version pin", ab.headers))
-    return ", ".join(f"{what} {' and '.join(callers)}" for what, callers in named if callers)
-
-
-def _audience(ab: AB, version: str) -> frozenset[Pin]:
-    tenants = [Pin(tenant, "", version) for tenant in ab.tenants]
-    return frozenset(tenants + [Pin("", header, version) for header in ab.headers])

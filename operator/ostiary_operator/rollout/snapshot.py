@@ -53,11 +53,14 @@ class Gateway:
 
 @dataclass(frozen=True, order=True)
 class Pin:
-    """Callers that are fixed to a version: a tenant, or those with a value of `ostiary-version-pin`."""
+    """Callers that are fixed to a version: a tenant, or those with a value of `ostiary-version-pin`. `arm`:
+    of an A/B where both sides are told apart, `candidate` or `control`.
+    """
 
     tenant: str
     header: str
     version: str
+    arm: str = ""
 
 
 @dataclass(frozen=True)

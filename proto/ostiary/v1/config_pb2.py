@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ostiary.v1 import decision_pb2 as ostiary_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ostiary/v1/config.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19ostiary/v1/decision.proto\"\xd3\x01\n\x0cTrafficRoute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x08versions\x18\x02 \x03(\x0b\x32\x18.ostiary.v1.RouteVersion\x12\"\n\x04pins\x18\x03 \x03(\x0b\x32\x14.ostiary.v1.RoutePin\x12(\n\x07mirrors\x18\x04 \x03(\x0b\x32\x17.ostiary.v1.RouteMirror\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12,\n\x0f\x66\x61ilure_verdict\x18\x06 \x01(\x0e\x32\x13.ostiary.v1.Verdict\"U\n\x0cRouteVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\'\n\tendpoints\x18\x03 \x03(\x0b\x32\x14.ostiary.v1.Endpoint\"0\n\x08\x45ndpoint\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x13\n\x0bserver_name\x18\x02 \x01(\t\";\n\x08RoutePin\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06header\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"-\n\x0bRouteMirror\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x05\"\xe2\x01\n\x10ModerationPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12(\n\x08policies\x18\x03 \x03(\x0b\x32\x16.ostiary.v1.PolicyRule\x12\x12\n\nrule_packs\x18\x04 \x03(\t\x12\x19\n\x11\x64\x65\x66\x61ult_territory\x18\x05 \x01(\t\x12*\n\nvocabulary\x18\x06 \x01(\x0b\x32\x16.ostiary.v1.Vocabulary\x12*\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x19.ostiary.v1.FailurePolicy\"T\n\rFailurePolicy\x12&\n\x08\x66\x61llback\x18\x01 \x01(\x0e\x32\x14.ostiary.v1.Fallback\x12\x1b\n\x13\x61llow_without_model\x18\x02 \x01(\x08\"\xc6\x01\n\nPolicyRule\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12%\n\x06labels\x18\x02 \x03(\x0b\x32\x15.ostiary.v1.LabelRule\x12\x10\n\x08optional\x18\x03 \x01(\x08\x12\x13\n\x0b\x61llow_lifts\x18\x04 \x03(\t\x12,\n\x0eon_unsupported\x18\x05 \x01(\x0e\x32\x14.ostiary.v1.Fallback\x12,\n\x0eon_unavailable\x18\x06 \x01(\x0e\x32\x14.ostiary.v1.Fallback\"X\n\tLabelRule\x12\r\n\x05label\x18\x01 \x01(\t\x12%\n\x05steps\x18\x02 \x03(\x0b\x32\x16.ostiary.v1.ActionStep\x12\x15\n\rseller_reason\x18\x03 \x01(\t\"\xd9\x01\n\nActionStep\x12\"\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x12.ostiary.v1.Action\x12\x13\n\tthreshold\x18\x02 \x01(\x01H\x00\x12\x1a\n\x10target_precision\x18\x03 \x01(\x01H\x00\x12\x0f\n\x07sources\x18\x04 \x03(\t\x12\x12\n\ncategories\x18\x05 \x03(\t\x12\x19\n\x11\x65xcept_categories\x18\x06 \x03(\t\x12.\n\x0b\x65xcept_seen\x18\x07 \x03(\x0b\x32\x19.ostiary.v1.SeenAttributeB\x06\n\x04when\"@\n\rSeenAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\"U\n\nVocabulary\x12$\n\ncategories\x18\x01 \x03(\x0b\x32\x10.ostiary.v1.Term\x12!\n\x07\x63olours\x18\x02 \x03(\x0b\x32\x10.ostiary.v1.Term\"1\n\x04Term\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05words\x18\x02 \x03(\t\x12\x0c\n\x04seen\x18\x03 \x03(\t\"Q\n\rBrandRegistry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12!\n\x06\x62rands\x18\x03 \x03(\x0b\x32\x11.ostiary.v1.Brand\"\xd0\x01\n\x05\x42rand\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12$\n\x05marks\x18\x03 \x03(\x0b\x32\x15.ostiary.v1.BrandMark\x12#\n\x05words\x18\x04 \x03(\x0b\x32\x14.ostiary.v1.WordMark\x12\x13\n\x0bterritories\x18\x05 \x03(\t\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\x31\n\x0e\x61uthorisations\x18\x07 \x03(\x0b\x32\x19.ostiary.v1.Authorisation\"0\n\tBrandMark\x12\x14\n\x0creference_id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\"@\n\x08WordMark\x12\x14\n\x0creference_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08variants\x18\x03 \x03(\t\"\xa9\x01\n\rAuthorisation\x12\x0e\n\x06seller\x18\x01 \x01(\t\x12\x13\n\x0bterritories\x18\x02 \x03(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*e\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x11\n\rFALLBACK_HOLD\x10\x01\x12\x13\n\x0f\x46\x41LLBACK_REVIEW\x10\x02\x12\x17\n\x13\x46\x41LLBACK_CHEAP_TIER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ostiary/v1/config.proto\x12\nostiary.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19ostiary/v1/decision.proto\"\xd3\x01\n\x0cTrafficRoute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x08versions\x18\x02 \x03(\x0b\x32\x18.ostiary.v1.RouteVersion\x12\"\n\x04pins\x18\x03 \x03(\x0b\x32\x14.ostiary.v1.RoutePin\x12(\n\x07mirrors\x18\x04 \x03(\x0b\x32\x17.ostiary.v1.RouteMirror\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12,\n\x0f\x66\x61ilure_verdict\x18\x06 \x01(\x0e\x32\x13.ostiary.v1.Verdict\"U\n\x0cRouteVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\'\n\tendpoints\x18\x03 \x03(\x0b\x32\x14.ostiary.v1.Endpoint\"0\n\x08\x45ndpoint\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x13\n\x0bserver_name\x18\x02 \x01(\t\"H\n\x08RoutePin\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06header\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03\x61rm\x18\x04 \x01(\t\"-\n\x0bRouteMirror\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x05\"\xe2\x01\n\x10ModerationPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12(\n\x08policies\x18\x03 \x03(\x0b\x32\x16.ostiary.v1.PolicyRule\x12\x12\n\nrule_packs\x18\x04 \x03(\t\x12\x19\n\x11\x64\x65\x66\x61ult_territory\x18\x05 \x01(\t\x12*\n\nvocabulary\x18\x06 \x01(\x0b\x32\x16.ostiary.v1.Vocabulary\x12*\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x19.ostiary.v1.FailurePolicy\"T\n\rFailurePolicy\x12&\n\x08\x66\x61llback\x18\x01 \x01(\x0e\x32\x14.ostiary.v1.Fallback\x12\x1b\n\x13\x61llow_without_model\x18\x02 \x01(\x08\"\xc6\x01\n\nPolicyRule\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12%\n\x06labels\x18\x02 \x03(\x0b\x32\x15.ostiary.v1.LabelRule\x12\x10\n\x08optional\x18\x03 \x01(\x08\x12\x13\n\x0b\x61llow_lifts\x18\x04 \x03(\t\x12,\n\x0eon_unsupported\x18\x05 \x01(\x0e\x32\x14.ostiary.v1.Fallback\x12,\n\x0eon_unavailable\x18\x06 \x01(\x0e\x32\x14.ostiary.v1.Fallback\"X\n\tLabelRule\x12\r\n\x05label\x18\x01 \x01(\t\x12%\n\x05steps\x18\x02 \x03(\x0b\x32\x16.ostiary.v1.ActionStep\x12\x15\n\rseller_reason\x18\x03 \x01(\t\"\xd9\x01\n\nActionStep\x12\"\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x12.ostiary.v1.Action\x12\x13\n\tthreshold\x18\x02 \x01(\x01H\x00\x12\x1a\n\x10target_precision\x18\x03 \x01(\x01H\x00\x12\x0f\n\x07sources\x18\x04 \x03(\t\x12\x12\n\ncategories\x18\x05 \x03(\t\x12\x19\n\x11\x65xcept_categories\x18\x06 \x03(\t\x12.\n\x0b\x65xcept_seen\x18\x07 \x03(\x0b\x32\x19.ostiary.v1.SeenAttributeB\x06\n\x04when\"@\n\rSeenAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\"U\n\nVocabulary\x12$\n\ncategories\x18\x01 \x03(\x0b\x32\x10.ostiary.v1.Term\x12!\n\x07\x63olours\x18\x02 \x03(\x0b\x32\x10.ostiary.v1.Term\"1\n\x04Term\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05words\x18\x02 \x03(\t\x12\x0c\n\x04seen\x18\x03 \x03(\t\"Q\n\rBrandRegistry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12!\n\x06\x62rands\x18\x03 \x03(\x0b\x32\x11.ostiary.v1.Brand\"\xd0\x01\n\x05\x42rand\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12$\n\x05marks\x18\x03 \x03(\x0b\x32\x15.ostiary.v1.BrandMark\x12#\n\x05words\x18\x04 \x03(\x0b\x32\x14.ostiary.v1.WordMark\x12\x13\n\x0bterritories\x18\x05 \x03(\t\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\x31\n\x0e\x61uthorisations\x18\x07 \x03(\x0b\x32\x19.ostiary.v1.Authorisation\"0\n\tBrandMark\x12\x14\n\x0creference_id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\"@\n\x08WordMark\x12\x14\n\x0creference_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08variants\x18\x03 \x03(\t\"\xa9\x01\n\rAuthorisation\x12\x0e\n\x06seller\x18\x01 \x01(\t\x12\x13\n\x0bterritories\x18\x02 \x03(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*e\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x11\n\rFALLBACK_HOLD\x10\x01\x12\x13\n\x0f\x46\x41LLBACK_REVIEW\x10\x02\x12\x17\n\x13\x46\x41LLBACK_CHEAP_TIER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ostiary.v1.config_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FALLBACK']._serialized_start=2170
-  _globals['_FALLBACK']._serialized_end=2271
+  _globals['_FALLBACK']._serialized_start=2183
+  _globals['_FALLBACK']._serialized_end=2284
   _globals['_TRAFFICROUTE']._serialized_start=100
   _globals['_TRAFFICROUTE']._serialized_end=311
   _globals['_ROUTEVERSION']._serialized_start=313
@@ -42,33 +42,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINT']._serialized_start=400
   _globals['_ENDPOINT']._serialized_end=448
   _globals['_ROUTEPIN']._serialized_start=450
-  _globals['_ROUTEPIN']._serialized_end=509
-  _globals['_ROUTEMIRROR']._serialized_start=511
-  _globals['_ROUTEMIRROR']._serialized_end=556
-  _globals['_MODERATIONPOLICY']._serialized_start=559
-  _globals['_MODERATIONPOLICY']._serialized_end=785
-  _globals['_FAILUREPOLICY']._serialized_start=787
-  _globals['_FAILUREPOLICY']._serialized_end=871
-  _globals['_POLICYRULE']._serialized_start=874
-  _globals['_POLICYRULE']._serialized_end=1072
-  _globals['_LABELRULE']._serialized_start=1074
-  _globals['_LABELRULE']._serialized_end=1162
-  _globals['_ACTIONSTEP']._serialized_start=1165
-  _globals['_ACTIONSTEP']._serialized_end=1382
-  _globals['_SEENATTRIBUTE']._serialized_start=1384
-  _globals['_SEENATTRIBUTE']._serialized_end=1448
-  _globals['_VOCABULARY']._serialized_start=1450
-  _globals['_VOCABULARY']._serialized_end=1535
-  _globals['_TERM']._serialized_start=1537
-  _globals['_TERM']._serialized_end=1586
-  _globals['_BRANDREGISTRY']._serialized_start=1588
-  _globals['_BRANDREGISTRY']._serialized_end=1669
-  _globals['_BRAND']._serialized_start=1672
-  _globals['_BRAND']._serialized_end=1880
-  _globals['_BRANDMARK']._serialized_start=1882
-  _globals['_BRANDMARK']._serialized_end=1930
-  _globals['_WORDMARK']._serialized_start=1932
-  _globals['_WORDMARK']._serialized_end=1996
-  _globals['_AUTHORISATION']._serialized_start=1999
-  _globals['_AUTHORISATION']._serialized_end=2168
+  _globals['_ROUTEPIN']._serialized_end=522
+  _globals['_ROUTEMIRROR']._serialized_start=524
+  _globals['_ROUTEMIRROR']._serialized_end=569
+  _globals['_MODERATIONPOLICY']._serialized_start=572
+  _globals['_MODERATIONPOLICY']._serialized_end=798
+  _globals['_FAILUREPOLICY']._serialized_start=800
+  _globals['_FAILUREPOLICY']._serialized_end=884
+  _globals['_POLICYRULE']._serialized_start=887
+  _globals['_POLICYRULE']._serialized_end=1085
+  _globals['_LABELRULE']._serialized_start=1087
+  _globals['_LABELRULE']._serialized_end=1175
+  _globals['_ACTIONSTEP']._serialized_start=1178
+  _globals['_ACTIONSTEP']._serialized_end=1395
+  _globals['_SEENATTRIBUTE']._serialized_start=1397
+  _globals['_SEENATTRIBUTE']._serialized_end=1461
+  _globals['_VOCABULARY']._serialized_start=1463
+  _globals['_VOCABULARY']._serialized_end=1548
+  _globals['_TERM']._serialized_start=1550
+  _globals['_TERM']._serialized_end=1599
+  _globals['_BRANDREGISTRY']._serialized_start=1601
+  _globals['_BRANDREGISTRY']._serialized_end=1682
+  _globals['_BRAND']._serialized_start=1685
+  _globals['_BRAND']._serialized_end=1893
+  _globals['_BRANDMARK']._serialized_start=1895
+  _globals['_BRANDMARK']._serialized_end=1943
+  _globals['_WORDMARK']._serialized_start=1945
+  _globals['_WORDMARK']._serialized_end=2009
+  _globals['_AUTHORISATION']._serialized_start=2012
+  _globals['_AUTHORISATION']._serialized_end=2181
 # @@protoc_insertion_point(module_scope)

@@ -164,22 +164,26 @@ class RoutePin(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     HEADER_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant it holds for. Empty: any."""
     header: _builtins.str
     """Value of the `ostiary-version-pin` metadata it holds for. Empty: any."""
     version: _builtins.str
     """Version to use."""
+    arm: _builtins.str
+    """Population of an A/B that its callers belong to: `candidate`, `control`, or empty. Counted beside the version."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         header: _builtins.str = ...,
         version: _builtins.str = ...,
+        arm: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "header", b"header", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

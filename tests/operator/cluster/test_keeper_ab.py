@@ -39,3 +39,27 @@ async def test_pins_of_the_keeper_and_of_people(tmp_path: Path) -> None:
             await cluster.until(lambda: cluster.status().get("stable") == "v2")
             await cluster.until(lambda: pins() == [people])
             assert cluster.weights() == {"v2": 10_000}
+
+
+async def test_arms_are_written_and_compared(tmp_path: Path) -> None:
+    """The route says which arm a pin's callers are of, and the run that these alone are compared."""
+    metric = {"name": "errors", "compare": {"figure": "errors", "margin": 0.1}}
+    async with stage(tmp_path) as cluster:
+        for name in ("v1", "v2"):
+            await cluster.version(name)
+        template = {"minSamples": 5, "metrics": [metric]}
+        await cluster.put(kinds.ANALYSIS_TEMPLATES, {"metadata": {"name": "canary"}, "spec": template})
+        await cluster.deployment("v1")
+        async with cluster.gateway(), cluster.keeper():
+            await cluster.until(lambda: cluster.status().get("phase") == "Healthy")
+            ab = {
+                "tenants": ["shop-a"], "control": {"tenants": ["shop-b"]}, "analysis": {"template": "canary"},
+            }  # fmt: skip
+            await cluster.deployment("v2", strategy={"ab": ab})
+            await cluster.until(lambda: cluster.all(kinds.ANALYSIS_RUNS))
+            (run,), (route,) = cluster.all(kinds.ANALYSIS_RUNS), cluster.all(kinds.TRAFFIC_ROUTES)
+            assert run["spec"]["arms"] is True
+            assert route["spec"]["pins"] == [
+                {"tenant": "shop-a", "header": "", "version": "v2", "arm": "candidate"},
+                {"tenant": "shop-b", "header": "", "version": "v1", "arm": "control"},
+            ]

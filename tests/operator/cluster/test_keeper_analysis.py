@@ -184,6 +184,18 @@ async def test_figures_of_labels(figure: str, told: tuple[tuple[str, str], int, 
         assert found == Moments(count, min(count, flagged), min(count, flagged))
 
 
+async def test_an_arm_is_asked_for_alone() -> None:
+    """What its callers' checks came to, and not what others' of the same version did."""
+    async with prometheus() as server, aiohttp.ClientSession() as session:
+        server.counts = {
+            ("moderation_listings_total", 'version="v",arm="control"'): 40.0,
+            ("moderation_flags_total", 'version="v",arm="control"'): 4.0,
+        }
+        asked = Prometheus(session, server.url)
+        assert await asked.moments("flags/nudity", "v", 0.0, 60.0, "control") == Moments(40, 4, 4)
+        assert await asked.moments("flags/nudity", "v", 0.0, 60.0) == Moments(0, 0, 0)
+
+
 async def test_what_gateways_do_not_count_is_inconclusive(tmp_path: Path) -> None:
     """A figure that nobody counts leaves it to people."""
     async with prometheus() as server, judged(tmp_path, server, "flags") as cluster:

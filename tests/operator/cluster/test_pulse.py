@@ -53,8 +53,13 @@ class Watched:
                 self.pulse.away()
 
 
-def _version(number: int) -> Json:
-    metadata = {"name": f"v{number}", "namespace": "shop", "uid": f"{number}", "resourceVersion": f"{number}"}
+def _version(number: int, namespace: str = "shop") -> Json:
+    metadata = {
+        "name": f"v{number}",
+        "namespace": namespace,
+        "uid": f"{number}",
+        "resourceVersion": f"{number}",
+    }
     return {"metadata": metadata, "spec": {"model": "qwen"}}
 
 
@@ -114,21 +119,38 @@ def hangs_when_it_is_back(watched: Watched) -> None:
     watched.passes(10)
 
 
+def another_namespace_is_in_order(watched: Watched) -> None:
+    watched.listed(5)
+    watched.knowing.listed(MODEL_VERSIONS, "other", [], "9")
+    watched.knowing.told(MODEL_VERSIONS, "ADDED", _version(8, "other"))
+    watched.passes(SILENT_SECONDS + 1)
+
+
 def is_quiet(watched: Watched) -> None:
     watched.told(5)
     watched.passes(10_000)
 
 
 CASES: Mapping[str, tuple[Callable[[Watched], None], str]] = {
-    "a watch that hangs": (hangs, "the watch of modelversions has told nothing for 181 s"),
+    "a watch that hangs": (hangs, "the watch of modelversions in shop has told nothing for 181 s"),
     "a watch that is late": (tells_late, ""),
-    "a watch that tells older things alone": (tells_others, "the watch of modelversions has told nothing"),
+    "a watch that tells older things alone": (
+        tells_others,
+        "the watch of modelversions in shop has told nothing",
+    ),
     "a watch that tells newer things": (tells_what_came_later, ""),
-    "a watch that hangs while lists go on": (is_listed_again, "the watch of modelversions has told nothing"),
+    "a watch that hangs while lists go on": (
+        is_listed_again,
+        "the watch of modelversions in shop has told nothing",
+    ),
     "an object that went before it was told": (is_gone, ""),
     "a list that finds nothing new": (finds_nothing_new, ""),
     "an API server that is away": (is_away, ""),
     "a watch that hangs when the server is back": (hangs_when_it_is_back, "has told nothing for 185 s"),
+    "a watch that hangs beside one that does not": (
+        another_namespace_is_in_order,
+        "the watch of modelversions in shop has told nothing",
+    ),
     "nothing that happens": (is_quiet, ""),
 }
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from ostiary_operator.resources.model_deployment import AB
+from ostiary_operator.rollout.arms import arms
 from ostiary_operator.rollout.snapshot import Analysis, Pin, Request
 from simulated_rollout import LOAD_SECONDS, World, serving, spec
 
@@ -143,6 +144,59 @@ def test_callers_are_not_sent_to_and_fro_by_a_gate() -> None:
     assert (world.route.audience, world.status.gate) == (PINS, None)
 
 
+def test_a_control_that_is_named_is_told_apart() -> None:
+    """It is fixed to the version that serves, both arms are marked, and only they are compared."""
+    control = {"tenants": ["shop-b"], "headers": ["steady"]}
+    world = rolled({**ASKED, "control": control})
+    assert world.route.audience == {
+        Pin("shop-a", "", "v2", "candidate"), Pin("", "beta", "v2", "candidate"),
+        Pin("shop-b", "", "v1", "control"), Pin("", "steady", "v1", "control"),
+    }  # fmt: skip
+    assert dict(world.route.weights) == {"v1": 10_000}
+    assert world.started[0].arms
+    progressing = next(one for one in world.status.conditions if one.type == "Progressing")
+    assert progressing.message == (
+        "v2 gets the checks of tenant shop-a, version pin beta, beside those of tenant shop-b, version pin "
+        "steady"
+    )
+    judge(world, "Successful")
+    world.settle()
+    assert world.status.stable == "v2"
+    assert not world.route.audience
+
+
+def test_without_a_control_all_others_are_compared_with() -> None:
+    """And nothing is marked, which gateways of before would not understand."""
+    world = rolled()
+    assert {pin.arm for pin in world.route.audience} == {""}
+    assert not world.started[0].arms
+
+
+SHOPS = [f"shop-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(("split", "control"), [(1, 1), (2_500, 6), (5_000, 11), (9_999, 21)])
+def test_callers_are_split_by_a_hash(split: int, control: int) -> None:
+    """Each is in one arm, of which each has some; and stays there, whatever the order that the spec has."""
+    ab = AB.model_validate({"tenants": SHOPS, "headers": ["x", "y"], "control": {"split": split}})
+    turned = AB.model_validate({"tenants": SHOPS[::-1], "headers": ["y", "x"], "control": {"split": split}})
+    for asked in (ab, turned):
+        own, other = arms(asked, "qwen", "v2")
+        assert other is not None
+        assert {*own.tenants} | {*other.tenants} == {*SHOPS}
+        assert {*own.headers} | {*other.headers} == {"x", "y"}
+        counts = [len(one.tenants) + len(one.headers) for one in (own, other)]
+        assert counts == [22 - control, control]
+        assert {*other.tenants} == {*(arms(ab, "qwen", "v2")[1] or own).tenants}
+
+
+def test_the_next_version_is_tried_on_others() -> None:
+    """Not always on the same callers."""
+    ab = AB.model_validate({"tenants": SHOPS, "control": {"split": 5_000}})
+    drawn = {arms(ab, "qwen", f"v{number}")[0].tenants for number in range(5)}
+    assert len(drawn) == 5
+
+
 @pytest.mark.parametrize(
     ("ab", "words"),
     [
@@ -150,8 +204,12 @@ def test_callers_are_not_sent_to_and_fro_by_a_gate() -> None:
         ({"tenants": ["a", "a"]}, "a stands there twice"),
         ({"headers": [""]}, "at least 1 character"),
         ({"tenants": ["a"], "share": 0}, "greater than or equal to 1"),
+        ({"tenants": ["a"], "control": {}}, "give either split, or tenants and headers"),
+        ({"tenants": ["a", "b"], "control": {"split": 1, "tenants": ["c"]}}, "give either split, or"),
+        ({"tenants": ["a"], "control": {"split": 5000}}, "control.split needs two callers or more"),
+        ({"tenants": ["a"], "control": {"tenants": ["a"]}}, "a cannot be on both sides"),
     ],
-    ids=["nobody", "twice", "empty", "no share"],
+    ids=["nobody", "twice", "empty", "no share", "no control", "two controls", "one caller", "both sides"],
 )
 def test_bad_input(ab: Json, words: str) -> None:
     """Refused with the field."""
