@@ -42,13 +42,16 @@ from ostiary_gateway.bulk.queue import Submission
 from ostiary_gateway.evidence import EvidenceError, blurred_name, canonical_name
 from ostiary_gateway.ids import new_check_id
 from ostiary_gateway.recorder import NewDecision
+from ostiary_gateway.store.postings import BLOCK, decode
 from ostiary_gateway.store.sealing import ItemName
+from ostiary_gateway.store.sqlite_indexer import open_indexer
 
 FULL_COUNT = 1_000
 _HELD_EVERY = 10
 _KEPT_EVERY = 3
 _LONGEST_BEFORE_KILL = 0.6
 _NEEDLE_BYTES = 12
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,40 @@ def found(folder: Path, subjects: Iterable[Subject]) -> set[tuple[str, str]]:
     }
 
 
+async def index(folder: Path, record: Record) -> None:
+    """Record decisions about nobody until a block of the log is full, and have it indexed for searches."""
+    for _ in range(0, BLOCK, _AT_ONCE):
+        await asyncio.gather(*(record.recorder.record(_about_nobody()) for _ in range(_AT_ONCE)))
+    async with open_indexer(folder / "ostiary.db") as indexer:
+        if await asyncio.to_thread(indexer.index_next) is None:
+            raise RuntimeError("no block was indexed: finding nothing in the index would show nothing")
+
+
+def _about_nobody() -> NewDecision:
+    check_id = new_check_id()
+    return NewDecision(
+        check_id=check_id,
+        tenant=TENANT,
+        caller=ACTOR,
+        idempotency_key="",
+        request_sha256=b"",
+        listing=Listing(title="cup"),
+        response=CheckResponse(check_id=check_id, verdict=Verdict.VERDICT_ALLOW, receipt=Receipt()),
+        observations=None,
+        trace_id="",
+    )
+
+
+def searchable(folder: Path, subjects: Iterable[Subject]) -> int:
+    """How many checks a term of the search index still leads to."""
+    with closing(sqlite3.connect(folder / "ostiary.db")) as store:
+        blocks = dict[int, int]()
+        for block, positions in store.execute("SELECT block, positions FROM case_index"):
+            blocks[block] = blocks.get(block, 0) | decode(positions)
+    places = (divmod(subject.place, BLOCK) for subject in subjects)
+    return sum(blocks.get(block, 0) >> position & 1 for block, position in places)
+
+
 def opens(folder: Path, subject: Subject) -> bool:
     """Whether a file that somebody held on to, by a link, opens under the right key."""
     for name in (canonical_name(0), blurred_name(0), "request"):
@@ -213,10 +250,13 @@ async def erase_round(folder: Path, count: int, kills: int, rng: random.Random) 
     create_log_key(folder / "log.key", ORIGIN)
     async with opened(folder) as record:
         subjects = [await add(record, number, held=number % _HELD_EVERY == 0) for number in range(count)]
+        await index(folder, record)
     subjects = with_salts(folder, subjects)
     asked = [each for number, each in enumerate(subjects) if number % _KEPT_EVERY]
     gone, held = [each for each in asked if not each.held], [each for each in asked if each.held]
     trial = Trial(len(gone), kills, len(held))
+    if searchable(folder, subjects) != len(subjects):
+        raise RuntimeError("the search index lacks what is to be erased: finding nothing shows nothing")
     if len(found(folder, subjects)) != sum(len(each.needles) for each in subjects):
         raise RuntimeError("what is to be erased is not all there: finding nothing later would show nothing")
     links = folder.with_name(f"{folder.name}-links")
@@ -231,6 +271,7 @@ async def erase_round(folder: Path, count: int, kills: int, rng: random.Random) 
         trial.wrong += abs(kept - len(held)) + abs(len(record.cache) - len(held))
         # Looked for while the record is open, with its write-ahead log.
         trial.wrong += len({check_id for check_id, _ in found(folder, gone)})
+        trial.wrong += searchable(folder, gone)
         trial.wrong += await proofs_fail(folder, record, gone)
     others = [each for each in subjects if each not in gone]
     whole = sum(len(each.needles) for each in others)

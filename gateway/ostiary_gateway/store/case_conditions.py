@@ -68,8 +68,8 @@ def kinds(search: Search) -> list[tuple[str, Sequence[str]]]:
 
 def undecided(of: Columns) -> ColumnElement[bool]:
     """In the very words of the index of those that wait: a value that is bound would not do."""
-    condition: ColumnElement[bool] = of.state != literal(CASE_STATE_DECIDED, literal_execute=True)
-    return condition
+    state: ColumnElement[int] = of.state
+    return state != literal(CASE_STATE_DECIDED, literal_execute=True)
 
 
 def claimed(of: Columns, now_us: int) -> ColumnElement[bool]:

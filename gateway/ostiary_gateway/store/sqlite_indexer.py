@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ostiary_gateway.background import ended
-from ostiary_gateway.store import case_index
+from ostiary_gateway.store import case_index, queries
 from ostiary_gateway.store.database import Store, open_engine
 
 LOG = structlog.get_logger("ostiary.store")
@@ -20,6 +20,24 @@ _INTERVAL = 1.0
 # For each second of work, so many without: decisions come first.
 _REST = 2.0
 _TOLD_EVERY = 50
+MOST_RECORDED = 500
+"""Entries a second, above which the processor is left to whoever records."""
+
+
+class Pace:
+    """Tells when so much is recorded that the index waits: what is not in it is found all the same."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._seen: tuple[float, int] | None = None
+
+    def busy(self, now: float, size: int) -> bool:
+        """Whether more than `MOST_RECORDED` entries a second came since it was last asked.
+
+        `now` is in seconds; `size` is how many entries the log has then.
+        """
+        seen, self._seen = self._seen, (now, size)
+        return seen is not None and size - seen[1] > MOST_RECORDED * (now - seen[0])
 
 
 class CaseIndexer:
@@ -36,14 +54,14 @@ class CaseIndexer:
 
     async def run(self, interval: float = _INTERVAL) -> None:
         """Index until cancelled; looks for a full block every `interval` seconds."""
-        loop, done = asyncio.get_running_loop(), 0
+        loop, pace, done = asyncio.get_running_loop(), Pace(), 0
         while True:
-            began = time.monotonic()
+            began, left = time.monotonic(), None
             try:
-                left = await loop.run_in_executor(self._thread, self.index_next)
+                if not pace.busy(began, await loop.run_in_executor(self._thread, self._size)):
+                    left = await loop.run_in_executor(self._thread, self.index_next)
             except SQLAlchemyError as error:
                 LOG.warning("the search index goes on later", error=str(error))
-                left = None
             if left is None:
                 done = 0
                 await asyncio.sleep(interval)
@@ -52,6 +70,10 @@ class CaseIndexer:
             if done > 1 and (left == 0 or done % _TOLD_EVERY == 0):
                 LOG.info("search index", blocks=done, left=left)
             await asyncio.sleep(_REST * (time.monotonic() - began))
+
+    def _size(self) -> int:
+        with self._readers.connect() as connection:
+            return queries.log_size(connection)
 
     def index_next(self) -> int | None:
         """Index the next block that is full, and block meanwhile; how many are left, None: there was none.

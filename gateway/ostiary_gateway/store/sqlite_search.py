@@ -23,6 +23,8 @@ from ostiary_gateway.store.schema import cases
 _UNINDEXED = 8 * BLOCK
 # Blocks that are looked up together: few at first, for pages that are soon full.
 _AT_ONCE = (2, 8, 32)
+# So many candidates, or more, are looked at before it is asked whether the page is full.
+_ENOUGH = 1_000
 
 
 def search_rows(connection: Connection, search: Search, most: int) -> list[Row[Any]]:
@@ -54,15 +56,32 @@ def _by_terms(
     """Until the page is full of cases that are newer than all in the blocks that are left."""
     rows = _found(connection, case_sources.from_entry(search, begin), search, most)
     until_us = search.behind.decided_us if search.behind else search.until_us
-    for some in _groups(case_index.blocks(connection, search.since_us, until_us)):
-        if len(rows) == most and rows[-1].decided_us > some[0].latest_us:
+    blocks = case_index.blocks(connection, search.since_us, until_us)
+    for latest_us, candidates in _batches(connection, search, lists, blocks):
+        if len(rows) == most and rows[-1].decided_us > latest_us:
             break
-        candidates = _candidates(connection, search, lists, [block.number for block in some])
         if candidates:
             rows += _found(connection, case_sources.among(search, candidates), search, most)
             rows.sort(key=lambda row: (row.decided_us, row.log_index), reverse=True)
             del rows[most:]
     return rows
+
+
+def _batches(
+    connection: Connection, search: Search, lists: Sequence[Sequence[str]], blocks: Sequence[Block]
+) -> Iterator[tuple[int, list[int]]]:
+    """Candidates of blocks, some at a time, with a time that neither they nor later ones are newer than."""
+    for some in _groups(blocks):
+        found = _candidates(connection, search, lists, [block.number for block in some])
+        latest_us, gathered = some[0].latest_us, list[int]()
+        for block in some:
+            if not gathered:
+                latest_us = block.latest_us
+            gathered += found.get(block.number, [])
+            if len(gathered) >= _ENOUGH:
+                yield latest_us, gathered
+                gathered = []
+        yield latest_us, gathered
 
 
 def _groups(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
@@ -75,8 +94,8 @@ def _groups(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
 
 def _candidates(
     connection: Connection, search: Search, lists: Sequence[Sequence[str]], numbers: Sequence[int]
-) -> list[int]:
-    """The cases of blocks that have a term of each list, and of the labels and brands that are asked for."""
+) -> dict[int, list[int]]:
+    """By block, the cases that have a term of each list, and of the labels and brands that are asked for."""
     left = dict.fromkeys(numbers, -1)
     if lists:
         has = case_index.positions(connection, numbers, {term for terms in lists for term in terms})
@@ -84,7 +103,10 @@ def _candidates(
     for kind, values in kinds(search):
         having = case_index.having(connection, list(left), kind, values)
         left = {number: both for number, bits in left.items() if (both := bits & having.get(number, 0))}
-    return [number * BLOCK + position for number, bits in left.items() for position in positions_of(bits)]
+    return {
+        number: [number * BLOCK + position for position in positions_of(bits)]
+        for number, bits in left.items()
+    }
 
 
 def _in_each(lists: Sequence[Sequence[str]], has: Mapping[str, int]) -> int:

@@ -95,8 +95,8 @@ class Home:
 
     def audit(self, trusted: Sequence[Checkpoint] = (), *, with_store: bool = True) -> Verified:
         """Audit in this process, without patience. Raises Tampered."""
-        target = locate(self.root, None, None)
-        if self.url or not with_store:  # a store is compared where it is a file
+        target = locate(self.root, None, self.url or None)
+        if not with_store:
             target = type(target)(target.log, target.key, None)
         return Audit(target, trusted, patience=0, progress=lambda done, total: None).run()
 

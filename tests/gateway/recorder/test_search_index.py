@@ -22,7 +22,7 @@ from ostiary_gateway.store import case_index
 from ostiary_gateway.store.case_queries import search_cases
 from ostiary_gateway.store.postings import decode
 from ostiary_gateway.store.sqlite_erasures import open_erasures
-from ostiary_gateway.store.sqlite_indexer import indexing, open_indexer
+from ostiary_gateway.store.sqlite_indexer import MOST_RECORDED, Pace, indexing, open_indexer
 
 _LACKING = 40
 GHOSTS = Search("demo", words=("幽灵特卖",))
@@ -174,6 +174,14 @@ async def test_beside_a_gateway(home: Home) -> None:
     async with home.open(), indexing(home.store):
         await until(lambda: bool(home.sql("SELECT 1 FROM case_blocks")))
     assert found(home, GHOSTS) == [1]
+
+
+def test_decisions_come_first() -> None:
+    """While many are recorded the index waits, and goes on when there are fewer."""
+    pace = Pace()
+    asked = [(0.0, 10_000), (1.0, 10_000), (2.0, 10_000 + MOST_RECORDED), (3.0, 12_000), (3.1, 12_100)]
+    assert [pace.busy(*each) for each in asked] == [False, False, False, True, True]
+    assert not pace.busy(5.0, 12_200)
 
 
 async def test_a_store_that_goes_away(home: Home) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from ostiary.cli.audit import desk, export, keeping
 from ostiary.cli.audit.earlier import earlier_checkpoints, keep_checkpoint
-from ostiary.cli.audit.locate import locate
+from ostiary.cli.audit.locate import locate, parse_store
 from ostiary.cli.audit.problem import Tampered, UsageError
 from ostiary.cli.audit.report import progress_bar, tell_tampered, tell_verified
 from ostiary.cli.audit.verify import Audit
@@ -19,7 +19,12 @@ Vkey = Annotated[
     str | None,
     typer.Option(metavar="FILE|KEY", help="The verifier key that you trust, or a file that holds it."),
 ]
-Store = Annotated[Path | None, typer.Option(metavar="DB", help="The gateway's database, to compare with.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|URL", help="The gateway's database, to compare with: a file, or postgresql://…"
+    ),
+]
 Earlier = Annotated[
     Path | None,
     typer.Option("--checkpoint", metavar="FILE", help="A checkpoint trusted before: the log must extend it."),
@@ -59,7 +64,7 @@ def verify(
     Exit codes: 0 in order, 1 tampered with (says which entry, where that can be told), 2 usage.
     """
     try:
-        target = locate(directory, vkey, store)
+        target = locate(directory, vkey, parse_store(store) if store else None)
         trusted = earlier_checkpoints(target.key, checkpoint, remember)
         with progress_bar(hidden=as_json) as progress:
             verified = Audit(target, trusted, patience=wait, progress=progress).run()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ostiary.cli.audit.database import SCHEME
 from ostiary.cli.audit.problem import UsageError
 from ostiary.tlog.keys import load_verifier_key
 from ostiary.tlog.note import NoteError, VerifierKey
@@ -11,14 +12,17 @@ from ostiary.tlog.tiles import CHECKPOINT
 
 @dataclass(frozen=True)
 class Target:
-    """A published log's folder, the key that it must be signed with, and the store behind it, if at hand."""
+    """A published log's folder, the key that it must be signed with, and the store behind it, if at hand.
+
+    The store is an SQLite file, or the URL of a PostgreSQL database.
+    """
 
     log: Path
     key: VerifierKey
-    store: Path | None
+    store: Path | str | None
 
 
-def locate(directory: Path, vkey: str | None, store: Path | None) -> Target:
+def locate(directory: Path, vkey: str | None, store: Path | str | None) -> Target:
     """The target that a directory holds.
 
     `directory` is a published log, or one made by `ostiary up`, which has key and store beside it; `vkey`
@@ -33,6 +37,15 @@ def locate(directory: Path, vkey: str | None, store: Path | None) -> Target:
     if not vkey:
         raise UsageError("say which key to trust: --vkey log.vkey, from whoever runs the log")
     return Target(directory, parse_key(vkey), store)
+
+
+def parse_store(text: str) -> Path | str:
+    """A store, given as a file or as a URL of PostgreSQL. Raises UsageError for another kind of URL."""
+    if text.startswith(SCHEME):
+        return text
+    if "://" in text:
+        raise UsageError(f"--store: name a file, or a URL that begins with {SCHEME}")
+    return Path(text)
 
 
 def parse_key(text: str) -> VerifierKey:

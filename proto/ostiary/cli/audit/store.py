@@ -1,14 +1,12 @@
 """Checks the store against the published log: every commitment, every column, nothing more or less."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
 
-from ostiary.cli.audit.problem import Tampered, UsageError
+from ostiary.cli.audit.database import Database, Row
+from ostiary.cli.audit.problem import Tampered
 from ostiary.cli.audit.walk import Step
 from ostiary.tlog.checkpoint import open_checkpoint
 from ostiary.tlog.entry import EVENT, SALT_BYTES, commit
@@ -35,58 +33,40 @@ _CHECKPOINTS = "SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size"
 # In the order in which a growing log completes them.
 _NODES = """
     SELECT level, node_index, hash FROM nodes
-    WHERE (node_index + 1) << (8 * level) > ? ORDER BY (node_index + 1) << (8 * level), level
+    WHERE CAST(node_index + 1 AS BIGINT) << (8 * level) > ?
+    ORDER BY CAST(node_index + 1 AS BIGINT) << (8 * level), level
 """
 
 
-@contextmanager
-def open_store(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database, for reading only. Raises UsageError where there is none, Tampered where it is damaged."""
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file: name the gateway's database with --store")
-    # Without a write-ahead log nobody has the database open; `immutable` then leaves no file behind.
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
-    try:
-        uri = f"{path.absolute().as_uri()}?{mode}"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)) as connection:
-            yield connection
-    except sqlite3.Error as error:
-        raise Tampered(f"the store is damaged: {error}") from error
-
-
 class StoreCheck:
-    """Compares the store with the walk, entry by entry. Methods raise Tampered, and sqlite3.Error."""
+    """Compares the store with the walk, entry by entry. Methods raise Tampered, and what `Database` does."""
 
-    def __init__(self, connection: sqlite3.Connection, key: VerifierKey) -> None:
+    def __init__(self, database: Database, key: VerifierKey) -> None:
         """`key` is the log's, as the auditor trusts it."""
-        self._connection = connection
+        self._database = database
         self._key = key
         self.size = 0
         self.decisions = 0
         self._blank: set[int] = set()
-        self._rows, self._checkpoints, self._nodes = (connection.cursor() for _ in range(3))
+        self._rows = self._checkpoints = self._nodes = _none()
         self._next_checkpoint: Any = None
 
-    def check_file(self) -> None:
-        """What SQLite itself can tell, and that the database is of this log."""
-        found = [row[0] for row in self._connection.execute("PRAGMA integrity_check(1)")]
-        if found != ["ok"]:
-            raise Tampered(f"the store is damaged: {found[0]}")
-        keys = [row[0] for row in self._connection.execute("SELECT verifier_key FROM logs")]
+    def check_whole(self) -> None:
+        """What the database itself can tell, and that it is of this log."""
+        damage = self._database.damage()
+        if damage is not None:
+            raise Tampered(f"the store is damaged: {damage}")
+        keys = [row[0] for row in self._database.select("SELECT verifier_key FROM logs")]
         if keys != [str(self._key)]:
             raise Tampered(f"the store names another log than {self._key}")
 
     def refresh(self, walked: int) -> None:
         """Look at the store as it is now, from entry `walked` on; whole by itself, or Tampered is raised."""
-        for cursor in (self._rows, self._checkpoints, self._nodes):
-            cursor.close()  # an open cursor would hold on to what it saw before
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
-        self._connection.execute("BEGIN")
+        self._database.begin()
         self.size = self._count_whole()
-        self._rows = self._connection.execute(_ROWS, (walked,))
-        self._checkpoints = self._connection.execute(_CHECKPOINTS, (walked,))
-        self._nodes = self._connection.execute(_NODES, (walked,))
+        self._rows = self._database.select(_ROWS, walked)
+        self._checkpoints = self._database.select(_CHECKPOINTS, walked)
+        self._nodes = self._database.select(_NODES, walked)
         self._next_checkpoint = next(self._checkpoints, None)
 
     def _count_whole(self) -> int:
@@ -97,7 +77,7 @@ class StoreCheck:
             "(SELECT count(*) FROM nodes), (SELECT max(size) FROM checkpoints), "
             "(SELECT count(*) FROM checkpoints WHERE size < 1)"
         )
-        entries, decisions, events, nodes, signed, odd = self._connection.execute(query).fetchone()
+        ((entries, decisions, events, nodes, signed, odd),) = self._database.select(query)
         if decisions + events != entries:
             raise Tampered(
                 f"the store has {decisions} decisions and {events} events for {entries} log entries"
@@ -168,6 +148,10 @@ class StoreCheck:
             raise Tampered(f"the store's checkpoint over {size} entries: {error}", step.index) from error
         if size != step.tree.size or signed.size != size or signed.root != step.tree.root():
             raise Tampered(f"the store's checkpoint over {size} entries is not of this log", step.index)
+
+
+def _none() -> Iterator[Row]:
+    return iter(())
 
 
 def _committed(step: Step, what: str, found: Any, other: Any) -> tuple[bytes, Any]:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from ostiary.cli.audit.database import open_database
 from ostiary.cli.audit.locate import Target
 from ostiary.cli.audit.problem import Tampered
-from ostiary.cli.audit.store import StoreCheck, open_store
+from ostiary.cli.audit.store import StoreCheck
 from ostiary.cli.audit.strays import strays
 from ostiary.cli.audit.walk import LogWalk, Step
 from ostiary.tlog.checkpoint import Checkpoint
@@ -51,9 +52,9 @@ class Audit:
         with ExitStack() as stack:
             self._look()
             if self._target.store is not None:
-                connection = stack.enter_context(open_store(self._target.store))
-                self._store = StoreCheck(connection, self._target.key)
-                self._store.check_file()
+                database = stack.enter_context(open_database(self._target.store))
+                self._store = StoreCheck(database, self._target.key)
+                self._store.check_whole()
             self._advance()
             self._catch_up(self._store.size if self._store else 0)
             self._expect_tombstones()
