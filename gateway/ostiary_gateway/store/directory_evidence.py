@@ -192,10 +192,12 @@ def _shred(folder: Path) -> None:
         raise unavailable(error) from error
     try:
         for path in files:
-            _destroy_key(path)
+            with suppress(FileNotFoundError):  # another gateway shreds the same check
+                _destroy_key(path)
         for path in files:
             path.unlink(missing_ok=True)
-        folder.rmdir()
+        with suppress(FileNotFoundError):
+            folder.rmdir()
         sync_folder(folder.parent)
     except OSError as error:
         raise unavailable(error) from error

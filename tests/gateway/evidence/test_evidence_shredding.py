@@ -45,6 +45,17 @@ async def test_shredding_takes_all_of_one_check(evidence: DirectoryEvidence, tmp
     assert await evidence.get("demo", "check-2", "canonical-0") == b"pixels"
 
 
+async def test_two_may_shred_at_once(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+    """Gateways over one folder, at the same checks: neither stumbles over what the other has done."""
+    other, checks = DirectoryEvidence(tmp_path, KEY), [f"check-{number}" for number in range(50)]
+    for check_id in checks:
+        await put_all(evidence, check_id)
+    await asyncio.gather(
+        *(store.shred("demo", check_id) for check_id in checks for store in (evidence, other))
+    )
+    assert files_below(tmp_path) == []
+
+
 async def test_keys_go_before_files(evidence: DirectoryEvidence, tmp_path: Path) -> None:
     """Whoever holds on to the files, by a hard link or an undelete, cannot open one under the right key."""
     await put_all(evidence)
