@@ -8,13 +8,13 @@ from pathlib import Path
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.reuse.cache import CacheLimits, ObservationCache
 from ostiary_gateway.review.erasing import Eraser
+from ostiary_gateway.store.database_cases import DatabaseCases, open_cases
+from ostiary_gateway.store.database_erasures import DatabaseErasures, open_erasures
+from ostiary_gateway.store.database_queue import DatabaseBulkQueue, open_queue
+from ostiary_gateway.store.database_recorder import DatabaseRecorder
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import KeyEncryptionKey
-from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
-from ostiary_gateway.store.sqlite_erasures import SqliteErasures, open_erasures
-from ostiary_gateway.store.sqlite_queue import SqliteBulkQueue, open_queue
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 ORIGIN = "prove.ostiary.local/log"
 TENANT = "t"
@@ -28,10 +28,10 @@ TODO = "todo"
 class Record:
     """All that keeps a check, as a gateway has it."""
 
-    recorder: SqliteRecorder
-    cases: SqliteCases
-    queue: SqliteBulkQueue
-    erasures: SqliteErasures
+    recorder: DatabaseRecorder
+    cases: DatabaseCases
+    queue: DatabaseBulkQueue
+    erasures: DatabaseErasures
     evidence: DirectoryEvidence
     cache: ObservationCache
 

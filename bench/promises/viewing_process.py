@@ -18,10 +18,10 @@ from ostiary.wire.credentials import CredentialFiles, CredentialSource
 from ostiary.wire.server import ServerBuilder
 from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.review.viewing import EvidenceView
+from ostiary_gateway.store.database_cases import open_cases
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import load_evidence_key
-from ostiary_gateway.store.sqlite_cases import open_cases
 
 
 async def serve(folder: Path, origin: str, word: str) -> None:

@@ -19,9 +19,9 @@ from ostiary.v1.audit_pb2 import CASE_STATE_OPEN
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD, VERDICT_REVIEW
 from ostiary_gateway.review.cases import Search
 from ostiary_gateway.store.database import Store, migrate, open_engine
+from ostiary_gateway.store.database_cases import open_cases
 from ostiary_gateway.store.postings import BLOCK
 from ostiary_gateway.store.schema import case_terms, cases, decisions, entries
-from ostiary_gateway.store.sqlite_cases import open_cases
 from ostiary_gateway.store.sqlite_indexer import open_indexer
 from ostiary_gateway.times import microseconds
 

@@ -60,13 +60,13 @@ from ostiary_gateway.settings import (
     ReuseSettings,
 )
 from ostiary_gateway.shadow import Shadow
+from ostiary_gateway.store.database_cases import DatabaseCases, open_cases
+from ostiary_gateway.store.database_erasures import open_erasures
+from ostiary_gateway.store.database_outbox import open_outbox
+from ostiary_gateway.store.database_queue import open_queue
+from ostiary_gateway.store.database_recorder import DatabaseRecorder
 from ostiary_gateway.store.opening import open_recorder
-from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
-from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_indexer import indexing
-from ostiary_gateway.store.sqlite_outbox import open_outbox
-from ostiary_gateway.store.sqlite_queue import open_queue
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 if TYPE_CHECKING:
     from ostiary_gateway.kubernetes.sources import KubernetesSources
@@ -153,8 +153,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
 class _Record:
     """What keeps decisions, what was looked at, and what was seen."""
 
-    recorder: SqliteRecorder
-    cases: SqliteCases
+    recorder: DatabaseRecorder
+    cases: DatabaseCases
     evidence: EvidenceStore
     reuse: ObservationReuse | None
 
@@ -217,7 +217,7 @@ async def _moderation_services(
     return ModerationService(checker, admission, recorder, evidence), bulk
 
 
-def _recorder(settings: GatewaySettings) -> AbstractAsyncContextManager[SqliteRecorder]:
+def _recorder(settings: GatewaySettings) -> AbstractAsyncContextManager[DatabaseRecorder]:
     return open_recorder(
         store=settings.store,
         log_dir=settings.log.dir,

@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ostiary.tlog.keys import load_log_key
 from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
 from ostiary_gateway.store.database import Store, StoreError, migrate, named, open_engine, prepare_file
+from ostiary_gateway.store.database_recorder import DatabaseRecorder
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size
 from ostiary_gateway.store.schema import logs
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 from ostiary_gateway.store.writer import Writer
 from ostiary_gateway.times import utc_now
 
@@ -33,7 +33,7 @@ async def open_recorder(
     origin: str,
     clock: Callable[[], datetime] = utc_now,
     publish_interval: float = _PUBLISH_INTERVAL,
-) -> AsyncIterator[SqliteRecorder]:
+) -> AsyncIterator[DatabaseRecorder]:
     """The recorder over `store`, its log signed with `log_key` and published to `log_dir`.
 
     A database that is not there is made, unless its log has been published. On leaving, what was recorded is
@@ -59,7 +59,7 @@ async def open_recorder(
         publishing_task = asyncio.create_task(publisher.run())
         writing_task = asyncio.create_task(writer.run())
         try:
-            yield SqliteRecorder(writer, readers, threads, origin, clock)
+            yield DatabaseRecorder(writer, readers, threads, origin, clock)
         finally:
             writer.close()
             await writing_task

@@ -19,10 +19,10 @@ from ostiary_gateway.bulk.queue import Submission
 from ostiary_gateway.bulk.worker import REQUEST, BulkTimes, BulkWorker
 from ostiary_gateway.check import Caller
 from ostiary_gateway.recorder import NewDecision, Recorder
+from ostiary_gateway.store.database_queue import DatabaseBulkQueue, open_queue
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.opening import open_recorder
 from ostiary_gateway.store.sealing import KeyEncryptionKey
-from ostiary_gateway.store.sqlite_queue import SqliteBulkQueue, open_queue
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 RAW = CheckRequest(
@@ -77,7 +77,7 @@ class Bench:
     """A worker over a real queue, record and evidence store, with time in hand."""
 
     def __init__(
-        self, queue: SqliteBulkQueue, recorder: Recorder, evidence: DirectoryEvidence, clock: Clock
+        self, queue: DatabaseBulkQueue, recorder: Recorder, evidence: DirectoryEvidence, clock: Clock
     ) -> None:
         self.queue, self.recorder, self.evidence, self.clock = queue, recorder, evidence, clock
         self.checker = ScriptedChecker(recorder)
@@ -117,7 +117,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         open_queue(store, 100) as opened,
     ):
         clock = Clock()
-        queue = SqliteBulkQueue(opened._engine, opened._thread, 100, clock)
+        queue = DatabaseBulkQueue(opened._engine, opened._thread, 100, clock)
         evidence = DirectoryEvidence(tmp_path / "evidence", KeyEncryptionKey(b"k" * 32))
         yield Bench(queue, recorder, evidence, clock)
 

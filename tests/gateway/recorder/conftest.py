@@ -24,8 +24,8 @@ from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.observation_pb2 import Observations, OcrSpan
 from ostiary_gateway.recorder import NewDecision
+from ostiary_gateway.store.database_recorder import DatabaseRecorder
 from ostiary_gateway.store.opening import open_recorder
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 ORIGIN = "ostiary.local/log"
 
@@ -74,7 +74,7 @@ class Home:
         """The database."""
         return self.url or self.gateway / "data" / "ostiary.db"
 
-    def open(self, **changes: Any) -> AbstractAsyncContextManager[SqliteRecorder]:
+    def open(self, **changes: Any) -> AbstractAsyncContextManager[DatabaseRecorder]:
         """The recorder, published at once."""
         arguments = {
             "store": self.store,

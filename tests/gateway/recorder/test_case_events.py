@@ -36,7 +36,7 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import OvertakenError
 from ostiary_gateway.review.cases import Search
 from ostiary_gateway.review.standing import after_event, first_standing
-from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.database_cases import open_cases
 
 ANNA = "spiffe://ostiary.local/tenant/demo/role/auditor/anna"
 CHECK = new_decision(0).check_id

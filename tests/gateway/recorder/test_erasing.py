@@ -16,11 +16,11 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.case_log import RecordedEvent
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.review.erasing import Eraser, Erasure
+from ostiary_gateway.store.database_cases import DatabaseCases, open_cases
+from ostiary_gateway.store.database_erasures import DatabaseErasures, open_erasures
+from ostiary_gateway.store.database_recorder import DatabaseRecorder
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.sealing import KeyEncryptionKey
-from ostiary_gateway.store.sqlite_cases import SqliteCases, open_cases
-from ostiary_gateway.store.sqlite_erasures import SqliteErasures, open_erasures
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
 
 Decision = Callable[..., NewDecision]
 ACTOR = "spiffe://ostiary.local/tenant/demo/role/compliance-admin"
@@ -31,9 +31,9 @@ CUT = OstiaryError(Reason.STORE_UNAVAILABLE, "cut short")
 class Keeper:
     """A record, its evidence, and a place to fail at: before a step, or behind it."""
 
-    recorder: SqliteRecorder
-    cases: SqliteCases
-    erasures: SqliteErasures
+    recorder: DatabaseRecorder
+    cases: DatabaseCases
+    erasures: DatabaseErasures
     evidence: DirectoryEvidence
     cut: str = ""
 

@@ -20,6 +20,9 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.review.cases import Search
 from ostiary_gateway.review.erasing import Eraser
 from ostiary_gateway.store.database import StoreError, open_engine
+from ostiary_gateway.store.database_cases import open_cases
+from ostiary_gateway.store.database_erasures import open_erasures
+from ostiary_gateway.store.database_queue import open_queue
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.evidence_keys import KeyMemory, KnownKeys
 from ostiary_gateway.store.grams import grams
@@ -27,9 +30,6 @@ from ostiary_gateway.store.history import History, Period
 from ostiary_gateway.store.postgres import RECORDER_ROLE
 from ostiary_gateway.store.schema import metadata
 from ostiary_gateway.store.sealing import KeyEncryptionKey, KmsKey
-from ostiary_gateway.store.sqlite_cases import open_cases
-from ostiary_gateway.store.sqlite_erasures import open_erasures
-from ostiary_gateway.store.sqlite_queue import open_queue
 from postgres import Postgres
 
 

@@ -15,10 +15,10 @@ from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.review.erasing import Eraser
 from ostiary_gateway.review.retention import Keep, Retention
 from ostiary_gateway.settings import KeepSettings
+from ostiary_gateway.store.database_cases import open_cases
+from ostiary_gateway.store.database_erasures import open_erasures
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.sealing import KeyEncryptionKey
-from ostiary_gateway.store.sqlite_cases import open_cases
-from ostiary_gateway.store.sqlite_erasures import open_erasures
 
 Decision = Callable[..., NewDecision]
 DAY = timedelta(days=1)

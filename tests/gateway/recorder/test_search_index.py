@@ -20,8 +20,8 @@ from ostiary_gateway.review.cases import Search
 from ostiary_gateway.review.erasing import Erasure
 from ostiary_gateway.store import case_index
 from ostiary_gateway.store.case_queries import search_cases
+from ostiary_gateway.store.database_erasures import open_erasures
 from ostiary_gateway.store.postings import decode
-from ostiary_gateway.store.sqlite_erasures import open_erasures
 from ostiary_gateway.store.sqlite_indexer import MOST_RECORDED, Pace, indexing, open_indexer
 
 _LACKING = 40

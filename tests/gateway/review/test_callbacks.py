@@ -23,9 +23,9 @@ from ostiary.v1.record_pb2 import NEXT_REVIEWER_NONE, EventAppeal, EventRecord, 
 from ostiary.wire.identity import SpiffeId
 from ostiary_gateway.review.addresses import AddressRules, CallbackGuard
 from ostiary_gateway.review.callbacks import SIGNATURE_HEADER, Callbacks
-from ostiary_gateway.store.sqlite_cases import open_cases
-from ostiary_gateway.store.sqlite_outbox import open_outbox
-from ostiary_gateway.store.sqlite_recorder import SqliteRecorder
+from ostiary_gateway.store.database_cases import open_cases
+from ostiary_gateway.store.database_outbox import open_outbox
+from ostiary_gateway.store.database_recorder import DatabaseRecorder
 
 CHECK = new_decision(0).check_id
 HERE = AddressRules(allow=(ip_network("127.0.0.0/8"),))
@@ -84,7 +84,7 @@ async def a_shop(people: People) -> AsyncIterator[Shop]:
         yield shop
 
 
-async def settle(recorder: SqliteRecorder, port: int, *, overturn: bool = True) -> None:
+async def settle(recorder: DatabaseRecorder, port: int, *, overturn: bool = True) -> None:
     """A case that was appealed and decided."""
     await recorder.record(new_decision(0))
     await recorder.append(
@@ -112,7 +112,7 @@ async def settle(recorder: SqliteRecorder, port: int, *, overturn: bool = True) 
 @asynccontextmanager
 async def telling(
     home: Home, people: People, clock: Clock, addresses: Callable[[], list[str]] = lambda: ["127.0.0.1"]
-) -> AsyncIterator[tuple[SqliteRecorder, Callbacks]]:
+) -> AsyncIterator[tuple[DatabaseRecorder, Callbacks]]:
     """The recorder and the task that tells, which a test steps through."""
 
     async def resolve(host: str, port: int) -> list[str]:

@@ -26,7 +26,7 @@ from ostiary_gateway.policy.decide import GRAVITY
 from ostiary_gateway.review.cases import Search, Settled
 from ostiary_gateway.review.desk import Desk, RulingAsked
 from ostiary_gateway.review.rulings import Reviewer, ReviewRules
-from ostiary_gateway.store.sqlite_cases import open_cases
+from ostiary_gateway.store.database_cases import open_cases
 from ostiary_gateway.times import microseconds
 
 CASES = [new_decision(number).check_id for number in range(3)]

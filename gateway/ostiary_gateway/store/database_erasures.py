@@ -20,7 +20,7 @@ T = TypeVar("T")
 _PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
-class SqliteErasures:
+class DatabaseErasures:
     """`Erasures`: tables are shredded in one transaction, and the write-ahead log is emptied behind it.
 
     Connections delete securely (`database.py`): what is deleted or overwritten is zeros in the file. What the
@@ -84,12 +84,12 @@ class SqliteErasures:
 
 
 @asynccontextmanager
-async def open_erasures(store: Store) -> AsyncIterator[SqliteErasures]:
+async def open_erasures(store: Store) -> AsyncIterator[DatabaseErasures]:
     """The erasures of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
     try:
         # The threads end first: what they hold then is back where it is closed.
         with ThreadPoolExecutor(1, thread_name_prefix="erasing") as thread:
-            yield SqliteErasures(engine, thread)
+            yield DatabaseErasures(engine, thread)
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""The recorder over SQLite."""
+"""The recorder over the record's database."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -23,7 +23,7 @@ from ostiary_gateway.times import utc_now
 T = TypeVar("T")
 
 
-class SqliteRecorder:
+class DatabaseRecorder:
     """A `Recorder` and `CaseLog` that writes through one `Writer` and reads beside it."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Cases and proofs over the record's SQLite database."""
+"""Cases and proofs over the record's database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ T = TypeVar("T")
 _READERS = 2  # a search may read much; checks have readers of their own
 
 
-class SqliteCases:
+class DatabaseCases:
     """`Cases` and `Log`: each question in a transaction of its own, so that a proof is of one log."""
 
     def __init__(self, engine: Engine, threads: Executor, origin: str) -> None:
@@ -98,12 +98,12 @@ class SqliteCases:
 
 
 @asynccontextmanager
-async def open_cases(store: Store, origin: str) -> AsyncIterator[SqliteCases]:
+async def open_cases(store: Store, origin: str) -> AsyncIterator[DatabaseCases]:
     """The cases of a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN", pool_size=_READERS)
     try:
         # The threads end first: what they hold then is back where it is closed.
         with ThreadPoolExecutor(_READERS, thread_name_prefix="cases") as threads:
-            yield SqliteCases(engine, threads, origin)
+            yield DatabaseCases(engine, threads, origin)
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""The outbox of appeals' outcomes in the record's SQLite database."""
+"""The outbox of appeals' outcomes in the record's database."""
 
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,7 +14,7 @@ from ostiary_gateway.store.schema import appeals, case_events
 _A = appeals.c
 
 
-class SqliteOutbox:
+class DatabaseOutbox:
     """An `Outbox` that several processes may share: each transaction locks the database first."""
 
     def __init__(self, engine: Engine, thread: Executor) -> None:
@@ -58,12 +58,12 @@ class SqliteOutbox:
 
 
 @asynccontextmanager
-async def open_outbox(store: Store) -> AsyncIterator[SqliteOutbox]:
+async def open_outbox(store: Store) -> AsyncIterator[DatabaseOutbox]:
     """The outbox in a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
     try:
         # The threads end first: what they hold then is back where it is closed.
         with ThreadPoolExecutor(1, thread_name_prefix="outbox") as thread:
-            yield SqliteOutbox(engine, thread)
+            yield DatabaseOutbox(engine, thread)
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""The bulk queue in the record's SQLite database."""
+"""The bulk queue in the record's database."""
 
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -29,7 +29,7 @@ _FIELDS = (
 )
 
 
-class SqliteBulkQueue:
+class DatabaseBulkQueue:
     """A `BulkQueue` that several processes may share: each transaction locks the database first."""
 
     def __init__(
@@ -117,12 +117,12 @@ def _submission(row: Row[*tuple[Any, ...]]) -> Submission:
 
 
 @asynccontextmanager
-async def open_queue(store: Store, most: int) -> AsyncIterator[SqliteBulkQueue]:
+async def open_queue(store: Store, most: int) -> AsyncIterator[DatabaseBulkQueue]:
     """The queue in a store that `open_recorder` has opened."""
     engine = open_engine(store, begin="BEGIN IMMEDIATE")
     try:
         # The threads end first: what they hold then is back where it is closed.
         with ThreadPoolExecutor(1, thread_name_prefix="bulk") as thread:
-            yield SqliteBulkQueue(engine, thread, most)
+            yield DatabaseBulkQueue(engine, thread, most)
     finally:
         engine.dispose()
