@@ -16,8 +16,8 @@ from ostiary_gateway.store import erasing
 from ostiary_gateway.store.database import Store, open_engine, unavailable
 
 T = TypeVar("T")
-# Seconds after each attempt at the write-ahead log; beside them each waits for readers (`database.py`).
-_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
+# Seconds before each attempt at the write-ahead log; beside them each waits for readers (`database.py`).
+_PAUSES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 class DatabaseErasures:
@@ -64,9 +64,9 @@ class DatabaseErasures:
             cursor = connection.cursor()
             for pause in _PAUSES:
                 # Where another connection copies it over just now, SQLite does not wait, and says so.
+                time.sleep(pause)
                 if not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                     return
-                time.sleep(pause)
         finally:
             connection.close()
         words = "the record is read without a pause: the check is erased, but for the write-ahead log"

@@ -1,6 +1,6 @@
 """Reads recorded decisions of a period, without ever writing, also while a gateway records more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Engine, Select, and_, create_engine, func, select
+from sqlalchemy import ColumnElement, Engine, Row, Select, and_, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -82,10 +82,10 @@ class History:
         """Let go of the database."""
         self._engine.dispose()
 
-    def _ask(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
+    def _ask(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
         try:
             with self._engine.connect() as connection:
-                return list(connection.execute(query).all())
+                return connection.execute(query).all()
         except SQLAlchemyError as error:
             why = getattr(error, "orig", None) or error
             raise StoreError(f"{named(self._store)} cannot be read as a record: {why}") from error

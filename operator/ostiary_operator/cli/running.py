@@ -82,12 +82,8 @@ def run(
 
     Exit codes: 0 stopped in order, 1 failed, 2 bad settings, or no way into the cluster.
     """
-    import asyncio
-
-    from ostiary.wire.admin import AdminServer
-    from ostiary.wire.process import Stop
+    from ostiary.wire.process import Stop, observed
     from ostiary.wire.process import run as run_process
-    from ostiary.wire.telemetry import setup
     from ostiary_operator.cluster.running import KeeperSettings, keep
 
     settings = KeeperSettings(
@@ -102,15 +98,10 @@ def run(
     )
 
     async def main(stop: Stop) -> None:
-        telemetry = setup("ostiary-keeper", scraped=admin is not None)
-        probes = AdminServer(admin, telemetry.registry, asyncio.get_running_loop())
-        probes.start()
-        try:
-            await keep(settings, stop, probes=probes)
-        except OSError as error:
-            raise ValueError(str(error)) from error
-        finally:
-            probes.stop()
-            telemetry.shutdown()
+        with observed("ostiary-keeper", admin=admin) as probes:
+            try:
+                await keep(settings, stop, probes=probes)
+            except OSError as error:
+                raise ValueError(str(error)) from error
 
     raise typer.Exit(run_process("ostiary-keeper", main, log_format="json" if as_json else "text"))

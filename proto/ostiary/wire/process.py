@@ -17,9 +17,9 @@ from ostiary.wire.admin import AdminServer
 from ostiary.wire.logs import configure_logs
 from ostiary.wire.server import Server
 from ostiary.wire.settings import load_settings
-from ostiary.wire.telemetry import Telemetry, setup
+from ostiary.wire.telemetry import setup
 
-__all__ = ["Stop", "load_settings", "run", "serve"]
+__all__ = ["Stop", "load_settings", "observed", "run", "serve"]
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -68,9 +68,8 @@ async def serve(
     `admin` is the address of metrics and probes over HTTP, there from before the server is opened; None for
     none. One that is told to stop while it opens gives up opening. Raises what opening raises.
     """
-    telemetry = setup(service_name, otlp_endpoint, scraped=admin is not None)
-    try:
-        with _admin(admin, telemetry) as probes:
+    with observed(service_name, otlp_endpoint=otlp_endpoint, admin=admin) as probes:
+        try:
             async with AsyncExitStack() as stack:
                 server = await _unless(stop, stack.enter_async_context(opened))
                 if server is None:
@@ -81,8 +80,27 @@ async def serve(
                 gc.freeze()
                 _log.info("ready", address=server.address, health=server.health_address, admin=probes.address)
                 await stop.wait()
+        finally:
+            gc.unfreeze()
+
+
+@contextmanager
+def observed(
+    service_name: str, *, otlp_endpoint: str | None = None, admin: str | None = None
+) -> Iterator[AdminServer]:
+    """Telemetry on, and metrics and probes at `admin`, a `host:port`; None for none. For one event loop.
+
+    Raises ValueError, naming the address, where it cannot be bound.
+    """
+    telemetry = setup(service_name, otlp_endpoint, scraped=admin is not None)
+    try:
+        probes = AdminServer(admin, telemetry.registry, asyncio.get_running_loop())
+        probes.start()
+        try:
+            yield probes
+        finally:
+            probes.stop()
     finally:
-        gc.unfreeze()
         telemetry.shutdown()
 
 
@@ -106,16 +124,6 @@ async def _unless(stop: Stop, opening: Awaitable[Server]) -> Server | None:
         return None
     finally:
         stopping.cancel()
-
-
-@contextmanager
-def _admin(address: str | None, telemetry: Telemetry) -> Iterator[AdminServer]:
-    admin = AdminServer(address, telemetry.registry, asyncio.get_running_loop())
-    admin.start()
-    try:
-        yield admin
-    finally:
-        admin.stop()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
