@@ -124,15 +124,20 @@ class Audit:
                 time.sleep(_POLL)
 
     def _expect_no_strays(self) -> None:
-        """Files of entries that are just being published are waited for; others have no business there."""
+        """Files of entries that are just being published are waited for; others have no business there.
+
+        Those that are there at the first look: where much is recorded, others come all the time.
+        """
         deadline = time.monotonic() + self._patience
-        while (stray := next(strays(self._walk, self._head.size), None)) is not None:
+        left = set(strays(self._walk, self._head.size))
+        while left:
             if self._look():
                 self._advance()
             elif time.monotonic() > deadline:
-                raise Tampered(f"{stray} does not belong to a log of {self._head.size} entries")
+                raise Tampered(f"{min(left)} does not belong to a log of {self._head.size} entries")
             else:
                 time.sleep(_POLL)
+            left &= set(strays(self._walk, self._head.size))
 
     def _check_trusted_reached(self) -> None:
         longest = max(self._trusted, default=0)
