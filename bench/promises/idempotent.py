@@ -145,11 +145,12 @@ async def gateways(folder: Path, pod: str) -> AsyncIterator[list[str]]:
             settings["listen"], settings["health"] = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
             file = folder / f"gateway-{number}.yaml"
             file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-            process = stack.enter_context(_process(file, folder / f"gateway-{number}.log"))
+            log = folder / f"gateway-{number}.log"
+            process = stack.enter_context(_process(file, log))
             addresses.append(settings["listen"])
-            started.append((process, settings["health"]))
-        for process, health in started:
-            await _served(process, health)
+            started.append((process, settings["health"], log))
+        for process, health, log in started:
+            await _served(process, health, log)
         yield addresses
 
 
@@ -166,15 +167,20 @@ def _process(file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(60)
 
 
-async def _served(process: subprocess.Popen[bytes], health: str) -> None:
+async def _served(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
     """Wait until a gateway serves. Raises RuntimeError where it ends instead."""
     waiting = asyncio.create_task(serving(health, _START_SECONDS))
     while not waiting.done():
         if process.poll() is not None:
             waiting.cancel()
-            raise RuntimeError(f"a gateway ended with {process.returncode} while starting; see its log")
+            raise _ended(process, log)
         await asyncio.wait([waiting], timeout=0.2)
     await waiting
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path) -> RuntimeError:
+    said = log.read_text(encoding="utf-8")
+    return RuntimeError(f"a gateway ended with {process.returncode} while starting: {said}")
 
 
 def body(key: str, title: str = "Cup") -> bytes:

@@ -5,6 +5,8 @@ It is an SQLite file, for its owner alone, or PostgreSQL, named by a URL.
 
 import asyncio
 import os
+import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -23,15 +25,16 @@ from ostiary_gateway.durable import sync_folder
 from ostiary_gateway.store.postgres import grant, open_postgres
 
 T = TypeVar("T")
+_WAIT_SECONDS = 5
+_LOCKED_SECONDS = 0.01
 # FULL, not NORMAL: in WAL mode NORMAL loses the last commits when the machine loses power.
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
+    f"PRAGMA busy_timeout = {_WAIT_SECONDS * 1_000}",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     # Pages (of 4 KiB) of write-ahead log before they go to the database: each time costs two more syncs.
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA cache_size = -32000",
-    "PRAGMA busy_timeout = 5000",
     # What is erased is overwritten, also in pages that nothing uses any more.
     "PRAGMA secure_delete = ON",
 )
@@ -93,6 +96,7 @@ def _configure(engine: Engine, begin: str, path: Path) -> None:
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
             cursor.execute(pragma)
+        _set_write_ahead(cursor)
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -103,6 +107,24 @@ def _configure(engine: Engine, begin: str, path: Path) -> None:
     @event.listens_for(engine, "commit")
     def end(_: Connection) -> None:
         expect_file()
+
+
+def _set_write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Make the file's journal a write-ahead log, which it stays.
+
+    Where two processes open a new file at once, one finds it locked: SQLite does not wait for this.
+    Raises sqlite3.OperationalError where it is locked for longer than writers are waited for.
+    """
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_LOCKED_SECONDS)
+        else:
+            return
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -90,7 +90,8 @@ def _prepare(store: Store, folder: LogFolder, log_dir: Path) -> None:
     if isinstance(store, str):
         return  # its tables are made where there are none, and held against the folder then
     try:
-        if not store.exists() and not folder.is_empty():
+        # In this order: what another process has published since, it has published from its database.
+        if not folder.is_empty() and not store.exists():
             raise StoreError(
                 f"{store} is missing, but its log is published in {log_dir}: restore the database, or start "
                 "another log, with an origin, a key and a folder of its own"

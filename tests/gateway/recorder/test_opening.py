@@ -1,7 +1,9 @@
 """What does not fit together is refused at the start, in words that say what to do."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +147,13 @@ async def test_the_database_holds_constraints_of_its_own(home: Any, decision: De
     ):
         with pytest.raises(sqlite3.IntegrityError):
             home.sql(statement)
+
+
+async def test_a_file_that_another_gateway_makes(home: Any, decision: Decision) -> None:
+    """Of two gateways that start at once over a new file, one waits while the other writes its first page."""
+    home.store.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(home.store, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.2, other.execute, "ROLLBACK")
+        async with home.open() as recorder:
+            await recorder.record(decision(1))
