@@ -54,7 +54,7 @@ async def opened(folder: Path) -> AsyncIterator[Record]:
             await stack.enter_async_context(open_cases(store, ORIGIN)),
             await stack.enter_async_context(open_queue(store, 1_000_000)),
             await stack.enter_async_context(open_erasures(store)),
-            DirectoryEvidence(folder / "evidence", KEY),
+            await stack.enter_async_context(DirectoryEvidence(folder / "evidence", KEY)),
             ObservationCache(CacheLimits(entries=1_000_000, bytes=1 << 30)),
         )
 

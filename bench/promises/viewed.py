@@ -83,11 +83,10 @@ class Desk:
 
     async def _record(self) -> None:
         data = os.urandom(_IMAGE_BYTES)
-        evidence = DirectoryEvidence(
-            self.folder / "evidence", load_evidence_key(self.folder / "evidence.key")
-        )
-        await evidence.put("t", self.check_id, canonical_name(0), data)
-        await evidence.put("t", self.check_id, blurred_name(0), data[:4_000])
+        key = load_evidence_key(self.folder / "evidence.key")
+        async with DirectoryEvidence(self.folder / "evidence", key) as evidence:
+            await evidence.put("t", self.check_id, canonical_name(0), data)
+            await evidence.put("t", self.check_id, blurred_name(0), data[:4_000])
         image = CanonicalImage(sha256=await sha256(data), media_type="image/png")
         response = CheckResponse(
             check_id=self.check_id,

@@ -38,7 +38,7 @@ async def open_evidence(
             keys = file
         else:
             raise ValueError("evidence: name key, a file, or kms, the plug-in of a KMS")
-        yield await _evidence(settings, keys)
+        yield await _evidence(stack, settings, keys)
 
 
 def key_file(settings: EvidenceSettings) -> KeyFile | None:
@@ -67,9 +67,9 @@ async def _kms_keys(
         yield keys
 
 
-async def _evidence(settings: EvidenceSettings, keys: KeySource) -> EvidenceStore:
+async def _evidence(stack: AsyncExitStack, settings: EvidenceSettings, keys: KeySource) -> EvidenceStore:
     if settings.dir is not None:
-        return DirectoryEvidence(settings.dir, keys)
+        return await stack.enter_async_context(DirectoryEvidence(settings.dir, keys))
     try:
         from ostiary_gateway.store.s3_evidence import (
             Bucket,

@@ -115,10 +115,10 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
             store=store, log_dir=tmp_path / "log", log_key=tmp_path / "log.key", origin="a.test/log"
         ) as recorder,
         open_queue(store, 100) as opened,
+        DirectoryEvidence(tmp_path / "evidence", KeyEncryptionKey(b"k" * 32)) as evidence,
     ):
         clock = Clock()
         queue = DatabaseBulkQueue(opened._engine, opened._thread, 100, clock)
-        evidence = DirectoryEvidence(tmp_path / "evidence", KeyEncryptionKey(b"k" * 32))
         yield Bench(queue, recorder, evidence, clock)
 
 

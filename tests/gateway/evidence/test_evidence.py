@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,9 @@ DATA = b"pixels of a T-shirt"
 
 
 @pytest.fixture
-def evidence(tmp_path: Path) -> DirectoryEvidence:
-    return DirectoryEvidence(tmp_path / "evidence", KEY)
+async def evidence(tmp_path: Path) -> AsyncIterator[DirectoryEvidence]:
+    async with DirectoryEvidence(tmp_path / "evidence", KEY) as store:
+        yield store
 
 
 def only_file(root: Path) -> Path:
@@ -145,10 +147,9 @@ async def test_names_stay_inside(evidence: DirectoryEvidence, name: str) -> None
             await evidence.get(*parts)
 
 
-async def test_unwritable(tmp_path: Path) -> None:
+async def test_unwritable(evidence: DirectoryEvidence, tmp_path: Path) -> None:
     """Where nothing can be written or read, the store is unavailable."""
     (tmp_path / "evidence").write_text("a file in the way")
-    evidence = DirectoryEvidence(tmp_path / "evidence", KEY)
     for call in (evidence.put("t", "c", "n", DATA), evidence.get("t", "c", "n")):
         with pytest.raises(OstiaryError) as caught:
             await call

@@ -1,11 +1,11 @@
 """Evidence that is destroyed stays destroyed, and what was being written leaves nothing."""
 
 import asyncio
-import errno
 import hashlib
 import os
 import random
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,9 @@ PUTTER = Path(__file__).with_name("endless_putter.py")
 
 
 @pytest.fixture
-def evidence(tmp_path: Path) -> DirectoryEvidence:
-    return DirectoryEvidence(tmp_path, KEY)
+async def evidence(tmp_path: Path) -> AsyncIterator[DirectoryEvidence]:
+    async with DirectoryEvidence(tmp_path, KEY) as store:
+        yield store
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -126,22 +127,3 @@ async def test_killed_in_the_middle_of_writing(tmp_path: Path) -> None:
         for path in left:
             item = ItemName("demo", path.parent.name, path.name)
             assert len(KeyEncryptionKey(bytes(32)).open(item, path.read_bytes())) == 300_000
-
-
-async def test_file_systems_without_nameless_files(
-    evidence: DirectoryEvidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There an item is written under another name first; whole or not at all all the same."""
-    opened = os.open
-
-    def without(path: str, flags: int, *more: object, **named: object) -> int:
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.EOPNOTSUPP, "no such files here")
-        return opened(path, flags, *more, **named)
-
-    monkeypatch.setattr(os, "open", without)
-    await put_all(evidence)
-    await put_all(evidence)
-    assert await evidence.get("demo", "check-1", "request") == b"pixels"
-    names = {path.name for path in (tmp_path / "demo" / "check-1").iterdir()}
-    assert names == {"canonical-0", "blurred-0", "request"}

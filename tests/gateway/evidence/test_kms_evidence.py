@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,14 @@ class Place:
     store: Path
     folder: Path
     bucket: Bucket | None
+    stack: AsyncExitStack
 
     def evidence(self, keys: KeySource) -> EvidenceStore:
-        return S3Evidence(self.bucket, keys) if self.bucket else DirectoryEvidence(self.folder, keys)
+        if self.bucket:
+            return S3Evidence(self.bucket, keys)
+        evidence = DirectoryEvidence(self.folder, keys)
+        self.stack.push_async_exit(evidence)
+        return evidence
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -49,8 +55,8 @@ async def place(
     fake, store = FakePlugin(), tmp_path / "ostiary.db"
     new_memory(store)
     with short_path() as socket:
-        async with serving(fake, socket):
-            yield Place(fake, socket, store, tmp_path / "evidence", bucket)
+        async with serving(fake, socket), AsyncExitStack() as stack:
+            yield Place(fake, socket, store, tmp_path / "evidence", bucket, stack)
 
 
 async def test_two_gateways_a_rotation_and_a_restart(place: Place) -> None:

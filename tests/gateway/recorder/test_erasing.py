@@ -94,7 +94,9 @@ def keeper(home: Any) -> Callable[[], Any]:
                 await stack.enter_async_context(home.open()),
                 await stack.enter_async_context(open_cases(home.store, "ostiary.local/log")),
                 await stack.enter_async_context(open_erasures(home.store)),
-                DirectoryEvidence(home.gateway / "evidence", KeyEncryptionKey(b"k" * 32)),
+                await stack.enter_async_context(
+                    DirectoryEvidence(home.gateway / "evidence", KeyEncryptionKey(b"k" * 32))
+                ),
             )
 
     return opened
