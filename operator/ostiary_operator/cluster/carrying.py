@@ -258,10 +258,12 @@ class Carrier:
             self._may()
             await self._api.merge(EVENTS, metadata["namespace"], metadata["name"], again(there, now))
 
-    async def write_status(self, kind: Kind, obj: Json, status: Json) -> None:
-        """The whole status of an object, if it is another, and if the object is as it was seen."""
+    async def write_status(self, kind: Kind, obj: Json, status: Json) -> Json:
+        """The whole status of an object, if it is another, and if the object is as it was seen; the object
+        with it.
+        """
         if status == (obj.get("status") or {}):
-            return
+            return obj
         self._may()
         names = ("name", "namespace", "resourceVersion")
         metadata = {name: obj["metadata"][name] for name in names}
@@ -274,6 +276,7 @@ class Carrier:
             self._run_seen(written)
         else:
             self._mirror.take(kind, written)
+        return written
 
 
 def _foreign(kind: Kind, name: str) -> str:

@@ -28,7 +28,7 @@ from ostiary_operator.resources.conditions import Condition, truth, updated
 from ostiary_operator.resources.model_deployment import ModelDeploymentStatus
 from ostiary_operator.resources.model_override import ModelOverrideStatus
 from ostiary_operator.resources.model_version import ModelVersionStatus
-from ostiary_operator.rollout.actions import Action, Announce, Plan, StartAnalysis
+from ostiary_operator.rollout.actions import Action, Announce, Plan, Remember, StartAnalysis
 from ostiary_operator.rollout.reconcile import reconcile
 from ostiary_operator.rollout.snapshot import Analysis, Override
 
@@ -79,15 +79,18 @@ class Keeper:
         plan = self._plan(seen)
         try:
             for action in plan.actions:
-                await self._carrier.do(seen, action, now)
+                if isinstance(action, Remember):
+                    seen = await self._remember(seen, action.status, now)
+                else:
+                    await self._carrier.do(seen, action, now)
                 self._acted(action)
         except (ApiFailure, Refused, ValueError) as error:
             words = refusal(error)
             if words is None:
                 raise
-            await self._complain(obj, "Refused", words, now)
+            await self._complain(seen.obj, "Refused", words, now)
             return SELDOM
-        await self._remember(seen, plan, now)
+        seen = await self._remember(seen, plan.status, now)
         await self._measure(seen)
         await self._say_of_orders(seen, now)
         return _due(seen, plan)
@@ -112,15 +115,17 @@ class Keeper:
             return f"AnalysisTemplate {action.template}: {error}"
         return ""
 
-    async def _remember(self, seen: Seen, plan: Plan, now: float) -> None:
-        """The plan's status, and whether the spec is one that can be followed."""
+    async def _remember(self, seen: Seen, status: ModelDeploymentStatus, now: float) -> Seen:
+        """The plan's status, and whether the spec is one that can be followed; what was seen, with that."""
         if seen.problem:
             await self._tell_once(seen.obj, seen.reason, seen.problem, now)
         condition = _reconciled(seen.reason, seen.problem, seen.snapshot.generation)
-        status = _with(plan.status, condition, seen.snapshot.status, now)
+        status = _with(status, condition, seen.snapshot.status, now)
         if seen.reason == "InvalidSpec":
             status = status.model_copy(update={"phase": "Degraded"})
-        await self._carrier.write_status(MODEL_DEPLOYMENTS, seen.obj, dumped(status))
+        return replace(
+            seen, obj=await self._carrier.write_status(MODEL_DEPLOYMENTS, seen.obj, dumped(status))
+        )
 
     async def _complain(self, obj: Json, reason: str, message: str, now: float) -> None:
         """A condition and an Event, and everything else as it was."""

@@ -79,6 +79,13 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Remember:
+    """Write the status before what follows: whoever has to go on from there shall not take it for undone."""
+
+    status: ModelDeploymentStatus
+
+
+@dataclass(frozen=True)
 class Announce:
     """An Event for people."""
 
@@ -87,7 +94,9 @@ class Announce:
     message: str
 
 
-Action = Scale | WriteRoute | StartAnalysis | StopAnalysis | StartGate | StopGate | Verify | Announce
+Action = (
+    Scale | WriteRoute | StartAnalysis | StopAnalysis | StartGate | StopGate | Verify | Remember | Announce
+)
 
 
 @dataclass(frozen=True)

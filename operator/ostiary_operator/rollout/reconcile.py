@@ -14,6 +14,7 @@ from ostiary_operator.rollout.actions import (
     Action,
     Announce,
     Plan,
+    Remember,
     Scale,
     StartAnalysis,
     StartGate,
@@ -36,15 +37,26 @@ def reconcile(snapshot: Snapshot) -> Plan:
     heard = hear(snapshot)
     heading = aim(snapshot, heard.status)
     weights = _weights(snapshot, heading)
+    status = _status(snapshot, heading, weights, heard.said)
+    routed, said = list(_routed(snapshot, heading, weights)), list(_announced(snapshot.status, status))
+    if routed and _is_further(snapshot.status, status):
+        routed, said = [*said, Remember(status), *routed], []
     actions = [
         *_scaled_up(snapshot, heading),
-        *_routed(snapshot, heading, weights),
+        *routed,
         *_analysed(snapshot, heading),
         *_gated(snapshot, heading),
         *_scaled_down(snapshot, heading, weights),
+        *said,
     ]
-    status = _status(snapshot, heading, weights, heard.said)
-    return Plan((*actions, *_announced(snapshot.status, status)), status)
+    return Plan(tuple(actions), status)
+
+
+def _is_further(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
+    """Whether the candidate has come to another step. With that one's share already on the route and the step
+    before still in the status, a successor would take the share back first.
+    """
+    return after.candidate is not None and after.candidate == before.candidate and after.step != before.step
 
 
 def _weights(snapshot: Snapshot, heading: Aim) -> dict[str, int]:

@@ -12,6 +12,7 @@ from ostiary_operator.rollout.actions import (
     Action,
     Announce,
     Plan,
+    Remember,
     Scale,
     StartAnalysis,
     StartGate,
@@ -151,5 +152,7 @@ class World:
                 self.gate_jobs.pop(name, None)
             case Verify(version, gate, passed, figures):
                 self.versions[version].proofs[gate] = Proof(passed, figures)
+            case Remember(status):
+                self.status = status
             case Announce():
                 self.events.append(action)

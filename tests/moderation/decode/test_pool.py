@@ -122,11 +122,16 @@ async def test_workers_killed_while_idle_cost_nothing(pool: DecodePool) -> None:
 
 
 async def test_processor_time_is_limited() -> None:
-    """An image that takes longer than allowed is too large; the worker that was ended is replaced."""
+    """An image that takes longer than allowed is too large; the worker that was ended is replaced.
+
+    The kernel counts whole seconds, so that "none" is up to one: some image goes beyond it.
+    """
     async with DecodePool(limits=Limits(cpu_seconds=0)) as pool:
         big = save(Image.new("RGBA", (7000, 7000), (1, 2, 3, 4)), "PNG", compress_level=1)
-        outcome = await pool.decode(big)
-        assert outcome == Fault(FaultCode.TOO_LARGE, "decoding took more than 0 s of processor time")
+        outcomes = []
+        while not outcomes or (isinstance(outcomes[-1], Canonical) and len(outcomes) < 100):
+            outcomes.append(await pool.decode(big))
+        assert outcomes[-1] == Fault(FaultCode.TOO_LARGE, "decoding took more than 0 s of processor time")
         assert isinstance(await pool.decode(plain("PNG")), Canonical)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from ostiary_operator.resources.model_override import ModelOverrideSpec
+from ostiary_operator.rollout.actions import WriteRoute
 from ostiary_operator.rollout.simulation import Pods
 from ostiary_operator.rollout.snapshot import Analysis, Override, Request
 from simulated_rollout import LOAD_SECONDS, World, serving, spec
@@ -58,6 +61,25 @@ def test_a_rollout_takes_its_steps_and_keeps_the_old_version_warm() -> None:
     assert (world.status.rollback_ready.version, world.status.rollback_ready.eta_seconds) == ("v1", 2.0)
     assert holds(world, "RollbackReady") == "True"
     assert [event.reason for event in world.events].count("RolloutStarted") == 1
+
+
+@pytest.mark.parametrize("actions", range(5))
+def test_whoever_takes_over_goes_on_and_not_back(actions: int) -> None:
+    """Killed after any action of a look that moves traffic: the candidate's share never falls. One pod
+    is enough for every share, so that the next share follows the one before at once.
+    """
+    world = serving(replicas=1)
+    roll(world, replicas=1, strategy={"canary": {"steps": [{"setWeight": 1000}, {"setWeight": 5000}]}})
+    shares, killed_at = [], -1
+    for _ in range(100):
+        planned = copy.deepcopy(world).tick().actions
+        epoch = world.route.epoch
+        killed = epoch != killed_at and any(isinstance(action, WriteRoute) for action in planned)
+        killed_at = epoch if killed else killed_at
+        world.tick(crash_after=actions if killed else None)
+        shares.append(world.route.weights.get("v2", 0))
+    assert list(dict.fromkeys(shares)) == [0, 1000, 5000, 10_000]
+    assert shares == sorted(shares)
 
 
 def test_no_share_is_given_before_the_pods_for_it_are_ready() -> None:
