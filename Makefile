@@ -44,8 +44,8 @@ $(S3SERVER)/.ready: tests/gateway/evidence/s3_server.txt | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(S3SERVER) -r $<
 	@touch $@
 
-test: $(READY) $(NUDENET)/.ready $(KUBECTL)/.ready $(S3SERVER)/.ready lint  ## Everything that CI runs.
-	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(NUDENET) $(BIN)/python -m pytest
+test: $(READY) $(NUDENET)/.ready $(KUBECTL)/.ready $(S3SERVER)/.ready lint  ## Everything that CI runs: make test WORKERS=4
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(NUDENET) $(BIN)/python -m pytest --numprocesses $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## Style, types and the dependency rule.
 	$(BIN)/ruff check .
