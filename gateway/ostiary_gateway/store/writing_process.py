@@ -64,8 +64,9 @@ class WritingProcess:
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as unless_started:
             unless_started.callback(ours.close)
-            # Without `site`, which takes longer than the rest: it needs none of the packages there.
-            module = [sys.executable, "-S", "-m", writing_main.__name__]
+            # Without the working folder, whose modules are not ours, and without `site`, which takes longer
+            # than all the rest: nothing of what is installed is needed.
+            module = [sys.executable, "-P", "-S", "-m", writing_main.__name__]
             self._process = await asyncio.to_thread(
                 subprocess.Popen,
                 [*module, str(theirs.fileno()), str(self._root)],
