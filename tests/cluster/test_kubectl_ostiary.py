@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -254,7 +255,10 @@ def test_what_the_keeper_refuses_is_told(qwen: Shop) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.0)
+    asking = psutil.Process(again.pid)
+    while not asking.net_connections():
+        time.sleep(0.05)
+    time.sleep(1.0)  # it waits for the answer to what was asked before
     qwen.keeper.idle = False
     _, told = again.communicate(timeout=30)
     assert again.returncode == 1

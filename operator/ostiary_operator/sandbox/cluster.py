@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ostiary_operator.sandbox.api.admission import Admission
+from ostiary_operator.sandbox.api.call import Backend
 from ostiary_operator.sandbox.api.deletions import Deletions
 from ostiary_operator.sandbox.api.metadata import timestamp
 from ostiary_operator.sandbox.api.operations import Operations
@@ -108,16 +109,16 @@ class Cluster:
         self.manager = Manager(self.store, self.clock, self._controllers())
         await self.manager.settle()
         self.manager.start()
-        self.server = Server(
+        backend = Backend(
             self.operations,
             self.deletions,
             Authorizer(self.store),
-            self.tokens.caller,
             self.faults,
             self._read_log,
             self.tokens.for_service_account,
-            bookmark_every=settings.bookmark_every,
+            settings.bookmark_every,
         )
+        self.server = Server(backend, self.tokens.caller)
         await self.server.start(settings.host, settings.port, server_context(settings.folder / "pki"))
         settings.port = self.server.port
         path = settings.folder / "kubeconfig"
