@@ -122,7 +122,9 @@ class Keeper:
         condition = _reconciled(seen.reason, seen.problem, seen.snapshot.generation)
         status = _with(status, condition, seen.snapshot.status, now)
         if seen.reason == "InvalidSpec":
-            status = status.model_copy(update={"phase": "Degraded"})
+            # What is followed in its place is not what the spec names.
+            before = seen.snapshot.status.named
+            status = status.model_copy(update={"phase": "Degraded", "named": before})
         return replace(
             seen, obj=await self._carrier.write_status(MODEL_DEPLOYMENTS, seen.obj, dumped(status))
         )

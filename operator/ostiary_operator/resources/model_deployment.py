@@ -209,7 +209,8 @@ class ModelDeploymentStatus(Part):
     `step`: index into the strategy's steps, of the one that is being taken. `since`: when it began.
     `answered`: the last request (promote, abort, retry) that was followed or refused. `attempt`: counts the
     rollouts that were begun, so that each has analyses of its own. `rejected`: a version that was aborted; it
-    is not tried again before the spec names another, or somebody retries. `gate`: the one that is waited for;
+    is not tried again before the spec has named another meanwhile, or somebody retries. `named`: the version
+    that the spec named at the last look. `gate`: the one that is waited for;
     `waived`: those that somebody let the candidate past.
     """
 
@@ -227,6 +228,7 @@ class ModelDeploymentStatus(Part):
     gate_failure: GateFailure | None = None
     promoted_at: Time | None = None
     rejected: str | None = None
+    named: str | None = None
     answered: str | None = None
     attempt: int = 0
     weights: Weights = Weights()

@@ -32,7 +32,7 @@ class _Refused(Exception):  # noqa: N818  # says what was
 
 def hear(snapshot: Snapshot) -> Heard:
     """The status after a request, if there is one that was not acted on yet."""
-    request, status, order = snapshot.request, snapshot.status, snapshot.override
+    request, status, order = snapshot.request, named_anew(snapshot), snapshot.override
     new = request is not None and request.id != status.answered
     if order is not None and order.spec.order == "Freeze":
         kept = f"is kept until order {order.name} (Freeze) has ended"
@@ -45,6 +45,18 @@ def hear(snapshot: Snapshot) -> Heard:
     except _Refused as why:
         return Heard(begun(snapshot, answered), _said(request, "False", "Refused", str(why)))
     return Heard(begun(snapshot, after), _said(request, "True", "Followed", "is followed"))
+
+
+def named_anew(snapshot: Snapshot) -> ModelDeploymentStatus:
+    """The status with what the spec names. A version that was rejected, and that the spec names again after
+    it has named another, is to be tried again. A name of nothing is a slip, and does not count.
+    """
+    status, named = snapshot.status, snapshot.spec.version_ref.name
+    if named not in snapshot.versions:
+        return status
+    again = status.rejected == named and status.named not in (None, named) and snapshot.override is None
+    forgotten = {"rejected": None, "gate_failure": None} if again else {}
+    return status.model_copy(update={"named": named, **forgotten})
 
 
 def begun(snapshot: Snapshot, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -91,7 +103,8 @@ def _aborted(snapshot: Snapshot, status: ModelDeploymentStatus, version: str | N
         raise _Refused(f"is refused: {stable} serves already; a rollback takes it back")
     if meant is None or meant not in (named, candidate, status.rejected):
         raise _Refused(f"is refused: {meant or 'no version'} is not on its way{_instead(candidate)}")
-    return status.model_copy(update={"rejected": meant})
+    # Named is what it was aborted under, though nothing may be called so yet.
+    return status.model_copy(update={"rejected": meant, "named": named})
 
 
 def _retried(snapshot: Snapshot, status: ModelDeploymentStatus, version: str | None) -> ModelDeploymentStatus:

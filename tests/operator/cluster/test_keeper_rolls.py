@@ -194,6 +194,27 @@ async def test_a_senseless_spec_becomes_a_condition(serving: Stage, senseless: s
     assert serving.condition("Reconciled")["status"] == "True"
 
 
+@pytest.mark.parametrize("senseless", _SENSELESS)
+async def test_a_slip_gives_no_second_try(serving: Stage, senseless: str) -> None:
+    """A version was aborted; a spec that makes no sense, and then does again, is not another one named."""
+    strategy = {"canary": {"steps": [{"setWeight": 1000}, {"pause": True}]}}
+    await serving.deployment("v2", strategy=strategy)
+    await serving.until(lambda: serving.status()["phase"] == "Paused")
+    await serving.request("abort", "1")
+    await serving.until(lambda: serving.condition("Healthy")["reason"] == "Aborted")
+    change, words = _SENSELESS[senseless]
+    await serving.deployment("v2", **change)
+    await serving.until(lambda: any(words in one["message"] for one in serving.status()["conditions"]))
+    await serving.deployment("v2", strategy=strategy)
+    await serving.until(lambda: not any(words in one["message"] for one in serving.status()["conditions"]))
+    await asyncio.sleep(0.5)
+    assert (serving.status()["rejected"], serving.weights()) == ("v2", {"v1": 10_000})
+    await serving.deployment("v1")
+    await serving.until(lambda: healthy(serving, "v1"))
+    await serving.deployment("v2")
+    await serving.until(lambda: healthy(serving, "v2"))
+
+
 async def test_a_model_is_kept_by_one(serving: Stage) -> None:
     """A second ModelDeployment for the same model is told so, and touches nothing."""
     await serving.deployment("v2", name="other", model="qwen")

@@ -82,6 +82,48 @@ def test_whoever_takes_over_goes_on_and_not_back(actions: int) -> None:
     assert shares == sorted(shares)
 
 
+@pytest.mark.parametrize("ordered", [True, False], ids=["while the order holds", "after it"])
+def test_a_version_that_was_taken_back_and_is_named_again(ordered: bool) -> None:
+    """By an order; then the spec names the version before, and later, perhaps mended, the other one again.
+    Until it is named again it is nothing to go back to.
+    """
+    world = serving()
+    roll(world)
+    world.settle()
+    order(world, to="v1")
+    world.run(5)
+    assert (world.status.stable, world.status.rejected) == ("v1", "v2")
+    if not ordered:
+        world.overrides.clear()
+        world.run(5)
+    roll(world, "v1")
+    world.run(5)
+    world.overrides.clear()
+    world.settle()
+    assert (world.status.phase, world.status.rejected) == ("Healthy", "v2")
+    assert holds(world, "RollbackReady") == "False"
+    roll(world, "v2")
+    world.run(300)
+    assert (world.status.stable, world.status.phase) == ("v2", "Healthy")
+
+
+def test_an_abort_that_comes_with_the_name_holds() -> None:
+    """Named again, and aborted before the keeper has looked: it stays where it is."""
+    world = serving()
+    roll(world)
+    world.run(3)
+    world.request = Request("abort", "1", version="v2")
+    world.run(3)
+    assert world.status.rejected == "v2"
+    roll(world, "v1")
+    world.run(3)
+    roll(world, "v2")
+    world.request = Request("abort", "2", version="v2")
+    world.run(60)
+    assert (world.status.rejected, world.status.candidate) == ("v2", None)
+    assert dict(world.route.weights) == {"v1": 10_000}
+
+
 def test_no_share_is_given_before_the_pods_for_it_are_ready() -> None:
     """A candidate gets what its ready pods carry, and no more."""
     world = serving()
