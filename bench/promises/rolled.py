@@ -55,18 +55,25 @@ class Shares:
 
     def __init__(self, running: Fleet) -> None:
         self._running = running
+        self._looked = time.monotonic()
         self._seen: list[tuple[float, frozenset[str]]] = []
 
     async def watch(self) -> None:
         """Until cancelled."""
         while True:
-            having = frozenset(self._running.stage.weights())
-            if not self._seen or self._seen[-1][1] != having:
-                self._seen.append((time.monotonic(), having))
+            self._look()
             await asyncio.sleep(_WATCHED_SECONDS)
+
+    def _look(self) -> None:
+        """What is there now may have been there since the look before."""
+        having = frozenset(self._running.stage.weights())
+        if not self._seen or self._seen[-1][1] != having:
+            self._seen.append((self._looked, having))
+        self._looked = time.monotonic()
 
     def had(self, version: str, since: float, until: float) -> bool:
         """Whether a version had traffic at some time of a check. Gateways take a route up a moment later."""
+        self._look()
         ends = [begin for begin, _ in self._seen[1:]] + [float("inf")]
         return any(
             version in having
