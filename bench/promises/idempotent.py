@@ -276,6 +276,8 @@ def run(seconds: float) -> Outcome:
     wrong = (
         tally.several + tally.failed + tally.another + abs(verdicts - tally.keys) + abs(found - tally.keys)
     )
+    if wrong:
+        print(f"{tally}; {verdicts} verdicts of {found} keys on record")
     what = (
         f"keys × {RETRIES} callers at {GATEWAYS} gateways with none or several verdicts; "
         f"{tally.answers:,} answers, {verdicts:,} verdicts on record, {tally.looks:,} looks"

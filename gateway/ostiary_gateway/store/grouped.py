@@ -23,20 +23,25 @@ class GroupedLookups(Generic[K, V]):
         self._at_once = at_once
         self._most = most
         self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None] | None] = set()
 
     async def get(self, key: K) -> V | None:
         """What there is of `key`; None where there is nothing. Raises what `ask` raises."""
         found: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, found))
         if len(self._running) < self._at_once:
-            task = asyncio.create_task(self._run())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.add(asyncio.create_task(self._run()))
         return await found
 
     async def _run(self) -> None:
         """Ask until nothing waits."""
+        try:
+            await self._ask_all()
+        finally:
+            # Now, and not in a callback: whoever comes before that ran would wait for a task that has ended.
+            self._running.discard(asyncio.current_task())
+
+    async def _ask_all(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             try:

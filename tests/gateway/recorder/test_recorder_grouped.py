@@ -116,3 +116,20 @@ async def test_a_failure_is_everyones_of_its_query_and_nobody_elses() -> None:
     await settle()
     table.release()
     assert await again == 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_whoever_asks_as_a_query_ends_is_answered(at_once: int) -> None:
+    """The moment between the last answer of a query and its end is no moment to get lost in."""
+
+    async def ask(keys: Collection[str]) -> Mapping[str, int]:
+        return {key: len(key) for key in keys}
+
+    lookups = GroupedLookups(ask, at_once=at_once)
+
+    async def ask_twice(key: str) -> int | None:
+        await lookups.get(key)
+        return await lookups.get(key * 2)
+
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(ask_twice("k" * each) for each in range(1, 4))) == [2, 4, 6]
