@@ -107,8 +107,7 @@ class Rollout:
     def coming(self) -> str | None:
         """The version that is on its way, or is about to be as soon as the keeper looks."""
         named, status = self.spec.version_ref.name, self.status
-        again = named == status.rejected and status.named not in (None, named)
-        if named in (status.stable, status.rejected) and not again:
+        if named == status.stable or status.holds_back(named):
             return status.candidate
         return named if status.stable is not None else None
 

@@ -237,3 +237,7 @@ class ModelDeploymentStatus(Part):
     history: tuple[Entry, ...] = ()
     rollback_ready: RollbackReady | None = None
     conditions: tuple[Condition, ...] = ()
+
+    def holds_back(self, version: str) -> bool:
+        """Whether a version was rejected, and the spec has named no other since."""
+        return version == self.rejected and self.named in (None, version)

@@ -54,7 +54,7 @@ def named_anew(snapshot: Snapshot) -> ModelDeploymentStatus:
     status, named = snapshot.status, snapshot.spec.version_ref.name
     if named not in snapshot.versions:
         return status
-    again = status.rejected == named and status.named not in (None, named) and snapshot.override is None
+    again = status.rejected == named and not status.holds_back(named) and snapshot.override is None
     forgotten = {"rejected": None, "gate_failure": None} if again else {}
     return status.model_copy(update={"named": named, **forgotten})
 
