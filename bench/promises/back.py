@@ -35,19 +35,25 @@ BAR_SECONDS = 2.0
 REPLICAS = 3
 _LOAD_SECONDS = 0.3
 _EVERY = 0.005
+_TOLD = 5
+"""How many of the checks that failed are told of."""
 _GATEWAYS, _RATE, _POD_RATE = 2, 14.0, 10.0
 """Checks a second that come to each gateway, as they say, and that a pod carries, as ModelVersion says."""
 
 
 @dataclass
 class Sender:
-    """Sends checks through a gateway's route. `excess`: shares that rose above what ready pods carry."""
+    """Sends checks through a gateway's route.
+
+    `failures`: what was wrong with each check that failed; `excess`: shares that rose above what ready pods
+    carry.
+    """
 
     cluster: Stage
     source: KubernetesRouteSource
     rng: random.Random
     sent: int = 0
-    failed: int = 0
+    failures: list[str] = field(default_factory=list)
     excess: list[str] = field(default_factory=list)
     shares: Mapping[str, int] = field(default_factory=dict)
 
@@ -61,6 +67,10 @@ class Sender:
                 self._changed(route)
             self._send(route)
             await asyncio.sleep(_EVERY)
+
+    def has_pods(self) -> bool:
+        """Whether the gateway knows pods of each version that gets checks."""
+        return all(one.endpoints for one in self.source.route().versions if one.weight)
 
     def has_all(self, version: str) -> bool:
         """Whether every check goes to a version."""
@@ -80,8 +90,13 @@ class Sender:
         version = choose(route, "", "", self.rng.randrange(10_000))
         self.sent += 1
         endpoints = [one.address.partition(":")[0] for one in version.endpoints]
-        if not endpoints or self.rng.choice(endpoints) not in self._answering(version.name):
-            self.failed += 1
+        if not endpoints:
+            self.failures.append(f"{version.name} at {self.shares}, epoch {route.epoch}: no endpoint")
+        elif (address := self.rng.choice(endpoints)) not in (answering := self._answering(version.name)):
+            self.failures.append(
+                f"{version.name} at {self.shares}, epoch {route.epoch}: {address} of {endpoints} does not "
+                f"answer, {sorted(answering)} do"
+            )
 
     def _answering(self, version: str) -> set[str]:
         """Addresses of the pods of a version that serve: until they have ended."""
@@ -101,6 +116,8 @@ async def _gateway(cluster: Stage, name: str) -> AsyncIterator[Sender]:
     async with kubernetes_sources(settings, {}, no_lists, no_brands, lambda: _RATE) as sources:
         assert sources.route is not None
         sender = Sender(cluster, sources.route, random.Random(name))
+        # Callers come once the model can be asked; nothing is rolled before.
+        await cluster.until(sender.has_pods)
         task = asyncio.create_task(sender.run(), name=name)
         try:
             yield sender
@@ -116,7 +133,7 @@ class Seen:
     warm: list[float] = field(default_factory=list)
     cold: int = 0
     sent: int = 0
-    failed: int = 0
+    failures: list[str] = field(default_factory=list)
     excess: list[str] = field(default_factory=list)
 
 
@@ -142,7 +159,7 @@ async def tried(seconds: float, most: int = ROLLBACKS) -> Seen:
                 await _trial(cluster, senders, seen)
             for sender in senders:
                 seen.sent += sender.sent
-                seen.failed += sender.failed
+                seen.failures += sender.failures
                 seen.excess += sender.excess
     return seen
 
@@ -188,11 +205,13 @@ def run(seconds: float) -> Outcome:
     seen = asyncio.run(tried(seconds * 0.9))
     worst = max(seen.warm, default=float("inf"))
     what = (
-        f"s, the slowest of {len(seen.warm)} rollbacks to a warm version; {seen.failed} of {seen.sent} "
-        f"checks failed; shares above what ready pods carry: {len(seen.excess)}, with {seen.cold} rollbacks "
-        "to a version that was not warm"
+        f"s, the slowest of {len(seen.warm)} rollbacks to a warm version; {len(seen.failures)} of "
+        f"{seen.sent} checks failed; shares above what ready pods carry: {len(seen.excess)}, with "
+        f"{seen.cold} rollbacks to a version that was not warm"
     )
-    met = worst <= BAR_SECONDS and seen.failed == 0 and not seen.excess
+    if wrong := seen.failures + seen.excess:
+        what += "; " + "; ".join(wrong[:_TOLD])
+    met = worst <= BAR_SECONDS and not seen.failures and not seen.excess
     return Outcome(len(seen.warm) + seen.cold, ROLLBACKS, round(worst, 3), BAR_SECONDS, what, met)
 
 

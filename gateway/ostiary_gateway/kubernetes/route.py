@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+import structlog
+
 from ostiary.v1.config_pb2 import Endpoint, TrafficRoute
 from ostiary_gateway import routing
 from ostiary_gateway.kubernetes.acceptance import Acceptance
@@ -10,10 +12,15 @@ from ostiary_gateway.kubernetes.last_known import Keep, keep_nothing
 from ostiary_gateway.kubernetes.pods import pods
 from ostiary_gateway.kubernetes.written import message_of
 
+_log = structlog.get_logger(__name__)
+
 
 class KubernetesRouteSource:
     """A route that is an object, taken up when it changes; a bad one leaves the last good in force, and so
     does its removal. See RouteSource.
+
+    Routes and pods are told by watches apart, and either may be ahead. A route that sends checks to a version
+    that had none waits until the version has a pod: until then its checks would fail.
     """
 
     def __init__(
@@ -40,6 +47,9 @@ class KubernetesRouteSource:
         self._slices: Mapping[str, Json] | None = None
         self._pods: Mapping[str, tuple[Endpoint, ...]] = {}
         self._written: TrafficRoute | None = None
+        """The last good one. What is in force is the one before while this waits for pods."""
+        self._current: TrafficRoute | None = None
+        """The one in force, as it was written."""
         self._uid = ""
         self._route = TrafficRoute()
         self.problem = f"there is no TrafficRoute {name}"
@@ -91,11 +101,26 @@ class KubernetesRouteSource:
         """Puts the route as it is written, with the pods that there are, in force."""
         if self._written is None or self._slices is None:
             return
+        current = self._written
+        if self._current is not None and (missing := self._missing(current, self._current)):
+            _log.info("route waits for pods", epoch=current.epoch, versions=missing)
+            current = self._current
+        self._current = current
         route = TrafficRoute()
-        route.CopyFrom(self._written)
+        route.CopyFrom(current)
         for version in route.versions:
             if not version.endpoints:
                 version.endpoints.extend(self._pods.get(version.name, ()))
         self._route = route
         self.problem = ""
         self._applied(self.name, route.epoch)
+
+    def _missing(self, new: TrafficRoute, current: TrafficRoute) -> list[str]:
+        """Versions that get checks by a new route, get none by the current one, and have no pods."""
+        there = {one.name for one in new.versions if one.endpoints} | self._pods.keys()
+        return sorted(_served(new) - _served(current) - there)
+
+
+def _served(route: TrafficRoute) -> set[str]:
+    """Versions that get checks."""
+    return {one.name for one in route.versions if one.weight} | {pin.version for pin in route.pins}

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.durable import sync_folder
-from ostiary_gateway.store.postgres import grant, open_postgres
+from ostiary_gateway.store.postgres import grant, is_away, open_postgres
 
 T = TypeVar("T")
 _WAIT_SECONDS = 5
@@ -50,6 +50,10 @@ class StoreGoneError(SQLAlchemyError):
 
 class StoreError(ValueError):
     """The store cannot be opened as it is; the message says what to do."""
+
+
+class StoreAwayError(StoreError):
+    """The store takes no connections now; it may a moment later."""
 
 
 def unavailable(error: BaseException) -> OstiaryError:
@@ -149,8 +153,21 @@ def prepare_file(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def store_error(engine: Engine, store: Store, error: DBAPIError, why: str) -> StoreError:
+    """What it means that a store failed while it was opened; `why` says it of one that let us in."""
+    if isinstance(store, str):
+        if is_away(engine, error):
+            return StoreAwayError(f"{named(store)} takes no connections now: {error.orig}")
+        if error.statement is None:
+            return StoreError(f"{named(store)} lets nobody in with these settings: {error.orig}")
+    return StoreError(f"{named(store)} {why}: {error.orig}")
+
+
 def migrate(engine: Engine, store: Store) -> None:
-    """Bring the schema to the newest revision. Raises StoreError."""
+    """Bring the schema to the newest revision.
+
+    Raises StoreError, and StoreAwayError where it can be tried again.
+    """
     try:
         with engine.begin() as connection:
             if not _is_newest(connection):
@@ -158,10 +175,10 @@ def migrate(engine: Engine, store: Store) -> None:
     except CommandError as error:
         raise StoreError(f"{named(store)} is of a newer Ostiary; start that one ({error})") from error
     except DBAPIError as error:
+        why = "cannot be opened as a database"
         if isinstance(store, str):
-            words = f"{named(store)} cannot be brought up to date, which its owner may: {error.orig}"
-            raise StoreError(words) from error
-        raise StoreError(f"{store} cannot be opened as a database: {error.orig}") from error
+            why = "cannot be brought up to date, which its owner may"
+        raise store_error(engine, store, error, why) from error
 
 
 def _is_newest(connection: Connection) -> bool:

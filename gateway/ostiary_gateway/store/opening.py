@@ -7,12 +7,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection, Engine, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ostiary.tlog.keys import load_log_key
 from ostiary.tlog.note import NoteError, SignerKey, VerifierKey
-from ostiary_gateway.store.database import Store, StoreError, migrate, named, open_engine, prepare_file
+from ostiary_gateway.store.database import (
+    Store,
+    StoreAwayError,
+    StoreError,
+    migrate,
+    named,
+    open_engine,
+    prepare_file,
+    store_error,
+)
 from ostiary_gateway.store.database_recorder import DatabaseRecorder
 from ostiary_gateway.store.folder import LogFolder
 from ostiary_gateway.store.publisher import Publisher, published_size
@@ -22,6 +32,10 @@ from ostiary_gateway.times import utc_now
 
 _READERS = 4
 _PUBLISH_INTERVAL = 0.25
+_AWAY_SECONDS = 1.0
+"""Between two tries at a database that takes no connections."""
+
+_log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -36,8 +50,9 @@ async def open_recorder(
 ) -> AsyncIterator[DatabaseRecorder]:
     """The recorder over `store`, its log signed with `log_key` and published to `log_dir`.
 
-    A database that is not there is made, unless its log has been published. On leaving, what was recorded is
-    published. `clock` gives aware times; `publish_interval` is in seconds.
+    A database file that is not there is made, unless its log has been published; a server that is away, or
+    recovers, is waited for as long as it takes. On leaving, what was recorded is published. `clock` gives
+    aware times; `publish_interval` is in seconds.
 
     Raises StoreError, whose words say what to do: the key is missing or is not of `origin`, the database
     belongs to another log or cannot be opened, or the folder holds what this database never signed.
@@ -53,7 +68,7 @@ async def open_recorder(
         threads = stack.enter_context(ThreadPoolExecutor(_READERS, thread_name_prefix="recorded"))
         published = open_engine(store, begin="BEGIN")
         stack.callback(published.dispose)
-        await asyncio.to_thread(prepare_store, writers, key.verifier, folder, store)
+        await _until_there(writers, key.verifier, folder, store)
         publisher = Publisher(published, folder, key.verifier, publish_interval)
         writer = Writer(writers, key, committed=publisher.notify)
         publishing_task = asyncio.create_task(publisher.run())
@@ -101,12 +116,26 @@ def _prepare(store: Store, folder: LogFolder, log_dir: Path) -> None:
         raise StoreError(f"{store} cannot be made: {error}") from error
 
 
+async def _until_there(writers: Engine, key: VerifierKey, folder: LogFolder, store: Store) -> None:
+    """Prepare the store, once it takes connections. Raises StoreError."""
+    while True:
+        try:
+            await asyncio.to_thread(prepare_store, writers, key, folder, store)
+        except StoreAwayError as error:
+            _log.warning("store.waiting", error=str(error))
+        else:
+            return
+        await asyncio.sleep(_AWAY_SECONDS)
+
+
 def prepare_store(writers: Engine, key: VerifierKey, folder: LogFolder, store: Store) -> None:
     """Hold database, key and folder against one another; a database without a log becomes the key's."""
     migrate(writers, store)
     try:
         with writers.begin() as connection:
             _check_identity(connection, key, folder, store)
+    except DBAPIError as error:
+        raise store_error(writers, store, error, "cannot be used") from error
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"{named(store)} cannot be used: {error}") from error
 

@@ -7,6 +7,7 @@ when the schema is brought up to date, it gets its rights; the tables' owner is 
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 
 SCHEME = "postgresql://"
 RECORDER_ROLE = "ostiary_recorder"
@@ -50,6 +51,32 @@ def open_postgres(url: str, *, writes: bool, pool_size: int) -> Engine:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SEQUENCER_LOCK})")
 
     return engine
+
+
+def is_away(engine: Engine, error: DBAPIError) -> bool:
+    """Whether a server failed because it takes no connections now: it is down, starts, recovers or stops.
+
+    It blocks for as long as connecting may take. A server that lets nobody in by this name, or knows no such
+    database, is not away.
+    """
+    if error.connection_invalidated:
+        return True
+    if error.statement is not None:
+        return False  # it was connected, and has answered
+    # libpq tells apart who is not there and who said no, which the driver's errors do not.
+    from psycopg.conninfo import make_conninfo
+    from psycopg.pq import PGconn, Ping
+
+    _, parameters = engine.dialect.create_connect_args(engine.url)
+    del parameters["context"]  # for the driver, and none of libpq's
+    address = make_conninfo(**{**parameters, "connect_timeout": _CONNECT_SECONDS})
+    if PGconn.ping(address.encode()) != Ping.OK:
+        return True
+    try:
+        engine.connect().close()
+    except DBAPIError:
+        return False
+    return True  # it came back meanwhile
 
 
 def grant(connection: Connection) -> None:

@@ -63,6 +63,40 @@ async def test_a_route_has_the_pods_of_its_versions(cluster: Stage) -> None:
         await until(lambda: addresses(sources)["v1"] == [])
 
 
+async def test_a_version_gets_no_checks_before_it_has_a_pod(cluster: Stage) -> None:
+    """A route may be told before the pods that it counts on: the one before goes on with the pods that come
+    and go, and no gateway says that it has applied what it has not.
+    """
+    await cluster.put(ROUTES, "qwen", route(1, v1=10_000))
+    await cluster.pods("v1", "10.0.0.1")
+    async with cluster.sources(route="qwen") as sources:
+        assert sources.route
+        await until(lambda: cluster.acked() == {"qwen": 1})
+        await cluster.put(ROUTES, "qwen", route(2, v1=7000, v2=3000))
+        await until(lambda: cluster.accepted(ROUTES, "qwen") == ("True", "", True))
+        await cluster.pods("v1", "10.0.0.1", "10.0.0.2")
+        await until(lambda: addresses(sources) == {"v1": ["10.0.0.1:8546", "10.0.0.2:8546"]})
+        assert sources.route.route().epoch == 1
+        await cluster.put(ROUTES, "qwen", route(3, v1=9000, v2=1000))
+        await cluster.pods("v2", "10.0.1.1", ready=False)
+        await asyncio.sleep(0.3)
+        assert cluster.acked() == {"qwen": 1}
+        await cluster.pods("v2", "10.0.1.1")
+        await until(lambda: cluster.acked() == {"qwen": 3})
+        assert addresses(sources)["v2"] == ["10.0.1.1:8546"]
+
+
+async def test_a_version_whose_pods_are_gone_holds_no_route_up(cluster: Stage) -> None:
+    """It gets checks already, so that waiting would keep it getting them: a way out is taken at once."""
+    await cluster.put(ROUTES, "qwen", route(1, v1=10_000))
+    await cluster.pods("v2", "10.0.1.1")
+    async with cluster.sources(route="qwen") as sources:
+        assert sources.route
+        for epoch, weights in ((2, {"v1": 5000, "v2": 5000}), (3, {"v1": 0, "v2": 10_000})):
+            await cluster.put(ROUTES, "qwen", route(epoch, **weights))
+            await until(lambda: cluster.acked() == {"qwen": epoch})  # noqa: B023  # awaited in its turn
+
+
 async def test_pods_that_a_route_names_are_taken_as_they_are(cluster: Stage) -> None:
     """Such as ones outside the cluster."""
     spec = route(1, v1=10_000)
@@ -96,6 +130,7 @@ async def test_a_bad_route_leaves_the_last_good_in_force(cluster: Stage) -> None
 async def test_a_route_that_is_removed_stays_in_force(cluster: Stage) -> None:
     """Whoever removes it by mistake stops no check; made anew, it may begin with epoch 1 again."""
     await cluster.put(ROUTES, "qwen", route(7, v1=10_000))
+    await cluster.pods("v2", "10.0.1.1")
     async with cluster.sources(route="qwen") as sources:
         assert sources.route
         await cluster.remove(ROUTES, "qwen")
@@ -119,6 +154,7 @@ async def test_epochs_are_acked_at_once(cluster: Stage) -> None:
         }
         await cluster.cluster.operations.create(leases, "default", left, Write())
     await cluster.put(ROUTES, "qwen", route(1, v1=10_000))
+    await cluster.pods("v2", "10.0.1.1")
     async with cluster.sources(route="qwen") as sources:
         assert sources.route
         for epoch in range(2, 6):
@@ -194,6 +230,7 @@ async def test_a_bad_day_is_survived(cluster: Stage) -> None:
     """
     await cluster.put(ROUTES, "qwen", route(1, v1=10_000))
     await cluster.pods("v1", "10.0.0.1")
+    await cluster.pods("v2", "10.0.1.1")
     async with cluster.sources(route="qwen") as sources:
         assert sources.route
         await until(lambda: cluster.acked() == {"qwen": 1})

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from gateway.recorder.conftest import ORIGIN, Home, make_home, new_decision
+from gateway.site import until
 from ostiary.v1.decision_pb2 import VERDICT_REVIEW
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import EventComment, EventRecord
@@ -30,7 +33,7 @@ from ostiary_gateway.store.history import History, Period
 from ostiary_gateway.store.postgres import RECORDER_ROLE
 from ostiary_gateway.store.schema import metadata
 from ostiary_gateway.store.sealing import KeyEncryptionKey, KmsKey
-from postgres import Postgres
+from postgres import FallibleServer, Postgres, failing
 
 
 @pytest.fixture
@@ -156,6 +159,52 @@ async def test_a_database_that_is_not_there(home: Home) -> None:
     with pytest.raises(StoreError, match="no_such_"):
         async with gone.open():
             pass
+
+
+@pytest.mark.parametrize(
+    ("fail", "mend"),
+    [
+        pytest.param(lambda server: None, FallibleServer.start, id="down"),
+        pytest.param(FallibleServer.recover, FallibleServer.end_recovery, id="in recovery"),
+    ],
+)
+async def test_a_server_that_takes_no_connections_yet(
+    tmp_path: Path, fail: Callable[[FallibleServer], None], mend: Callable[[FallibleServer], None]
+) -> None:
+    """It is waited for: a gateway does not end because it started before its database did."""
+    with failing() as server, capture_logs() as logs:
+        server.kill()
+        fail(server)
+        home = make_home(tmp_path / "stack", server.url)
+        opening = asyncio.create_task(_recorded(home))
+        await until(lambda: bool(logs) or opening.done())
+        assert not opening.done(), opening
+        assert {(each["event"], each["log_level"]) for each in logs} == {("store.waiting", "warning")}
+        assert "takes no connections now" in logs[0]["error"]
+        await asyncio.to_thread(mend, server)
+        assert await opening == 0
+
+
+async def _recorded(home: Home) -> int:
+    """Where in the log a first decision is."""
+    async with home.open() as recorder:
+        return (await recorder.record(new_decision(0))).receipt.log_index
+
+
+async def test_a_role_that_may_not_log_in(home: Home, postgres: Postgres) -> None:
+    """It is told at once: waiting does not let it in."""
+    name = "shut_out"
+    postgres.run(
+        home.url,
+        f"DO $$ BEGIN CREATE ROLE {name}; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    )
+    limited = Home(home.root, home.url.replace("postgres:@", f"{name}:secret@"))
+    with pytest.raises(
+        StoreError, match=r"lets nobody in with these settings.*not permitted to log in"
+    ) as caught:
+        async with limited.open():
+            pass
+    assert "secret" not in str(caught.value)
 
 
 async def test_connections_that_break(home: Home) -> None:
