@@ -1,8 +1,9 @@
 """Keeps every pod's gallery that of the registries in force.
 
 Each pod is asked for its digest from time to time, and sent the marks where it has another: after its start,
-after a change of the registries. All this goes on beside checks and over connections of its own. What a pod
-refuses, and why a push failed, is kept for ListGalleries.
+after a change of the registries; one that comes new, at once, for it is not to be asked before. All this goes
+on beside checks and over connections of its own. What a pod refuses, and why a push failed, is kept for
+ListGalleries.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from ostiary.v1.inference_pb2 import StatusResponse
 from ostiary.wire.errors import OstiaryError
 from ostiary_gateway.brand_source import BrandSource
 from ostiary_gateway.brands.in_force import NO_BRANDS, POLICY, Brands
-from ostiary_gateway.pods import GalleryPods
+from ostiary_gateway.pods import GalleryPods, PreparedPods
 from ostiary_gateway.route_source import RouteSource
 
 _log = structlog.get_logger(__name__)
@@ -33,6 +34,8 @@ class GalleryTimes:
 
     interval: float = 2.0
     """Between two questions to a pod."""
+    new: float = 0.1
+    """Between two looks for pods that are new."""
     status: float = 5.0
     """Longest time for its answer."""
     push: float = 120.0
@@ -77,14 +80,18 @@ class Galleries:
         brands: BrandSource,
         pods: GalleryPods,
         *,
+        prepared: PreparedPods | None = None,
         times: GalleryTimes = GalleryTimes(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`clock` gives monotonic seconds, `now` aware times."""
+        """`prepared` is told of each pod that holds the gallery, or cannot; `clock` gives monotonic seconds,
+        `now` aware times.
+        """
         self._routes = routes
         self._brands = brands
         self._pods = pods
+        self._prepared = prepared or PreparedPods()
         self._times = times
         self._clock = clock
         self._now = now
@@ -103,8 +110,9 @@ class Galleries:
                 # Not wait_for, which until Python 3.12 forgets a cancellation that comes as it is woken.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._times.interval):
-                        await self._woken.wait()
+                        await self._look_for_new()
         finally:
+            self._prepared.end()
             for task in self._busy.values():
                 task.cancel()
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
@@ -113,18 +121,32 @@ class Galleries:
         """Look after all pods now: the registries have changed."""
         self._woken.set()
 
-    def begin_round(self) -> list[asyncio.Task[None]]:
-        """Look after each pod that nobody is looking after; a slow one never keeps the others waiting."""
+    def begin_round(self, *, new: bool = False) -> list[asyncio.Task[None]]:
+        """Look after each pod that nobody is looking after, or the `new` ones of them; a slow one never keeps
+        the others waiting.
+        """
         route = self._routes.route()
         endpoints = {_address(each): each for version in route.versions for each in version.endpoints}
+        self._prepared.keep(endpoints.values())
         for gone in self._kept.keys() - endpoints.keys():
             del self._kept[gone]
         self._drop_message()
         return [
             self._begin(address, endpoint)
             for address, endpoint in endpoints.items()
-            if address not in self._busy
+            if address not in self._busy and not (new and address in self._kept)
         ]
+
+    async def _look_for_new(self) -> None:
+        """Look after pods that come, until the registries have changed."""
+        route = self._routes.route()
+        while not self._woken.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._times.new):
+                    await self._woken.wait()
+            if self._routes.route() is not route:
+                route = self._routes.route()
+                self.begin_round(new=True)
 
     def held(self) -> list[PodGallery]:
         """What each pod of the route holds, in the order of their addresses."""
@@ -148,6 +170,7 @@ class Galleries:
         except Exception as error:  # one pod's trouble is not the others'
             _log.exception("gallery failed", pod=endpoint.address)
             kept.problem = type(error).__name__
+        self._prepared.add(endpoint)
         if kept.problem and kept.problem != before and self._brands.brands().by_name:
             _log.warning("pod lacks the gallery", pod=endpoint.address, why=kept.problem)
 

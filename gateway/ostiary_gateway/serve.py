@@ -34,7 +34,7 @@ from ostiary_gateway.galleries import Galleries
 from ostiary_gateway.hashes.in_force import HashLists
 from ostiary_gateway.list_source import FolderListSource, no_lists
 from ostiary_gateway.metrics import SCOPE, GatewayMetrics
-from ostiary_gateway.pods import PodClient
+from ostiary_gateway.pods import PodClient, PreparedPods
 from ostiary_gateway.policy_source import EditablePolicySource, FilePolicySource, PolicySource
 from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.reuse import ObservationReuse
@@ -102,7 +102,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         lists = FolderListSource(settings.lists, time.monotonic) if settings.lists else None
         arrivals = Arrivals(time.monotonic)
         listed = lists.lists if lists else no_lists
-        route, policy, brands = await _sources(stack, settings, listed, arrivals.per_second)
+        prepared = PreparedPods()
+        route, policy, brands = await _sources(stack, settings, listed, arrivals.per_second, prepared)
         # What is asked of pods beside checks goes over connections apart from those of checks.
         beside = PodClient(credentials, random.Random())  # noqa: S311 - which pod is drawn need not be secret
         stack.push_async_callback(beside.close)
@@ -115,9 +116,9 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
         reuse = _reuse(stack, settings.reuse, Lookers(route, beside), evidence, counts)
         record = _Record(recorder, cases, evidence, reuse)
         service, bulk = await _moderation_services(
-            stack, settings, credentials, route, policy, record, counts
+            stack, settings, credentials, route, policy, record, counts, prepared
         )
-        galleries = await _galleries(stack, beside, route, brands) if brands else None
+        galleries = await _galleries(stack, beside, route, brands, prepared) if brands else None
         audit = AuditService(cases, cases, settings.review.rules())
         aftermath = _aftermath(stack, settings, record, policy, lists)
         desk = await _desk(stack, settings, record, aftermath)
@@ -187,11 +188,12 @@ async def _moderation_services(
     policy: PolicySource,
     record: _Record,
     counts: GatewayMetrics,
+    prepared: PreparedPods,
 ) -> tuple[ModerationService, BulkService]:
     recorder, evidence = record.recorder, record.evidence
     # Which pods are drawn need not be secret, only spread.
     rng = random.Random()  # noqa: S311
-    pods = PodClient(credentials, rng)
+    pods = PodClient(credentials, rng, prepared=prepared)
     stack.push_async_callback(pods.close)
     shadow = Shadow(pods, rng, counts.compared)
     stack.push_async_callback(shadow.close)
@@ -267,6 +269,7 @@ async def _sources(
     settings: GatewaySettings,
     lists: Callable[[], HashLists],
     checks_per_second: Callable[[], float],
+    prepared: PreparedPods,
 ) -> tuple[RouteSource, EditablePolicySource, EditableBrandSource | None]:
     """Route, policy and brand registries, each from files or from a cluster."""
     brands: EditableBrandSource | None = None
@@ -279,7 +282,7 @@ async def _sources(
         from ostiary_gateway.kubernetes.sources import kubernetes_sources
 
         found = await stack.enter_async_context(
-            kubernetes_sources(settings.kubernetes, shipped(), lists, held, checks_per_second)
+            kubernetes_sources(settings.kubernetes, shipped(), lists, held, checks_per_second, prepared)
         )
         brands = found.brands or brands
     policy: EditablePolicySource
@@ -337,10 +340,14 @@ def _reuse(
 
 
 async def _galleries(
-    stack: AsyncExitStack, pods: PodClient, route: RouteSource, brands: EditableBrandSource
+    stack: AsyncExitStack,
+    pods: PodClient,
+    route: RouteSource,
+    brands: EditableBrandSource,
+    prepared: PreparedPods,
 ) -> Galleries:
     """Looks after the pods' galleries."""
-    galleries = Galleries(route, brands, pods)
+    galleries = Galleries(route, brands, pods, prepared=prepared)
     if brands.brands().by_name and (first := galleries.begin_round()):
         await asyncio.wait(first, timeout=_FIRST_PUSH_SECONDS)
     looking = asyncio.create_task(galleries.run(), name="galleries")

@@ -18,7 +18,7 @@ from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.brands.in_force import NO_BRANDS, Brands
 from ostiary_gateway.galleries import Galleries, GalleryTimes
-from ostiary_gateway.pods import PodClient
+from ostiary_gateway.pods import PodClient, PreparedPods
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ONE = registries.in_force(brand())
@@ -33,6 +33,7 @@ class Stage:
     scripts: list[Script]
     endpoints: list[Endpoint]
     client: PodClient
+    prepared: PreparedPods
     held: Brands = ONE
     routed: TrafficRoute = field(default_factory=TrafficRoute)
     now: float = 0.0
@@ -49,7 +50,13 @@ class Stage:
 
     def galleries(self, **times: float) -> Galleries:
         return Galleries(
-            self, self, self.client, times=GalleryTimes(**times), clock=lambda: self.now, now=lambda: NOW
+            self,
+            self,
+            self.client,
+            prepared=self.prepared,
+            times=GalleryTimes(**times),
+            clock=lambda: self.now,
+            now=lambda: NOW,
         )
 
     async def round(self, galleries: Galleries, seconds: float = 0.0) -> dict[str, PodGallery]:
@@ -69,7 +76,7 @@ async def stage(people: People) -> AsyncIterator[Stage]:
         endpoints = [Endpoint(address=pod.address, server_name=f"pod.{DOMAIN}") for pod in pods]
         client = PodClient(people.credentials("gateway"), random.Random(7))
         stack.push_async_callback(client.close)
-        stage = Stage(scripts, endpoints, client)
+        stage = Stage(scripts, endpoints, client, PreparedPods())
         stage.to(endpoints)
         yield stage
 
@@ -244,3 +251,40 @@ async def test_rounds_go_on_until_they_are_ended(stage: Stage) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_pods_are_prepared_once_they_hold_the_gallery(stage: Stage) -> None:
+    """Or once it is known why they do not; what was gone is not prepared when it comes back."""
+    stage.scripts[1].gallery.compares = False
+    galleries = stage.galleries()
+    one, other = stage.endpoints
+    assert stage.prepared.among([one, other]) == [one, other]
+    stage.to([one])
+    looking = galleries.begin_round()
+    assert stage.prepared.among([one, other]) == []
+    await asyncio.gather(*looking)
+    assert stage.prepared.among([one, other]) == [one]
+    assert stage.scripts[0].gallery.digest == ONE.gallery
+    stage.to([other])
+    await stage.round(galleries)
+    assert stage.prepared.among([one, other]) == [other]
+    stage.to([one, other])
+    galleries.begin_round()
+    assert stage.prepared.among([one, other]) == [other]
+
+
+async def test_new_pods_do_not_wait_for_the_next_round(stage: Stage) -> None:
+    """They are sent the marks as they come; the others are not asked more often for that."""
+    stage.to(stage.endpoints[:1])
+    galleries = stage.galleries(interval=3600.0, new=0.01)
+    running = asyncio.create_task(galleries.run())
+    await until(lambda: stage.prepared.among(stage.endpoints) == stage.endpoints[:1])
+    asked = stage.scripts[0].gallery.asked
+    stage.to(stage.endpoints)
+    await until(lambda: stage.prepared.among(stage.endpoints) == stage.endpoints)
+    assert stage.scripts[1].gallery.digest == ONE.gallery
+    assert stage.scripts[0].gallery.asked == asked
+    running.cancel()
+    await asyncio.wait([running])
+    stage.to(stage.endpoints[:1])
+    assert stage.prepared.among(stage.endpoints) == stage.endpoints

@@ -17,7 +17,7 @@ from ostiary.v1.inference_pb2 import InferRequest
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.pods import PodClient
+from ostiary_gateway.pods import PodClient, PreparedPods
 
 ASK = InferRequest(check_id="c", check_request=CheckRequest(images=[Image(data=b"x")]).SerializeToString())
 DEAD = Endpoint(address="127.0.0.1:1")
@@ -30,6 +30,7 @@ class Fleet:
     scripts: list[Script]
     endpoints: list[Endpoint]
     client: PodClient
+    prepared: PreparedPods
 
     async def infer(self, *endpoints: Endpoint, seconds: float = 10) -> None:
         version = RouteVersion(name="v1", weight=10_000, endpoints=endpoints)
@@ -44,9 +45,10 @@ async def fleet(people: People) -> AsyncIterator[Fleet]:
             await stack.enter_async_context(serving(script, people.credentials("pod"))) for script in scripts
         ]
         endpoints = [Endpoint(address=pod.address, server_name=f"pod.{DOMAIN}") for pod in pods]
-        client = PodClient(people.credentials("gateway"), random.Random(7))
+        prepared = PreparedPods()
+        client = PodClient(people.credentials("gateway"), random.Random(7), prepared=prepared)
         stack.push_async_callback(client.close)
-        yield Fleet(scripts, endpoints, client)
+        yield Fleet(scripts, endpoints, client, prepared)
 
 
 async def test_a_busy_pod_is_spared(fleet: Fleet) -> None:
@@ -74,6 +76,27 @@ async def test_idle_pods_share_the_work(fleet: Fleet) -> None:
     for _ in range(60):
         await fleet.infer(*fleet.endpoints)
     assert min(len(script.asked) for script in fleet.scripts) >= 10
+
+
+async def test_pods_that_are_not_prepared_yet_are_spared(fleet: Fleet) -> None:
+    """They get what the prepared ones have no room for, and everything where there are no others."""
+    await fleet.infer(*fleet.endpoints[1:])
+    fleet.prepared.keep(fleet.endpoints)
+    await fleet.infer(*fleet.endpoints[1:])
+    fleet.prepared.add(fleet.endpoints[0])
+    for _ in range(20):
+        await fleet.infer(*fleet.endpoints)
+    first, *others = fleet.scripts
+    assert len(first.asked) == 20
+    before = sum(len(script.asked) for script in others)
+
+    def full(check: CheckRequest) -> None:
+        raise OstiaryError(Reason.OVERLOADED, "scripted")
+
+    first.answer = full  # type: ignore[assignment]
+    await fleet.infer(*fleet.endpoints)
+    assert len(first.asked) == 21
+    assert sum(len(script.asked) for script in others) == before + 1
 
 
 async def test_another_pod_is_tried_where_one_is_down(fleet: Fleet) -> None:

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from gateway.brands import registries
 from gateway.brands.registries import brand, candidate, compared
-from gateway.scripted_pod import Script, truthful
-from gateway.site import Running, Site
+from gateway.scripted_pod import Script, serving, truthful
+from gateway.site import People, Running, Site
 from ostiary.v1.decision_pb2 import Verdict
 from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
 from ostiary.v1.observation_pb2 import PolicyState
+from ostiary_gateway.routing import load
 
 if TYPE_CHECKING:
     from ostiary.v1.inference_pb2 import InferResponse
@@ -75,6 +76,29 @@ async def test_a_registry_is_taken_up_while_it_runs(site: Site, script: Script) 
     )
     assert after.verdict == Verdict.VERDICT_BLOCK
     assert before.receipt.policy_sha256 != after.receipt.policy_sha256
+
+
+async def test_a_pod_that_comes_is_asked_once_it_has_the_gallery(
+    site: Site, script: Script, people: People
+) -> None:
+    """Scaling up holds no check: while the marks are on their way, the pods that have them take all."""
+    late = Script()
+    late.gallery.gate.clear()
+    comparing(script)
+    comparing(late)
+    registries.write(site.folder / "brands", brand())
+    async with serving(late, people.credentials("pod")) as pod, site.start(brands="brands") as running:
+        first = (await check(running)).verdict
+        address = load((site.folder / "route.yaml").read_text()).versions[0].endpoints[0].address
+        site.route([address, pod.address])
+        while not late.gallery.put:
+            await check(running)
+        verdicts = {(await check(running)).verdict for _ in range(20)}
+        assert not late.asked
+        late.gallery.gate.set()
+        while not late.asked:
+            verdicts.add((await check(running)).verdict)
+    assert {first, *verdicts} == {Verdict.VERDICT_BLOCK}
 
 
 async def test_a_pod_that_takes_no_gallery_stands_in_nobodys_way(site: Site, script: Script) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from ostiary.v1.config_pb2 import Endpoint, TrafficRoute
+from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary_gateway import routing
 from ostiary_gateway.kubernetes.acceptance import Acceptance
 from ostiary_gateway.kubernetes.api_server import ROUTES, SLICES, Json
 from ostiary_gateway.kubernetes.last_known import Keep, keep_nothing
 from ostiary_gateway.kubernetes.pods import pods
 from ostiary_gateway.kubernetes.written import message_of
+from ostiary_gateway.pods import PreparedPods
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +21,8 @@ class KubernetesRouteSource:
     does its removal. See RouteSource.
 
     Routes and pods are told by watches apart, and either may be ahead. A route that sends checks to a version
-    that had none waits until the version has a pod: until then its checks would fail.
+    that had none waits until the version has a pod that is prepared: until then its checks would fail, or be
+    held.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class KubernetesRouteSource:
         acceptance: Acceptance,
         applied: Callable[[str, int], None],
         keep: Keep = keep_nothing,
+        prepared: PreparedPods | None = None,
     ) -> None:
         """
         Args:
@@ -38,12 +41,15 @@ class KubernetesRouteSource:
             acceptance: is told what became of the object.
             applied: is told, by name and epoch, that every check from now on takes the route.
             keep: is given the object and the slices that are in force.
+            prepared: pods that have what checks need there.
         """
         self.name = name
         self._server_name = server_name
         self._acceptance = acceptance
         self._applied = applied
         self._keep = keep
+        self._prepared = prepared or PreparedPods()
+        self._prepared.tell(self._look_again)
         self._slices: Mapping[str, Json] | None = None
         self._pods: Mapping[str, tuple[Endpoint, ...]] = {}
         self._written: TrafficRoute | None = None
@@ -102,12 +108,16 @@ class KubernetesRouteSource:
         if self._written is None or self._slices is None:
             return
         current = self._written
-        if self._current is not None and (missing := self._missing(current, self._current)):
+        if self._current is not None and (missing := self._missing()):
             _log.info("route waits for pods", epoch=current.epoch, versions=missing)
             current = self._current
         self._current = current
         route = TrafficRoute()
         route.CopyFrom(current)
+        # What the route waits for is in it without checks, so that its pods can be prepared.
+        there = {one.name for one in current.versions}
+        waited_for = [one for one in self._written.versions if one.name not in there]
+        route.versions.extend(RouteVersion(name=one.name, endpoints=one.endpoints) for one in waited_for)
         for version in route.versions:
             if not version.endpoints:
                 version.endpoints.extend(self._pods.get(version.name, ()))
@@ -115,10 +125,18 @@ class KubernetesRouteSource:
         self.problem = ""
         self._applied(self.name, route.epoch)
 
-    def _missing(self, new: TrafficRoute, current: TrafficRoute) -> list[str]:
-        """Versions that get checks by a new route, get none by the current one, and have no pods."""
-        there = {one.name for one in new.versions if one.endpoints} | self._pods.keys()
-        return sorted(_served(new) - _served(current) - there)
+    def _missing(self) -> list[str]:
+        """Versions that get checks as it is written, get none as it is in force, and have no prepared pod."""
+        if self._written is None or self._current is None:
+            return []
+        there = {one.name for one in self._written.versions if one.endpoints}
+        there |= {name for name, found in self._pods.items() if self._prepared.among(found)}
+        return sorted(_served(self._written) - _served(self._current) - there)
+
+    def _look_again(self) -> None:
+        """Pods were prepared: what waits for them goes on."""
+        if self._current is not self._written and not self._missing():
+            self._join()
 
 
 def _served(route: TrafficRoute) -> set[str]:

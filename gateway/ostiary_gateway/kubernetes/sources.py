@@ -33,6 +33,7 @@ from ostiary_gateway.kubernetes.policy import KubernetesPolicySource
 from ostiary_gateway.kubernetes.route import KubernetesRouteSource
 from ostiary_gateway.kubernetes.watching import Watching
 from ostiary_gateway.metrics import SCOPE, WatchFailures, watch_staleness
+from ostiary_gateway.pods import PreparedPods
 from ostiary_gateway.rules.pack import RulePack
 from ostiary_gateway.settings import KubernetesSettings
 
@@ -60,6 +61,7 @@ async def kubernetes_sources(
     lists: Callable[[], HashLists],
     brands: Callable[[], Brands],
     checks_per_second: Callable[[], float] = lambda: 0.0,
+    prepared: PreparedPods | None = None,
 ) -> AsyncIterator[KubernetesSources]:
     """The sources, each with something good in force, followed until the context is left. Then the gateway's
     Lease is removed: leave it when no check is taken any more.
@@ -70,6 +72,7 @@ async def kubernetes_sources(
         lists: hash lists in force beside the policy.
         brands: brand registries in force beside the policy, where they come from files.
         checks_per_second: that come in here, for the Lease.
+        prepared: pods that have what checks need there; None: all.
 
     Raises:
         ValueError: there is no cluster, or within `wait_seconds` nothing good was found in it; the message
@@ -85,13 +88,17 @@ async def kubernetes_sources(
         follow = _Following(stack, server)
         acceptance = Acceptance(server)
         follow.run(acceptance.run(), "acceptance")
-        lease = None
+        keep = kept.keep if kept else keep_nothing
+        route = None
         if settings.route is not None:
             lease = AckLease(server, settings.name or own_name(), checks_per_second)
             follow.run(lease.run(), "lease")
-        sources = _sources(
-            settings, packs, lists, brands, acceptance, follow, lease, kept.keep if kept else keep_nothing
-        )
+            route = KubernetesRouteSource(
+                settings.route, settings.server_name, acceptance, lease.applied, keep, prepared
+            )
+            follow.watch(ROUTES, route.take_routes, fieldSelector=f"metadata.name={settings.route}")
+            follow.watch(SLICES, route.take_slices, labelSelector=f"{MODEL}={settings.route}")
+        sources = _sources(settings, packs, lists, brands, acceptance, follow, route, keep)
         if kept is not None:
             follow.run(kept.run(), "last known")
             follow.run(_confirm(kept, follow.watches), "last known, still")
@@ -139,14 +146,10 @@ def _sources(
     brands: Callable[[], Brands],
     acceptance: Acceptance,
     follow: _Following,
-    lease: AckLease | None,
+    route: KubernetesRouteSource | None,
     keep: Keep,
 ) -> KubernetesSources:
-    route = policy = registries = None
-    if settings.route is not None and lease is not None:
-        route = KubernetesRouteSource(settings.route, settings.server_name, acceptance, lease.applied, keep)
-        follow.watch(ROUTES, route.take_routes, fieldSelector=f"metadata.name={settings.route}")
-        follow.watch(SLICES, route.take_slices, labelSelector=f"{MODEL}={settings.route}")
+    policy = registries = None
     if settings.brands:
         registries = KubernetesBrandSource(acceptance, keep=keep)
         follow.watch(REGISTRIES, registries.take_registries)

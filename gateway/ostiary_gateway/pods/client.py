@@ -25,6 +25,7 @@ from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
 from ostiary_gateway.pods.budget import RetryBudget
 from ostiary_gateway.pods.ejection import Ejections
+from ostiary_gateway.pods.prepared import PreparedPods
 
 if TYPE_CHECKING:
     from ostiary.v1.inference_pb2_grpc import InferenceServiceAsyncStub
@@ -102,13 +103,17 @@ class PodClient:
         credentials: CredentialSource,
         rng: random.Random,
         clock: Callable[[], float] = time.monotonic,
+        prepared: PreparedPods | None = None,
     ) -> None:
-        """`credentials` are shown to pods; `rng` draws the two; `clock` gives monotonic seconds."""
+        """`credentials` are shown to pods; `rng` draws the two; `clock` gives monotonic seconds; others than
+        `prepared` pods are asked where none of those has room.
+        """
         self._credentials = credentials
         self._rng = rng
         self._clock = clock
         self._pods: dict[tuple[str, str], _Pod] = {}
         self._route: TrafficRoute | None = None
+        self._prepared = prepared or PreparedPods()
         self._ejections = Ejections()
         self._budget = RetryBudget()
         self._closing: set[asyncio.Task[None]] = set()
@@ -202,6 +207,7 @@ class PodClient:
         None: all are as busy as they may be, or there are none.
         """
         free = [endpoint for endpoint in endpoints if self._outstanding(endpoint) < _MAX_OUTSTANDING]
+        free = list(self._prepared.among(free)) or free
         drawn = self._rng.sample(free, min(2, len(free)))
         return min((self._pod(endpoint) for endpoint in drawn), key=lambda pod: pod.outstanding, default=None)
 

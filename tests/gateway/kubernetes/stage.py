@@ -13,6 +13,7 @@ from ostiary_gateway.kubernetes.api_server import LEASES, POLICIES, REGISTRIES, 
 from ostiary_gateway.kubernetes.lease import ACKED
 from ostiary_gateway.kubernetes.sources import KubernetesSources, kubernetes_sources
 from ostiary_gateway.list_source import no_lists
+from ostiary_gateway.pods import PreparedPods
 from ostiary_gateway.rules.pack import shipped
 from ostiary_gateway.settings import KubernetesSettings
 from ostiary_operator.sandbox.api.request import Caller, Deletion, Write
@@ -51,9 +52,13 @@ class Stage:
         return KubernetesSettings.model_validate(given)
 
     @asynccontextmanager
-    async def sources(self, **more: Any) -> AsyncIterator[KubernetesSources]:
+    async def sources(
+        self, *, prepared: PreparedPods | None = None, **more: Any
+    ) -> AsyncIterator[KubernetesSources]:
         """What a gateway takes from the cluster."""
-        async with kubernetes_sources(self.settings(**more), shipped(), no_lists, no_brands) as found:
+        async with kubernetes_sources(
+            self.settings(**more), shipped(), no_lists, no_brands, prepared=prepared
+        ) as found:
             yield found
 
     async def put(self, resource: Resource, name: str, spec: Json) -> None:

@@ -15,6 +15,7 @@ from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.kubernetes.api_server import LEASES, POLICIES, REGISTRIES, ROUTES, SLICES, connected
 from ostiary_gateway.kubernetes.lease import AckLease, LeaseTimes
 from ostiary_gateway.kubernetes.sources import KubernetesSources
+from ostiary_gateway.pods import PreparedPods
 from ostiary_operator.sandbox.api.request import Caller, Write
 from ostiary_operator.sandbox.cluster import Cluster, Settings
 
@@ -75,7 +76,7 @@ async def test_a_version_gets_no_checks_before_it_has_a_pod(cluster: Stage) -> N
         await cluster.put(ROUTES, "qwen", route(2, v1=7000, v2=3000))
         await until(lambda: cluster.accepted(ROUTES, "qwen") == ("True", "", True))
         await cluster.pods("v1", "10.0.0.1", "10.0.0.2")
-        await until(lambda: addresses(sources) == {"v1": ["10.0.0.1:8546", "10.0.0.2:8546"]})
+        await until(lambda: addresses(sources) == {"v1": ["10.0.0.1:8546", "10.0.0.2:8546"], "v2": []})
         assert sources.route.route().epoch == 1
         await cluster.put(ROUTES, "qwen", route(3, v1=9000, v2=1000))
         await cluster.pods("v2", "10.0.1.1", ready=False)
@@ -84,6 +85,34 @@ async def test_a_version_gets_no_checks_before_it_has_a_pod(cluster: Stage) -> N
         await cluster.pods("v2", "10.0.1.1")
         await until(lambda: cluster.acked() == {"qwen": 3})
         assert addresses(sources)["v2"] == ["10.0.1.1:8546"]
+
+
+async def test_a_version_gets_no_checks_before_a_pod_is_prepared(cluster: Stage) -> None:
+    """Such as by a gallery, which its pods can be sent meanwhile: the route has them, without checks."""
+    prepared = PreparedPods()
+    await cluster.put(ROUTES, "qwen", route(1, v1=10_000))
+    await cluster.pods("v1", "10.0.0.1")
+    await cluster.pods("v2", "10.0.1.1")
+    async with cluster.sources(route="qwen", prepared=prepared) as sources:
+        assert sources.route
+        await until(lambda: cluster.acked() == {"qwen": 1})
+        prepared.keep(sources.route.route().versions[0].endpoints)
+        await cluster.put(ROUTES, "qwen", route(2, v1=7000, v2=3000))
+        await until(lambda: "v2" in addresses(sources))
+        found = sources.route.route()
+        assert [(one.name, one.weight) for one in found.versions] == [("v1", 10_000), ("v2", 0)]
+        assert found.epoch == 1
+        assert addresses(sources)["v2"] == ["10.0.1.1:8546"]
+        prepared.add(found.versions[1].endpoints[0])
+        assert sources.route.route().epoch == 2
+        await until(lambda: cluster.acked() == {"qwen": 2})
+        await cluster.put(ROUTES, "qwen", route(3, v1=5000, v3=5000))
+        await until(lambda: "v3" in addresses(sources))
+        await cluster.pods("v3", "10.0.2.1")
+        await until(lambda: bool(addresses(sources)["v3"]))
+        assert sources.route.route().epoch == 2
+        prepared.end()
+        assert sources.route.route().epoch == 3
 
 
 async def test_a_version_whose_pods_are_gone_holds_no_route_up(cluster: Stage) -> None:
