@@ -115,16 +115,26 @@ def run(folder: Path, sizes: dict[str, int], parts: Sequence[str]) -> list[dict[
     with ExitStack() as stack:
         here = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
         if "append" in parts:
+            _tell("appending, on the device and in memory")
             rows += append_rows(folder, sizes)
         if "verify" in parts or "search" in parts:
+            _tell(f"making {sizes['records']:,} decisions")
             fill(here, sizes["records"])
         if "verify" in parts:
+            _tell("verifying them")
             rows.append(verify_row(here, sizes["records"]))
         if "search" in parts:
+            _tell("indexing and searching them, in SQLite and in PostgreSQL")
             rows += search_rows(here, sizes)
         if "replay" in parts:
+            _tell("judging decisions again")
             rows.append(replay_row(here, sizes["judged"]))
     return rows
+
+
+def _tell(words: str) -> None:
+    """What is done now, on long runs."""
+    print(f"{words} …", flush=True)
 
 
 def bars(rows: Sequence[dict[str, Any]]) -> list[Bar]:
