@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -10,17 +11,23 @@ from typing import Self
 from ostiary_gateway.durable import sync_folder
 from ostiary_gateway.offload import offload, quick_to_hash
 from ostiary_gateway.store.database import unavailable
+from ostiary_gateway.store.item_files import ItemFiles
 from ostiary_gateway.store.key_source import KeySource
 from ostiary_gateway.store.sealing import HEADER_BYTES, ItemName, name_part
 from ostiary_gateway.store.writing_main import AT_ONCE
 from ostiary_gateway.store.writing_process import WritingProcess
 
+# From so many bytes on, handing an item to another process takes longer than its calls of the system hold
+# the event loop up, and its memory once more.
+LARGE = 512 * 1024
+_LARGE_AT_ONCE = 8
+
 
 class DirectoryEvidence:
     """An `EvidenceStore` whose files survive a crash of the machine whole or not at all.
 
-    See `ItemFiles` for what is left of an item that was being written. A process of its own writes; leaving
-    the store's context ends it. Who only reads need not enter.
+    See `ItemFiles` for what is left of an item that was being written. A process of its own writes, and threads
+    where an item is large; leaving the store's context ends them. Who only reads need not enter.
     """
 
     def __init__(self, root: Path, key: KeySource) -> None:
@@ -28,18 +35,23 @@ class DirectoryEvidence:
         self._root = root
         self._key = key
         self._writing = WritingProcess(root)
+        self._files = ItemFiles(root)
+        self._threads = ThreadPoolExecutor(_LARGE_AT_ONCE, thread_name_prefix="evidence")
         # What waits for its turn is not sealed yet: that would take its size once more.
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def put(self, tenant: str, check_id: str, name: str, data: bytes) -> None:
         """See `EvidenceStore.put`."""
         item = ItemName.of(tenant, check_id, name)
-        async with self._turns:
-            sealed = await offload(quick_to_hash(len(data)), self._key.current().seal, item, data)
-            try:
+        try:
+            if len(data) >= LARGE:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._write_large, item, data)
+                return
+            async with self._turns:
+                sealed = await offload(quick_to_hash(len(data)), self._key.current().seal, item, data)
                 await self._writing.write(str(item), sealed)
-            except OSError as error:
-                raise unavailable(error) from error
+        except OSError as error:
+            raise unavailable(error) from error
 
     async def get(self, tenant: str, check_id: str, name: str) -> bytes | None:
         """See `EvidenceStore.get`."""
@@ -72,6 +84,10 @@ class DirectoryEvidence:
     async def __aexit__(self, *_: object) -> None:
         """End what writes."""
         await self._writing.close()
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _write_large(self, item: ItemName, data: bytes) -> None:
+        self._files.write(str(item), self._key.current().seal(item, data))
 
     def _path(self, item: ItemName) -> Path:
         return self._root / item.tenant / item.check_id / item.name

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.evidence import EvidenceError
-from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.directory_evidence import LARGE, DirectoryEvidence
 from ostiary_gateway.store.sealing import (
     HEADER_BYTES,
     MAX_ENVELOPE_BYTES,
@@ -27,6 +27,10 @@ from ostiary_gateway.store.sealing import (
 ITEM = ItemName("demo", "check-1", "image-0")
 KEY = KeyEncryptionKey(hashlib.sha256(b"test key").digest())
 DATA = b"pixels of a T-shirt"
+each_way = pytest.mark.parametrize(
+    "data", [DATA, DATA * (LARGE // len(DATA) + 1)], ids=["by the process", "by a thread"]
+)
+"""A small item and a large one, which are written differently."""
 
 
 @pytest.fixture
@@ -44,10 +48,11 @@ def named(root: Path, name: str) -> list[Path]:
     return [path for path in root.rglob("*") if path.name == name]
 
 
-async def test_put_and_get(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+@each_way
+async def test_put_and_get(evidence: DirectoryEvidence, tmp_path: Path, data: bytes) -> None:
     """An item is read back, by its own name alone; on disk it cannot be read, nor by other users."""
-    await evidence.put("demo", "check-1", "image-0", DATA)
-    assert await evidence.get("demo", "check-1", "image-0") == DATA
+    await evidence.put("demo", "check-1", "image-0", data)
+    assert await evidence.get("demo", "check-1", "image-0") == data
     assert await evidence.get("demo", "check-1", "image-1") is None
     assert await evidence.get("other", "check-1", "image-0") is None
     path = only_file(tmp_path)
@@ -67,21 +72,23 @@ async def test_what_is_discarded_is_gone(evidence: DirectoryEvidence, tmp_path: 
     assert not named(tmp_path, "check-1")
 
 
-async def test_put_again(evidence: DirectoryEvidence) -> None:
+@each_way
+async def test_put_again(evidence: DirectoryEvidence, data: bytes) -> None:
     """A retry puts the item anew; nothing half-written remains."""
     await evidence.put("demo", "check-1", "image-0", b"first")
-    await evidence.put("demo", "check-1", "image-0", DATA)
-    assert await evidence.get("demo", "check-1", "image-0") == DATA
+    await evidence.put("demo", "check-1", "image-0", data)
+    assert await evidence.get("demo", "check-1", "image-0") == data
     assert only_file(evidence._root).name == "image-0"
 
 
-async def test_a_store_that_was_cleared(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+@each_way
+async def test_a_store_that_was_cleared(evidence: DirectoryEvidence, tmp_path: Path, data: bytes) -> None:
     """Whoever restores a folder under a gateway that runs need not restart it."""
-    await evidence.put("demo", "check-1", "image-0", DATA)
+    await evidence.put("demo", "check-1", "image-0", data)
     shutil.rmtree(tmp_path / "evidence")
-    await evidence.put("demo", "check-2", "image-0", DATA)
+    await evidence.put("demo", "check-2", "image-0", data)
     assert await evidence.get("demo", "check-1", "image-0") is None
-    assert await evidence.get("demo", "check-2", "image-0") == DATA
+    assert await evidence.get("demo", "check-2", "image-0") == data
 
 
 @settings(max_examples=50, deadline=None)
@@ -147,10 +154,11 @@ async def test_names_stay_inside(evidence: DirectoryEvidence, name: str) -> None
             await evidence.get(*parts)
 
 
-async def test_unwritable(evidence: DirectoryEvidence, tmp_path: Path) -> None:
+@each_way
+async def test_unwritable(evidence: DirectoryEvidence, tmp_path: Path, data: bytes) -> None:
     """Where nothing can be written or read, the store is unavailable."""
     (tmp_path / "evidence").write_text("a file in the way")
-    for call in (evidence.put("t", "c", "n", DATA), evidence.get("t", "c", "n")):
+    for call in (evidence.put("t", "c", "n", data), evidence.get("t", "c", "n")):
         with pytest.raises(OstiaryError) as caught:
             await call
         assert caught.value.reason is Reason.STORE_UNAVAILABLE
