@@ -128,4 +128,6 @@ def copy(source: Path, url: str) -> None:
         connection.execute("CREATE INDEX cases_by_grams ON cases USING gin (ostiary_grams(text))")
     engine.dispose()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")  # as a server does by itself in a while
+        # As a server does by itself in a while.
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")

@@ -26,8 +26,8 @@ _LARGE_AT_ONCE = 8
 class DirectoryEvidence:
     """An `EvidenceStore` whose files survive a crash of the machine whole or not at all.
 
-    See `ItemFiles` for what is left of an item that was being written. A process of its own writes, and threads
-    where an item is large; leaving the store's context ends them. Who only reads need not enter.
+    See `ItemFiles` for what is left of an item that was being written. A process of its own writes, or a
+    thread where an item is large; leaving the store's context ends them. Who only reads need not enter.
     """
 
     def __init__(self, root: Path, key: KeySource) -> None:
