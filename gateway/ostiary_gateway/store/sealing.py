@@ -101,7 +101,8 @@ class KeyEncryptionKey:
             start, more = _OF_KMS, len(self.envelope).to_bytes(_LENGTH_BYTES, "big") + self.envelope
         bound = start + item.bound()
         wrapped = _encrypt(self.secret, key, bound + self.id + self.envelope)
-        return start + self.id + wrapped + more + _encrypt(key, data, bound)
+        # Joined once: an item may have megabytes.
+        return b"".join((start, self.id, *wrapped, more, *_encrypt(key, data, bound)))
 
     def open(self, item: ItemName, sealed: bytes) -> bytes:
         """The item's bytes. Raises EvidenceError where the file was altered or is of another key or item."""
@@ -160,9 +161,10 @@ def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
     return data[:at], data[at:]
 
 
-def _encrypt(key: bytes, data: bytes, bound: bytes) -> bytes:
+def _encrypt(key: bytes, data: bytes, bound: bytes) -> tuple[bytes, bytes]:
+    """A nonce, and what is encrypted with it."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, data, bound)
+    return nonce, AESGCM(key).encrypt(nonce, data, bound)
 
 
 def _decrypt(key: bytes, data: bytes, bound: bytes) -> bytes:
