@@ -16,11 +16,11 @@ from typing import Protocol
 from ostiary.wire.authorization import Principal
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.admission.concurrency import GradientLimiter, LimiterSettings
+from ostiary_gateway.admission.durations import Durations
 from ostiary_gateway.admission.memory import MemoryGauge, Pressure
 from ostiary_gateway.admission.rates import Meter, Quotas
 
 MIB = 1024 * 1024
-_LEARNING = 0.1  # weight of the newest check in the mean time of a check
 _SOONEST = 0.1  # seconds: nobody is told to come back sooner
 
 
@@ -138,9 +138,9 @@ class AdaptiveAdmission:
         self._meter = Meter(limits.quotas)
         self._queue: list[_Waiting] = []
         self._numbers = itertools.count()
-        self._in_progress = 0
+        self._taken: dict[int, float] = {}  # when each check in progress got its place
         self._bytes = 0
-        self._typical = 0.0  # seconds that a check takes; 0: not known yet
+        self._durations = Durations()
 
     @property
     def limit(self) -> int:
@@ -150,7 +150,7 @@ class AdaptiveAdmission:
     @property
     def in_progress(self) -> int:
         """Checks in progress."""
-        return self._in_progress
+        return len(self._taken)
 
     @property
     def waiting(self) -> int:
@@ -168,7 +168,7 @@ class AdaptiveAdmission:
         """See `Admission.enter`."""
         try:
             self._refuse(principal, remaining, priority)
-            await self._place(size, remaining, priority)
+            place = await self._place(size, remaining, priority)
         except OstiaryError as error:
             self._refused(error.reason)
             raise
@@ -179,7 +179,7 @@ class AdaptiveAdmission:
             slot.forget()
             raise
         finally:
-            self._leave(slot)
+            self._leave(slot, place)
 
     def _refuse(self, principal: Principal, remaining: float | None, priority: Priority) -> None:
         if not principal.tenant:
@@ -207,17 +207,20 @@ class AdaptiveAdmission:
                 retry_after=max(_SOONEST, over.retry_after),
             )
 
-    async def _place(self, size: int, remaining: float | None, priority: Priority) -> None:
+    async def _place(self, size: int, remaining: float | None, priority: Priority) -> int:
+        """The number of the place that was got."""
+        number = next(self._numbers)
         if not self._queue and self._fits(size):
-            self._take(size)
-            return
-        wait = self._expected_wait(priority)
+            self._take(number, size)
+            return number
+        before = sum(waiting.priority <= priority for waiting in self._queue)
         patience = self._limits.max_wait
         if remaining is not None:
-            patience = min(patience, remaining - self._typical)
-        if wait > patience or len(self._queue) >= self._limiter.limit:
-            raise self._overloaded(wait)
-        waiting = _Waiting(priority, next(self._numbers), size, asyncio.get_running_loop().create_future())
+            patience = min(patience, remaining - self._durations.mean)
+        # To be sent away after a wait is worse than at once.
+        if len(self._queue) >= self._limiter.limit or not self._gets_in(before, patience):
+            raise self._overloaded(before)
+        waiting = _Waiting(priority, number, size, asyncio.get_running_loop().create_future())
         heapq.heappush(self._queue, waiting)
         try:
             async with asyncio.timeout(patience):
@@ -225,8 +228,9 @@ class AdaptiveAdmission:
         except (TimeoutError, asyncio.CancelledError) as error:
             self._withdraw(waiting)
             if isinstance(error, TimeoutError):
-                raise self._overloaded(wait) from None
+                raise self._overloaded(before) from None
             raise
+        return number
 
     def _withdraw(self, waiting: _Waiting) -> None:
         """Take somebody out of the queue; a place given in the very moment of leaving goes to the next."""
@@ -235,19 +239,19 @@ class AdaptiveAdmission:
             heapq.heapify(self._queue)
             self._let_in()
         else:
-            self._give_back(waiting.size)
+            self._give_back(waiting.number, waiting.size)
 
     def _fits(self, size: int) -> bool:
         # A check that is larger than the limit on its own may run when it is alone.
-        room = not self._in_progress or self._bytes + size <= self._limits.max_bytes
-        return room and self._in_progress < self._limiter.limit
+        room = not self._taken or self._bytes + size <= self._limits.max_bytes
+        return room and self.in_progress < self._limiter.limit
 
-    def _take(self, size: int) -> None:
-        self._in_progress += 1
+    def _take(self, number: int, size: int) -> None:
+        self._taken[number] = self._clock()
         self._bytes += size
 
-    def _give_back(self, size: int) -> None:
-        self._in_progress -= 1
+    def _give_back(self, number: int, size: int) -> None:
+        del self._taken[number]
         self._bytes -= size
         self._let_in()
 
@@ -257,7 +261,7 @@ class AdaptiveAdmission:
             if self._queue[0].place.done():  # cancelled, and about to withdraw
                 return
             waiting = heapq.heappop(self._queue)
-            self._take(waiting.size)
+            self._take(waiting.number, waiting.size)
             waiting.place.set_result(None)
 
     def _resize(self, by: int) -> None:
@@ -265,21 +269,32 @@ class AdaptiveAdmission:
         if by < 0:
             self._let_in()
 
-    def _leave(self, slot: Slot) -> None:
+    def _leave(self, slot: Slot, number: int) -> None:
         if took := slot.took():
             kind, seconds = took
-            self._typical += (seconds - self._typical) * (_LEARNING if self._typical else 1.0)
-            self._limiter.learn(kind, seconds, self._in_progress, self._clock())
-        self._give_back(slot.size)
+            self._durations.add(self._clock() - self._taken[number])
+            self._limiter.learn(kind, seconds, self.in_progress, self._clock())
+        self._give_back(number, slot.size)
 
-    def _expected_wait(self, priority: Priority) -> float:
-        """Seconds until a place is free for somebody who comes now."""
-        before = sum(waiting.priority <= priority for waiting in self._queue)
-        return (before + 1) * self._typical / self._limiter.limit
+    def _gets_in(self, before: int, patience: float) -> bool:
+        """Whether somebody who is patient for so many seconds gets a place, with so many `before` him."""
+        if self._expected_wait(before) > patience:
+            return False
+        if not self._durations.mean:
+            return True  # nothing has ended yet: who waits finds out
+        # Places beyond the limit, where it has fallen, are not given again.
+        surplus = max(0, self.in_progress - self._limiter.limit)
+        now = self._clock()
+        ages = (now - since for since in self._taken.values())
+        return self._durations.ending(ages, patience) >= before + 1 + surplus
 
-    def _overloaded(self, wait: float) -> OstiaryError:
+    def _expected_wait(self, before: int) -> float:
+        """Seconds until a place is free for somebody with so many `before` him, where checks end evenly."""
+        return (before + 1) * self._durations.mean / self._limiter.limit
+
+    def _overloaded(self, before: int) -> OstiaryError:
         return OstiaryError(
             Reason.OVERLOADED,
-            f"{self._in_progress} checks are in progress, all that this gateway takes now: try again later",
-            retry_after=max(_SOONEST, wait, self._typical),
+            f"{self.in_progress} checks are in progress, all that this gateway takes now: try again later",
+            retry_after=max(_SOONEST, self._expected_wait(before), self._durations.mean),
         )
