@@ -23,6 +23,7 @@ from ostiary.wire.errors import OstiaryError
 from ostiary_gateway.brand_source import BrandSource
 from ostiary_gateway.brands.in_force import NO_BRANDS, POLICY, Brands
 from ostiary_gateway.pods import GalleryPods, PreparedPods
+from ostiary_gateway.pods.key import Key, key_of
 from ostiary_gateway.route_source import RouteSource
 
 _log = structlog.get_logger(__name__)
@@ -68,9 +69,6 @@ class _Kept:
     not_before: float = 0.0
 
 
-_Address = tuple[str, str]
-
-
 class Galleries:
     """Pushes the registries' marks to the pods of a route. For one event loop."""
 
@@ -95,8 +93,8 @@ class Galleries:
         self._times = times
         self._clock = clock
         self._now = now
-        self._kept: dict[_Address, _Kept] = {}
-        self._busy: dict[_Address, asyncio.Task[None]] = {}
+        self._kept: dict[Key, _Kept] = {}
+        self._busy: dict[Key, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._message = (NO_BRANDS.gallery, b"")
         self._serialising = asyncio.Lock()
@@ -126,7 +124,7 @@ class Galleries:
         the others waiting.
         """
         route = self._routes.route()
-        endpoints = {_address(each): each for version in route.versions for each in version.endpoints}
+        endpoints = {key_of(each): each for version in route.versions for each in version.endpoints}
         self._prepared.keep(endpoints.values())
         for gone in self._kept.keys() - endpoints.keys():
             del self._kept[gone]
@@ -152,7 +150,7 @@ class Galleries:
         """What each pod of the route holds, in the order of their addresses."""
         return [_pod_gallery(address, kept) for (address, _), kept in sorted(self._kept.items())]
 
-    def _begin(self, address: _Address, endpoint: Endpoint) -> asyncio.Task[None]:
+    def _begin(self, address: Key, endpoint: Endpoint) -> asyncio.Task[None]:
         kept = self._kept.setdefault(address, _Kept())
         task = asyncio.create_task(self._look_after(endpoint, kept), name=f"gallery {endpoint.address}")
         self._busy[address] = task
@@ -214,10 +212,6 @@ class Galleries:
         """Let go of the megabytes once nobody needs them."""
         if not self._busy:
             self._message = NO_BRANDS.gallery, b""
-
-
-def _address(endpoint: Endpoint) -> _Address:
-    return endpoint.address, endpoint.server_name
 
 
 def _compares(status: StatusResponse) -> bool:

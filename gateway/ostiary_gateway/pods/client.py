@@ -25,6 +25,7 @@ from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
 from ostiary_gateway.pods.budget import RetryBudget
 from ostiary_gateway.pods.ejection import Ejections
+from ostiary_gateway.pods.key import Key, key_of
 from ostiary_gateway.pods.prepared import PreparedPods
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class PodClient:
         self._credentials = credentials
         self._rng = rng
         self._clock = clock
-        self._pods: dict[tuple[str, str], _Pod] = {}
+        self._pods: dict[Key, _Pod] = {}
         self._route: TrafficRoute | None = None
         self._prepared = prepared or PreparedPods()
         self._ejections = Ejections()
@@ -149,14 +150,14 @@ class PodClient:
 
     def _available(self, version: RouteVersion) -> list[Endpoint]:
         """The version's pods without those that are left alone for a while."""
-        by_key = {_key(endpoint): endpoint for endpoint in version.endpoints}
+        by_key = {key_of(endpoint): endpoint for endpoint in version.endpoints}
         return [by_key[key] for key in self._ejections.available(list(by_key), self._clock())]
 
     def _judge(self, pod: _Pod, error: grpc.RpcError) -> OstiaryError:
         """What a failed call says, and what it means for the pod."""
         failure = from_rpc_error(error)
         _log.warning("pod failed", pod=pod.endpoint.address, reason=failure.reason, error=failure.message)
-        if failure.reason in _SUSPECT and self._ejections.failed(_key(pod.endpoint), self._clock()):
+        if failure.reason in _SUSPECT and self._ejections.failed(key_of(pod.endpoint), self._clock()):
             _log.warning("pod ejected", pod=pod.endpoint.address)
         return failure
 
@@ -196,7 +197,7 @@ class PodClient:
             return
         self._route = route
         endpoints = [endpoint for version in route.versions for endpoint in version.endpoints]
-        kept = {_key(endpoint) for endpoint in endpoints}
+        kept = {key_of(endpoint) for endpoint in endpoints}
         self._ejections.keep(kept)
         for key in self._pods.keys() - kept:
             self._retire(self._pods.pop(key))
@@ -213,11 +214,11 @@ class PodClient:
 
     def _outstanding(self, endpoint: Endpoint) -> int:
         """Calls that wait for a pod; it needs no channel yet for that to be none."""
-        pod = self._pods.get(_key(endpoint))
+        pod = self._pods.get(key_of(endpoint))
         return pod.outstanding if pod else 0
 
     def _pod(self, endpoint: Endpoint) -> _Pod:
-        key = _key(endpoint)
+        key = key_of(endpoint)
         pod = self._pods.get(key)
         generation = self._credentials.generation
         if pod is not None and pod.generation == generation:
@@ -247,12 +248,8 @@ class PodClient:
             answer = await pod.stub.Infer(request, timeout=seconds)
         finally:
             pod.outstanding -= 1
-        self._ejections.succeeded(_key(pod.endpoint), self._clock())
+        self._ejections.succeeded(key_of(pod.endpoint), self._clock())
         return answer
-
-
-def _key(endpoint: Endpoint) -> tuple[str, str]:
-    return endpoint.address, endpoint.server_name
 
 
 def _nobody(version: RouteVersion, failure: OstiaryError | None) -> OstiaryError:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from ostiary.v1.config_pb2 import Endpoint
-
-_Key = tuple[str, str]
+from ostiary_gateway.pods.key import Key, key_of
 
 
 class PreparedPods:
@@ -14,7 +13,7 @@ class PreparedPods:
     """
 
     def __init__(self) -> None:
-        self._keys: set[_Key] | None = None
+        self._keys: set[Key] | None = None
         self._told: list[Callable[[], None]] = []
 
     def tell(self, changed: Callable[[], None]) -> None:
@@ -23,11 +22,11 @@ class PreparedPods:
 
     def keep(self, endpoints: Iterable[Endpoint]) -> None:
         """Pods are looked after from now on, and these are there; one that comes back has lost all."""
-        self._keys = (self._keys or set()) & {_key(endpoint) for endpoint in endpoints}
+        self._keys = (self._keys or set()) & {key_of(endpoint) for endpoint in endpoints}
 
     def add(self, endpoint: Endpoint) -> None:
         """A pod was looked after: it has what it needs, or it is known why not."""
-        if self._keys is not None and (key := _key(endpoint)) not in self._keys:
+        if self._keys is not None and (key := key_of(endpoint)) not in self._keys:
             self._keys.add(key)
             self._tell()
 
@@ -40,12 +39,8 @@ class PreparedPods:
         """Those of some pods that are prepared."""
         if self._keys is None:
             return endpoints
-        return [endpoint for endpoint in endpoints if _key(endpoint) in self._keys]
+        return [endpoint for endpoint in endpoints if key_of(endpoint) in self._keys]
 
     def _tell(self) -> None:
         for changed in self._told:
             changed()
-
-
-def _key(endpoint: Endpoint) -> _Key:
-    return endpoint.address, endpoint.server_name
