@@ -59,7 +59,8 @@ class Heard:
             self.failures[f"{error.reason}: {error.message}"] += 1
         else:
             if result.verdict is not Verdict.ALLOW:
-                self.failures[f"{result.verdict}"] += 1
+                reasons = {f"{reason.code}: {reason.detail}" for reason in result.hold_reasons}
+                self.failures[" ".join([result.verdict, *sorted(reasons)])] += 1
         self.seconds.append(time.perf_counter() - started)
 
     def percentile(self, share: float) -> float | None:

@@ -91,17 +91,34 @@ def test_somebody_is_always_there_to_ask(events: list[tuple[str, bool, float]]) 
         assert set(PODS) - failed <= set(available)
 
 
-def test_second_attempts_are_a_fifth_of_what_is_live() -> None:
-    """With a hundred calls in progress twenty may be tried again; with few, ten."""
-    few, many = RetryBudget(), RetryBudget()
-    assert _granted(few, live=1) == 10
-    assert _granted(many, live=100) == 20
+@pytest.mark.parametrize(
+    ("per_second", "granted"),
+    [
+        pytest.param(0, 100, id="few: ten a second"),
+        pytest.param(50, 200, id="many: and a fifth of what is asked"),
+    ],
+)
+def test_second_attempts_are_a_share_of_the_last_seconds(per_second: int, granted: int) -> None:
+    """What a pod leaves behind when it dies comes at once, and may all be tried again; nothing for long."""
+    budget = RetryBudget()
+    for second in range(60):
+        for _ in range(per_second):
+            budget.call(second + 0.5)
+    assert sum(budget.retry(59.9) for _ in range(1_000)) == granted
+    assert not budget.retry(68.9)
+    assert budget.retry(69.9)
 
 
-def _granted(budget: RetryBudget, live: int) -> int:
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        for _ in range(live):
-            stack.enter_context(budget.call())
-        return sum(stack.enter_context(budget.retry()) for _ in range(50))
+@given(st.lists(st.tuples(st.floats(0, 4), st.booleans()), max_size=200))
+def test_no_ten_seconds_see_more_second_attempts_than_the_budget(events: list[tuple[float, bool]]) -> None:
+    """Whatever comes when: within ten seconds, counted by whole ones, never more than 100 and a fifth."""
+    budget, now, calls, retries = RetryBudget(), 0.0, [0] * 900, [0] * 900
+    for gap, retried in events:
+        now += gap
+        if retried:
+            retries[int(now)] += sum(budget.retry(now) for _ in range(30))
+        else:
+            budget.call(now)
+            calls[int(now)] += 1
+        window = slice(max(0, int(now) - 9), int(now) + 1)
+        assert sum(retries[window]) <= 100 + 0.2 * sum(calls[window])

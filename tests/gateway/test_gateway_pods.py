@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.scripted_pod import Script, serving
 from gateway.site import DOMAIN, People
@@ -33,8 +34,17 @@ class Fleet:
     prepared: PreparedPods
 
     async def infer(self, *endpoints: Endpoint, seconds: float = 10) -> None:
-        version = RouteVersion(name="v1", weight=10_000, endpoints=endpoints)
-        await self.client.infer(TrafficRoute(name="r", versions=[version]), version, ASK, seconds)
+        route = route_of(*endpoints)
+        await self.client.infer(route, route.versions[0], ASK, seconds)
+
+    async def connect(self, *endpoints: Endpoint) -> None:
+        """There are connections to the pods from now on, as long as all calls name the same."""
+        for endpoint in endpoints:
+            await self.client.status(route_of(*endpoints), endpoint, 10)
+
+
+def route_of(*endpoints: Endpoint) -> TrafficRoute:
+    return TrafficRoute(name="r", versions=[RouteVersion(name="v1", weight=10_000, endpoints=endpoints)])
 
 
 @pytest.fixture
@@ -54,6 +64,7 @@ async def fleet(people: People) -> AsyncIterator[Fleet]:
 async def test_a_busy_pod_is_spared(fleet: Fleet) -> None:
     """With one call stuck on a pod, the other of the two gets all that follow."""
     stuck, free = fleet.scripts[:2]
+    await fleet.connect(*fleet.endpoints[:2])
     for script in (stuck, free):
         script.gate.clear()
     first = asyncio.ensure_future(fleet.infer(*fleet.endpoints[:2]))
@@ -104,6 +115,40 @@ async def test_another_pod_is_tried_where_one_is_down(fleet: Fleet) -> None:
     for _ in range(10):
         await fleet.infer(DEAD, fleet.endpoints[0])
     assert len(fleet.scripts[0].asked) == 10
+
+
+async def test_a_pod_that_cannot_be_reached_attracts_no_calls(fleet: Fleet) -> None:
+    """Though it has none in hand, and the other is busy: it is asked again once it is connected."""
+    live = fleet.scripts[0]
+    with suppress(OstiaryError):
+        await fleet.connect(fleet.endpoints[0], DEAD)
+    live.gate.clear()
+    with capture_logs() as logs:
+        calls = [asyncio.ensure_future(fleet.infer(DEAD, fleet.endpoints[0])) for _ in range(20)]
+        while len(live.asked) < 20:  # noqa: ASYNC110  # the script tells of the first alone
+            await asyncio.sleep(0.01)
+        live.gate.set()
+        await asyncio.gather(*calls)
+    assert not [entry for entry in logs if entry["event"] == "pod failed"]
+
+
+async def test_what_a_pod_leaves_behind_is_looked_at_elsewhere(people: People, fleet: Fleet) -> None:
+    """Of sixty checks that are in progress on two pods, all are answered though one of the pods dies."""
+    dying, other = Script(), fleet.scripts[0]
+    async with serving(dying, people.credentials("pod")) as pod:
+        both = [Endpoint(address=pod.address, server_name=f"pod.{DOMAIN}"), fleet.endpoints[0]]
+        await fleet.connect(*both)
+        for script in (dying, other):
+            script.gate.clear()
+        calls = [asyncio.ensure_future(fleet.infer(*both)) for _ in range(60)]
+        while len(dying.asked) + len(other.asked) < 60:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+        left_behind = len(dying.asked)
+        await pod.drain(0)
+        other.gate.set()
+        await asyncio.gather(*calls)
+    assert left_behind >= 25
+    assert len(other.asked) == 60
 
 
 @pytest.mark.parametrize(

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass
+class _Second:
+    """What began within one second."""
+
+    number: int
+    calls: int = 0
+    retries: int = 0
 
 
 class RetryBudget:
-    """Second attempts may be a share of all calls in progress (20%, as in Envoy), and ten in any case: about
-    what a pod that dies leaves behind where there are few calls."""
+    """Second attempts may be a share of the calls of the last seconds, and some each second in any case.
 
-    def __init__(self, share: float = 0.2, least: int = 10) -> None:
+    Finagle's budget, with its figures. It is over time, not over the calls in progress: a pod that dies
+    leaves all of its calls behind at once, which may be half of those in progress, and nothing for long.
+    """
+
+    def __init__(self, share: float = 0.2, least_per_second: float = 10.0, window: int = 10) -> None:
+        """`window`: how many seconds are looked back on."""
         self._share = share
-        self._least = least
-        self._live = 0
-        self._retries = 0
+        self._least = least_per_second * window
+        self._window = window
+        self._seconds: deque[_Second] = deque()
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Counts a call, its attempts together, while it is in progress."""
-        self._live += 1
-        try:
-            yield
-        finally:
-            self._live -= 1
+    def call(self, now: float) -> None:
+        """Counts a call, whatever its attempts. `now`: seconds, on a clock that only goes forward."""
+        self._second(now).calls += 1
 
-    @contextmanager
-    def retry(self) -> Iterator[bool]:
-        """Whether one more attempt may be made now; it counts while the context is open."""
-        granted = self._retries < max(self._least, self._share * self._live)
-        self._retries += granted
-        try:
-            yield granted
-        finally:
-            self._retries -= granted
+    def retry(self, now: float) -> bool:
+        """Whether one more attempt may be made; where it may, it is counted."""
+        second = self._second(now)
+        allowed = self._least + self._share * sum(each.calls for each in self._seconds)
+        granted = sum(each.retries for each in self._seconds) + 1 <= allowed
+        second.retries += granted
+        return granted
+
+    def _second(self, now: float) -> _Second:
+        number = int(now)
+        if not self._seconds or self._seconds[-1].number != number:
+            self._seconds.append(_Second(number))
+        while self._seconds[0].number <= number - self._window:
+            self._seconds.popleft()
+        return self._seconds[-1]

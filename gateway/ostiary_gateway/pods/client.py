@@ -4,8 +4,8 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
@@ -97,7 +97,10 @@ class _Pod:
 
 
 class PodClient:
-    """Picks the less busy of two pods, and tries another where one cannot be reached. For one event loop."""
+    """Picks the less busy of two pods that can be reached, and tries another where one fails.
+
+    For one event loop.
+    """
 
     def __init__(
         self,
@@ -127,25 +130,22 @@ class PodClient:
         deadline = self._clock() + seconds
         untried = self._available(version)
         failure: OstiaryError | None = None
-        with self._budget.call():
-            for attempt in range(_MAX_ATTEMPTS):
-                left = deadline - self._clock()
-                if left <= 0:
-                    failure = failure or OstiaryError(Reason.DEADLINE_EXPIRED, "no time was left to ask")
-                    break
-                pod = self._pick(untried)
-                if pod is None:
-                    break
-                with self._budget.retry() if attempt else nullcontext(True) as granted:
-                    if not granted:
-                        break
-                    untried.remove(pod.endpoint)
-                    try:
-                        return await self._call(pod, request, left)
-                    except grpc.RpcError as error:
-                        failure = self._judge(pod, error)
-                if failure.reason not in _TRY_ANOTHER:
-                    break
+        self._budget.call(self._clock())
+        for attempt in range(_MAX_ATTEMPTS):
+            left = deadline - self._clock()
+            if left <= 0:
+                failure = failure or OstiaryError(Reason.DEADLINE_EXPIRED, "no time was left to ask")
+                break
+            pod = self._pick(untried)
+            if pod is None or (attempt and not self._budget.retry(self._clock())):
+                break
+            untried.remove(pod.endpoint)
+            try:
+                return await self._call(pod, request, left)
+            except grpc.RpcError as error:
+                failure = self._judge(pod, error)
+            if failure.reason not in _TRY_ANOTHER:
+                break
         raise _nobody(version, failure)
 
     def _available(self, version: RouteVersion) -> list[Endpoint]:
@@ -205,12 +205,19 @@ class PodClient:
     def _pick(self, endpoints: Sequence[Endpoint]) -> _Pod | None:
         """The less busy of two pods drawn at random: near the best choice, without a herd running to it.
 
-        None: all are as busy as they may be, or there are none.
+        Those that are connected are drawn first: a pod that is down has no calls in hand, and would attract
+        them all. None: all are as busy as they may be, or there are none.
         """
         free = [endpoint for endpoint in endpoints if self._outstanding(endpoint) < _MAX_OUTSTANDING]
         free = list(self._prepared.among(free)) or free
-        drawn = self._rng.sample(free, min(2, len(free)))
+        shuffled = self._rng.sample(free, len(free))
+        drawn = list(islice(filter(self._connected, shuffled), 2)) or shuffled[:2]
         return min((self._pod(endpoint) for endpoint in drawn), key=lambda pod: pod.outstanding, default=None)
+
+    def _connected(self, endpoint: Endpoint) -> bool:
+        """Whether a call would find a connection; where there is none, one is sought from now on."""
+        state = self._pod(endpoint).channel.get_state(try_to_connect=True)
+        return state is grpc.ChannelConnectivity.READY
 
     def _outstanding(self, endpoint: Endpoint) -> int:
         """Calls that wait for a pod; it needs no channel yet for that to be none."""
