@@ -76,16 +76,13 @@ def test_a_limit_that_nobody_reaches_stays() -> None:
 
 
 def test_the_limit_follows_pods_that_come_and_go() -> None:
-    """Half of the pods leave, and come back: within some ten seconds the limit has followed."""
+    """Pods leave, and come back: within some ten seconds the limit has followed."""
     limiter = GradientLimiter(LimiterSettings(), 0.0)
     Simulation(64, 0.2).run(limiter, until=60.0)
-    before = limiter.limit
-    shifted = _Shifted(limiter, 60.0)
-    Simulation(16, 0.2).run(shifted, until=15.0)
-    assert limiter.limit <= 16 * 1.5
-    again = _Shifted(limiter, 75.0)
-    Simulation(64, 0.2).run(again, until=20.0)
-    assert limiter.limit >= 0.6 * before
+    fewer = Simulation(16, 0.2).run(_Shifted(limiter, 60.0), until=20.0)
+    assert mean(took for ended, _, took in fewer if ended > 10.0) <= 1.5 * 0.2
+    again = Simulation(64, 0.2).run(_Shifted(limiter, 80.0), until=20.0)
+    assert sum(ended > 10.0 for ended, _, _ in again) / 10.0 >= 0.85 * 64 / 0.2
 
 
 def test_kinds_are_compared_with_their_like() -> None:
@@ -106,7 +103,7 @@ def test_the_limit_keeps_within_its_bounds() -> None:
         slow.learn("", 0.1 * slow.limit, slow.limit, step * 0.1)
         quick.learn("", 0.1, quick.limit, step * 0.1)
     assert 4 <= slow.limit <= 6
-    assert quick.limit >= int(24 * settings.probe_share)
+    assert quick.limit >= int(24 * max(settings.probe_shares))
     assert quick.limit <= 24
 
 
