@@ -111,9 +111,15 @@ class AdmissionLimits:
 
 @dataclass(order=True)
 class _Waiting:
+    """Somebody who was let wait, in the order of the queue.
+
+    `limit`: as it was then. It holds for who counted on it, though it may have fallen.
+    """
+
     priority: Priority
     number: int
     size: int = field(compare=False)
+    limit: int = field(compare=False)
     place: asyncio.Future[None] = field(compare=False)
 
 
@@ -210,7 +216,7 @@ class AdaptiveAdmission:
     async def _place(self, size: int, remaining: float | None, priority: Priority) -> int:
         """The number of the place that was got."""
         number = next(self._numbers)
-        if not self._queue and self._fits(size):
+        if not self._queue and self._fits(size, self._limiter.limit):
             self._take(number, size)
             return number
         before = sum(waiting.priority <= priority for waiting in self._queue)
@@ -220,7 +226,9 @@ class AdaptiveAdmission:
         # To be sent away after a wait is worse than at once.
         if len(self._queue) >= self._limiter.limit or not self._gets_in(before, patience):
             raise self._overloaded(before)
-        waiting = _Waiting(priority, number, size, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(
+            priority, number, size, self._limiter.limit, asyncio.get_running_loop().create_future()
+        )
         heapq.heappush(self._queue, waiting)
         try:
             async with asyncio.timeout(patience):
@@ -241,10 +249,10 @@ class AdaptiveAdmission:
         else:
             self._give_back(waiting.number, waiting.size)
 
-    def _fits(self, size: int) -> bool:
+    def _fits(self, size: int, limit: int) -> bool:
         # A check that is larger than the limit on its own may run when it is alone.
         room = not self._taken or self._bytes + size <= self._limits.max_bytes
-        return room and self.in_progress < self._limiter.limit
+        return room and self.in_progress < limit
 
     def _take(self, number: int, size: int) -> None:
         self._taken[number] = self._clock()
@@ -257,10 +265,13 @@ class AdaptiveAdmission:
 
     def _let_in(self) -> None:
         """Give places to those who wait, the most urgent first."""
-        while self._queue and self._fits(self._queue[0].size):
-            if self._queue[0].place.done():  # cancelled, and about to withdraw
+        while self._queue:
+            waiting = self._queue[0]
+            if not self._fits(waiting.size, max(waiting.limit, self._limiter.limit)):
                 return
-            waiting = heapq.heappop(self._queue)
+            if waiting.place.done():  # cancelled, and about to withdraw
+                return
+            heapq.heappop(self._queue)
             self._take(waiting.number, waiting.size)
             waiting.place.set_result(None)
 

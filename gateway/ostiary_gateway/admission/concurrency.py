@@ -149,7 +149,7 @@ class GradientLimiter:
             self._phase = _Phase()
             grown = self._limit + max(1.0, self._limit * self._settings.growth)
             self._limit = min(float(self._settings.most), grown)
-        elif self._full(phase) or _error(phase.samples) <= self._log_proof / 3:
+        elif self._full(phase) or not self._by_queue or _error(phase.samples) <= self._log_proof / 3:
             self._test(phase.samples)
 
     def _suspicious(self, phase: _Phase, now: float) -> bool:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 _KEPT = 64
-_SURE = 2.0  # standard deviations
+_SURE = 3.0  # standard deviations
 
 
 class Durations:
@@ -32,10 +32,10 @@ class Durations:
         """How many checks of these ages, in seconds, end `within` so many seconds, as good as surely.
 
         Of those that took longer than a check's age, some took no more than `within` longer: their share is
-        the chance that it ends. What is given is the mean of the number that end, less twice its standard
-        deviation. So it holds for checks that all take the same time, and end together if they began
-        together, as for those whose time nobody can foretell. One that is older than any that ended is not
-        counted on.
+        the chance that it ends. What is given is the mean of the number that end, less three times its
+        standard deviation. So it holds for checks that all take the same time, and end together if they
+        began together, as for those whose time nobody can foretell. One that is older than any that ended is
+        not counted on.
         """
         mean = variance = 0.0
         for age in ages:

@@ -67,9 +67,9 @@ class Crowd:
 @pytest.mark.parametrize(
     ("per_second", "most_in_vain"),
     [
-        pytest.param(500.0, 0.01, id="ten times"),
-        pytest.param(100.0, 0.1, id="twice"),
-        pytest.param(60.0, 0.2, id="a fifth more"),
+        pytest.param(500.0, 0.003, id="ten times"),
+        pytest.param(100.0, 0.05, id="twice"),
+        pytest.param(60.0, 0.05, id="a fifth more"),
     ],
 )
 @pytest.mark.parametrize("jitter", [0.02, 0.2], ids=["in step", "apart"])
