@@ -22,6 +22,8 @@ from ostiary_gateway.admission.rates import Meter, Quotas
 
 MIB = 1024 * 1024
 _SOONEST = 0.1  # seconds: nobody is told to come back sooner
+# Who waits expects a place within this share of his patience: pods take longer now and then.
+_EXPECTED = 0.6
 
 
 class Priority(IntEnum):
@@ -297,7 +299,7 @@ class AdaptiveAdmission:
         surplus = max(0, self.in_progress - self._limiter.limit)
         now = self._clock()
         ages = (now - since for since in self._taken.values())
-        return self._durations.ending(ages, patience) >= before + 1 + surplus
+        return self._durations.ending(ages, _EXPECTED * patience) >= before + 1 + surplus
 
     def _expected_wait(self, before: int) -> float:
         """Seconds until a place is free for somebody with so many `before` him, where checks end evenly."""

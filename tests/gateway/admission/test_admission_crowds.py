@@ -68,8 +68,8 @@ class Crowd:
     ("per_second", "most_in_vain"),
     [
         pytest.param(500.0, 0.003, id="ten times"),
-        pytest.param(100.0, 0.05, id="twice"),
-        pytest.param(60.0, 0.05, id="a fifth more"),
+        pytest.param(100.0, 0.01, id="twice"),
+        pytest.param(60.0, 0.01, id="a fifth more"),
     ],
 )
 @pytest.mark.parametrize("jitter", [0.02, 0.2], ids=["in step", "apart"])
