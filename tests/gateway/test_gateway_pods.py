@@ -47,6 +47,16 @@ def route_of(*endpoints: Endpoint) -> TrafficRoute:
     return TrafficRoute(name="r", versions=[RouteVersion(name="v1", weight=10_000, endpoints=endpoints)])
 
 
+async def asked(count: int, *scripts: Script) -> None:
+    """Wait until so many calls have reached the pods together."""
+    arrived = asyncio.Event()
+    for script in scripts:
+        script.arrived = arrived
+    while sum(len(script.asked) for script in scripts) < count:
+        arrived.clear()
+        await arrived.wait()
+
+
 @pytest.fixture
 async def fleet(people: People) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
@@ -118,15 +128,14 @@ async def test_another_pod_is_tried_where_one_is_down(fleet: Fleet) -> None:
 
 
 async def test_a_pod_that_cannot_be_reached_attracts_no_calls(fleet: Fleet) -> None:
-    """Though it has none in hand, and the other is busy: it is asked again once it is connected."""
+    """Though it has none in hand, and the other is busy."""
     live = fleet.scripts[0]
     with suppress(OstiaryError):
         await fleet.connect(fleet.endpoints[0], DEAD)
     live.gate.clear()
     with capture_logs() as logs:
         calls = [asyncio.ensure_future(fleet.infer(DEAD, fleet.endpoints[0])) for _ in range(20)]
-        while len(live.asked) < 20:  # noqa: ASYNC110  # the script tells of the first alone
-            await asyncio.sleep(0.01)
+        await asked(20, live)
         live.gate.set()
         await asyncio.gather(*calls)
     assert not [entry for entry in logs if entry["event"] == "pod failed"]
@@ -141,8 +150,7 @@ async def test_what_a_pod_leaves_behind_is_looked_at_elsewhere(people: People, f
         for script in (dying, other):
             script.gate.clear()
         calls = [asyncio.ensure_future(fleet.infer(*both)) for _ in range(60)]
-        while len(dying.asked) + len(other.asked) < 60:  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.01)
+        await asked(60, dying, other)
         left_behind = len(dying.asked)
         await pod.drain(0)
         other.gate.set()

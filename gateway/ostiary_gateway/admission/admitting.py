@@ -269,9 +269,8 @@ class AdaptiveAdmission:
         """Give places to those who wait, the most urgent first."""
         while self._queue:
             waiting = self._queue[0]
-            if not self._fits(waiting.size, max(waiting.limit, self._limiter.limit)):
-                return
-            if waiting.place.done():  # cancelled, and about to withdraw
+            withdrawing = waiting.place.done()  # cancelled, and about to
+            if withdrawing or not self._fits(waiting.size, max(waiting.limit, self._limiter.limit)):
                 return
             heapq.heappop(self._queue)
             self._take(waiting.number, waiting.size)
