@@ -1,6 +1,8 @@
 """The server over real TLS: the four kinds of call, and what it answers when something is wrong."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -137,6 +139,29 @@ async def test_internal_errors_leak_nothing(site: Site) -> None:
     assert [(event["method"], str(event["exc_info"])) for event in failed] == [
         ("/wire.kit.Echo/Unary", "'secret listing'")
     ]
+
+
+@pytest.mark.parametrize("name", ["Unary", "Expand"], ids=["one answer", "answers"])
+async def test_refused_call_is_forgotten(site: Site, name: str) -> None:
+    """A refused call leaves memory at once: the garbage collector's pauses would be pauses of all calls."""
+    gone = asyncio.Event()
+
+    async def one(request: StringValue, call: Call) -> StringValue:
+        weakref.finalize(call, gone.set)
+        raise OstiaryError(Reason.OVERLOADED, "too much")
+
+    async def several(request: StringValue, call: Call) -> AsyncIterator[StringValue]:
+        yield await one(request, call)
+
+    handlers = {"Unary": one, "Expand": several}
+    async with site.serving(handlers) as server, site.channel(server) as channel:
+        gc.disable()
+        try:
+            answer = method(channel, name)(text("a"))
+            await failure(answer if name == "Unary" else answer.read())
+            await asyncio.wait_for(gone.wait(), 10)
+        finally:
+            gc.enable()
 
 
 async def test_inner_timeout_is_internal(site: Site) -> None:

@@ -108,17 +108,16 @@ class Dispatcher:
             async with asyncio.timeout(call.remaining()) as limit:
                 return await work(call)
         except OstiaryError as error:
-            failure = error
             if error.reason in _REFUSALS:
                 _log.warning("rpc.refused", method=path, address=context.peer(), error=error.message)
+            await _abort(context, error)
         except TimeoutError as error:
-            failure = _expired() if limit.expired() else _internal(path, error)
+            await _abort(context, _expired() if limit.expired() else _internal(path, error))
         except grpc.aio.BaseError:
             # The call is already over for the runtime: nobody is left to be told.
             raise
         except Exception as error:
-            failure = _internal(path, error)
-        return await _abort(context, failure)
+            await _abort(context, _internal(path, error))
 
     def _admit(self, path: str, context: Context) -> Call:
         peer = self._credentials.peer(context.auth_context())
@@ -196,4 +195,14 @@ def _internal(path: str, error: Exception) -> OstiaryError:
 async def _abort(context: Context, error: OstiaryError) -> NoReturn:
     status = to_status(error)
     trailers = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(error.code, status.message, trailers)
+    try:
+        await context.abort(error.code, status.message, trailers)
+    except grpc.aio.AbortError as aborted:
+        # The runtime keeps what it raises with the call, and the traceback keeps the call: until a garbage
+        # collection, each refused call would hold its request. This is run when the call has ended.
+        asyncio.get_running_loop().call_soon(_untie, aborted)
+        raise
+
+
+def _untie(raised: BaseException) -> None:
+    raised.__traceback__ = raised.__context__ = None
