@@ -18,7 +18,7 @@ import structlog
 from ostiary.v1.config_pb2 import RouteVersion, TrafficRoute
 from ostiary.v1.decision_pb2 import Reuse, Verdict
 from ostiary.v1.image_pb2 import ImageFault
-from ostiary.v1.inference_pb2 import CanonicalBytes, InferRequest
+from ostiary.v1.inference_pb2 import CanonicalBytes
 from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse, CheckStreamHeader
 from ostiary.v1.observation_pb2 import Observations, StageTiming
 from ostiary.wire.authorization import Principal
@@ -29,7 +29,7 @@ from ostiary_gateway.evidence import EvidenceStore, kept
 from ostiary_gateway.idempotency import Idempotency
 from ostiary_gateway.judgement import Judgement
 from ostiary_gateway.offload import offload, quick_to_hash, sha256
-from ostiary_gateway.pods import Pods
+from ostiary_gateway.pods import Ask, Pods
 from ostiary_gateway.policy.decide import UNUSABLE, Decision, Subject, decide
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy_source import PolicySource
@@ -83,7 +83,7 @@ class Seen:
     failure: str = ""
     route_version: str = ""
     timings: list[StageTiming] = field(default_factory=list)
-    sent: InferRequest | None = None
+    sent: Ask | None = None
     route: TrafficRoute | None = None
     place: Place | None = None
     reused: Reuse | None = None
@@ -127,7 +127,7 @@ class Look:
     route: TrafficRoute
     version: RouteVersion
     request: CheckRequest
-    sent: InferRequest
+    sent: Ask
     place: Place | None
 
 
@@ -257,7 +257,7 @@ class Checker:
                     reused=taken.source,
                     arm=arm,
                 )
-        look = Look(route, version, request, InferRequest(check_id=check_id, check_request=raw), place)
+        look = Look(route, version, request, Ask(check_id, raw), place)
         return replace(await self._look(look, caller), arm=arm)
 
     async def _look(self, look: Look, caller: Caller) -> Seen:
@@ -274,9 +274,7 @@ class Checker:
         left = started + seconds - self._clock()
         if not cheap_tier or left <= 0:
             return failed
-        detectors = InferRequest(
-            check_id=look.sent.check_id, check_request=look.sent.check_request, detectors_only=True
-        )
+        detectors = replace(look.sent, detectors_only=True)
         try:
             seen = await self._ask(replace(look, sent=detectors), left)
         except OstiaryError:

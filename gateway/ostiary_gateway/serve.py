@@ -13,6 +13,7 @@ from opentelemetry import metrics
 
 from ostiary.tlog.keys import load_log_key
 from ostiary.v1 import admin_pb2, audit_pb2, moderation_pb2
+from ostiary.wire.allocator import share_heaps
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.inspection import start as start_inspection
 from ostiary.wire.server import Server, ServerBuilder
@@ -89,6 +90,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Server]:
     Raises:
         ValueError: something that it needs is missing or bad; the message says what to do.
     """
+    share_heaps()
     async with AsyncExitStack() as stack:
         credentials = CredentialSource(settings.tls.files())
         authorizer = FileAuthorizer(settings.roles)

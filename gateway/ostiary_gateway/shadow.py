@@ -15,11 +15,10 @@ import structlog
 
 from ostiary.v1.config_pb2 import RouteVersion, TrafficRoute
 from ostiary.v1.decision_pb2 import Verdict
-from ostiary.v1.inference_pb2 import InferRequest
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.wire.errors import OstiaryError
 from ostiary_gateway.judgement import Judgement
-from ostiary_gateway.pods import Pods
+from ostiary_gateway.pods import Ask, Pods
 from ostiary_gateway.routing import BASIS_POINTS
 
 _log = structlog.get_logger(__name__)
@@ -78,7 +77,7 @@ class Shadow:
         self,
         route: TrafficRoute,
         served_by: str,
-        sent: InferRequest,
+        sent: Ask,
         told: Judgement,
         judge: Callable[[Observations], Judgement],
     ) -> None:
@@ -115,7 +114,7 @@ class Shadow:
         self,
         route: TrafficRoute,
         version: RouteVersion,
-        sent: InferRequest,
+        sent: Ask,
         told: Judgement,
         judge: Callable[[Observations], Judgement],
     ) -> None:

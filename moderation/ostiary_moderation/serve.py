@@ -13,11 +13,11 @@ from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire import inspection
+from ostiary.wire.allocator import return_free_pages, return_large_blocks, share_heaps
 from ostiary.wire.authorization import AllowedIds
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.identity import SpiffeId
 from ostiary.wire.server import Server, ServerBuilder, ServerLimits
-from ostiary_moderation.allocator import return_free_pages, return_large_blocks
 from ostiary_moderation.bundle import Bundle
 from ostiary_moderation.declaration import Declaration
 from ostiary_moderation.decode.pool import DecodePool
@@ -47,6 +47,7 @@ async def pod(settings: PodSettings) -> AsyncIterator[Server]:
     Raises:
         ValueError: something that it needs is missing or bad; the message says what to do.
     """
+    share_heaps()
     return_large_blocks()
     async with AsyncExitStack() as stack:
         # Before the model is loaded, which takes long: a bad certificate should show at once.

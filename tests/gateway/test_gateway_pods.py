@@ -14,13 +14,12 @@ from gateway.scripted_pod import Script, serving
 from gateway.site import DOMAIN, People
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.v1.image_pb2 import Image
-from ostiary.v1.inference_pb2 import InferRequest
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import OstiaryError, Reason
-from ostiary_gateway.pods import PodClient, PreparedPods
+from ostiary_gateway.pods import Ask, PodClient, PreparedPods
 
-ASK = InferRequest(check_id="c", check_request=CheckRequest(images=[Image(data=b"x")]).SerializeToString())
+ASK = Ask("c", CheckRequest(images=[Image(data=b"x")]).SerializeToString())
 DEAD = Endpoint(address="127.0.0.1:1")
 
 

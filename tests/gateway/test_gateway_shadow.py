@@ -8,15 +8,16 @@ import pytest
 
 from ostiary.v1.config_pb2 import Endpoint, RouteMirror, RouteVersion, TrafficRoute
 from ostiary.v1.decision_pb2 import Verdict
-from ostiary.v1.inference_pb2 import InferRequest, InferResponse
+from ostiary.v1.inference_pb2 import InferResponse
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.judgement import Judgement
+from ostiary_gateway.pods import Ask
 from ostiary_gateway.shadow import Compared, Outcome, Shadow
 
 ALLOW, BLOCK = Verdict.VERDICT_ALLOW, Verdict.VERDICT_BLOCK
 ALLOWED = Judgement(ALLOW, frozenset(), "shirts")
-ASK = InferRequest(check_id="c")
+ASK = Ask("c", b"")
 PODS = [Endpoint(address="127.0.0.1:1")]
 
 
@@ -43,7 +44,7 @@ class Watched:
             self._all_compared.set()
 
     async def infer(
-        self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
+        self, route: TrafficRoute, version: RouteVersion, ask: Ask, seconds: float
     ) -> InferResponse:
         self.asked.append(version.name)
         await self.gate.wait()

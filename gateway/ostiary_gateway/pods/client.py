@@ -13,7 +13,6 @@ import structlog
 
 from ostiary.v1.config_pb2 import Endpoint, RouteVersion, TrafficRoute
 from ostiary.v1.inference_pb2 import (
-    InferRequest,
     InferResponse,
     PutGalleryResponse,
     StatusRequest,
@@ -23,6 +22,7 @@ from ostiary.v1.inference_pb2_grpc import InferenceServiceStub
 from ostiary.wire.channel import open_channel
 from ostiary.wire.credentials import CredentialSource
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
+from ostiary_gateway.pods.ask import Ask
 from ostiary_gateway.pods.budget import RetryBudget
 from ostiary_gateway.pods.ejection import Ejections
 from ostiary_gateway.pods.key import Key, key_of
@@ -38,6 +38,7 @@ _MAX_MESSAGE_BYTES = 256 * _MIB
 # An input that kills its pod must not be handed to all of them.
 _MAX_ATTEMPTS = 3
 _CLOSE_GRACE = 120.0
+_INFER = "/ostiary.v1.InferenceService/Infer"
 _PUT_GALLERY = "/ostiary.v1.InferenceService/PutGallery"
 # Calls that wait for one pod: beyond, it is as good as down, and another must take them.
 _MAX_OUTSTANDING = 256
@@ -52,7 +53,7 @@ class Pods(Protocol):
     """Looks at a check on one of a version's pods."""
 
     async def infer(
-        self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
+        self, route: TrafficRoute, version: RouteVersion, ask: Ask, seconds: float
     ) -> InferResponse:
         """What a pod of `version`, one of `route`'s, saw within `seconds`.
 
@@ -92,6 +93,7 @@ class _Pod:
     endpoint: Endpoint
     channel: grpc.aio.Channel
     stub: "InferenceServiceAsyncStub"
+    infer: grpc.aio.UnaryUnaryMultiCallable[bytes, InferResponse]
     generation: int
     outstanding: int = 0
 
@@ -123,7 +125,7 @@ class PodClient:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def infer(
-        self, route: TrafficRoute, version: RouteVersion, request: InferRequest, seconds: float
+        self, route: TrafficRoute, version: RouteVersion, ask: Ask, seconds: float
     ) -> InferResponse:
         """See `Pods.infer`."""
         self._follow(route)
@@ -141,7 +143,7 @@ class PodClient:
                 break
             untried.remove(pod.endpoint)
             try:
-                return await self._call(pod, request, left)
+                return await self._call(pod, ask, left)
             except grpc.RpcError as error:
                 failure = self._judge(pod, error)
             if failure.reason not in _TRY_ANOTHER:
@@ -241,7 +243,10 @@ class PodClient:
             max_send_bytes=_MAX_MESSAGE_BYTES,
         )
         stub: InferenceServiceAsyncStub = InferenceServiceStub(channel)
-        self._pods[key] = _Pod(endpoint, channel, stub, generation)
+        infer: grpc.aio.UnaryUnaryMultiCallable[bytes, InferResponse] = channel.unary_unary(
+            _INFER, response_deserializer=InferResponse.FromString
+        )
+        self._pods[key] = _Pod(endpoint, channel, stub, infer, generation)
         return self._pods[key]
 
     def _retire(self, pod: _Pod) -> None:
@@ -249,10 +254,10 @@ class PodClient:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _call(self, pod: _Pod, request: InferRequest, seconds: float) -> InferResponse:
+    async def _call(self, pod: _Pod, ask: Ask, seconds: float) -> InferResponse:
         pod.outstanding += 1
         try:
-            answer = await pod.stub.Infer(request, timeout=seconds)
+            answer = await pod.infer(ask.encoded(), timeout=seconds)
         finally:
             pod.outstanding -= 1
         self._ejections.succeeded(key_of(pod.endpoint), self._clock())

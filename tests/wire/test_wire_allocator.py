@@ -11,7 +11,7 @@ import pytest
 _SCRIPT = """
 import sys
 import numpy as np
-from ostiary_moderation.allocator import return_large_blocks
+from ostiary.wire.allocator import return_large_blocks
 from ostiary_moderation.gauges import resident_bytes
 
 if sys.argv[1] == "told":
@@ -27,7 +27,7 @@ print(resident_bytes() - before)
 _HOLES = """
 import asyncio
 import numpy as np
-from ostiary_moderation.allocator import return_free_pages
+from ostiary.wire.allocator import return_free_pages
 from ostiary_moderation.gauges import resident_bytes
 
 blocks = [np.ones(100_000, np.uint8) for _ in range(2000)]
@@ -41,6 +41,29 @@ async def main():
     returning.cancel()
 
 asyncio.run(asyncio.wait_for(main(), 30))
+"""
+_THREADS = """
+import ctypes
+import sys
+import threading
+from ostiary.wire.allocator import share_heaps
+
+if sys.argv[1] == "told":
+    assert share_heaps()
+there = threading.Barrier(8)
+
+def allocate():
+    block = bytearray(100_000)
+    there.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
 """
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library: nothing to tell it")
 
@@ -58,3 +81,12 @@ def test_large_blocks_go_back(told: str, least: int, most: int) -> None:
 def test_free_pages_go_back() -> None:
     """Of 200 MB in small blocks, all freed but every twentieth, most goes back although the rest stays."""
     subprocess.run([sys.executable, "-c", _HOLES], check=True, timeout=60)
+
+
+@glibc
+@pytest.mark.parametrize(("told", "least", "most"), [("told", 1, 2), ("left", 8, 9)])
+def test_threads_share_heaps(told: str, least: int, most: int) -> None:
+    """Eight threads of a process that is told so share two heaps; left to itself, each has its own."""
+    command = [sys.executable, "-c", _THREADS, told]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert least <= result.stdout.count("<heap nr=") <= most
