@@ -59,8 +59,8 @@ proto: $(READY)  ## Regenerate the stubs beside the .proto files.
 crds: $(READY)  ## Regenerate manifests/crds from the operator's classes.
 	$(BIN)/python operator/generate_crds.py
 
-prove: $(READY)  ## Show the promises: make prove PROMISES=2,3
-	$(BIN)/python -m bench.prove --promises '$(PROMISES)'
+prove: $(READY)  ## Show the promises: make prove PROMISES=2,3 MINUTES=60
+	$(BIN)/python -m bench.prove --promises '$(PROMISES)' $(if $(MINUTES),--minutes $(MINUTES))
 
 bench-engine: $(READY)  ## The pod beside its peers, on this CPU: make bench-engine QUICK=1 RESUME=1
 	$(BIN)/python -m bench.engine $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(if $(ARMS),--arms $(ARMS))

@@ -1,8 +1,9 @@
 """Promise 15: one verdict per idempotency key, however often, concurrently and wherever it is asked for.
 
 Two gateway processes over one store. Each key is sent a hundred times at once, half to either gateway, and
-once more with another request, which must be told that the key is taken. A run that is interrupted goes on at
-the key where it stopped: the keys before it are on record, and are never asked for again.
+once more with another request, which must be told that the key is taken. After a run that was interrupted or
+had too little time the next one goes on at the key where it stopped: the keys before it are on record, and
+are never asked for again.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ _START = "from ostiary.cli.main import main; main()"
 _LATER = {Reason.OVERLOADED, Reason.RATE_LIMITED, Reason.UNAVAILABLE, Reason.STORE_UNAVAILABLE}
 _TRIES = 200
 _START_SECONDS = 300.0
-# The certificates of a run that was interrupted long ago are out of date: it starts anew.
+# The certificates of a run that stopped long ago are out of date: it starts anew.
 _GOES_ON_SECONDS = 90 * 60.0
 # Left for starting and stopping the gateways, and for counting in the store.
 _RESERVE_SECONDS = 60.0
@@ -102,7 +103,7 @@ class Progress:
         self._began = time.time()
 
     def load(self) -> Tally | None:
-        """What an interrupted run of the same code came to; None where there is none to go on with."""
+        """What an earlier run of the same code came to; None where there is none to go on with."""
         if not self._file.exists():
             return None
         found = json.loads(self._file.read_text(encoding="utf-8"))
@@ -254,7 +255,7 @@ async def ask_keys(progress: Progress, tally: Tally, keys: int, retries: int, se
 
 
 def prove(folder: Path, code: str, keys: int, retries: int, seconds: float) -> tuple[Tally, int, int]:
-    """Go on where an interrupted run stopped: the tally, and verdicts and keys in the store."""
+    """Go on where an earlier run stopped: the tally, and verdicts and keys in the store."""
     progress = Progress(folder, code)
     tally = progress.load()
     if tally is None:
@@ -264,7 +265,8 @@ def prove(folder: Path, code: str, keys: int, retries: int, seconds: float) -> t
         progress.save(tally)
     asyncio.run(ask_keys(progress, tally, keys, retries, max(seconds - _RESERVE_SECONDS, _LEAST_SECONDS)))
     verdicts, found = recorded(folder)
-    shutil.rmtree(folder)
+    if tally.keys >= keys:
+        shutil.rmtree(folder)
     return tally, verdicts, found
 
 
