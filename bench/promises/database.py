@@ -5,9 +5,11 @@ import time
 from typing import Any
 
 import psutil
+import psycopg
 
 _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.2
+_RECOVERED_SECONDS = 60.0
 
 
 class KillableDatabase:
@@ -57,3 +59,20 @@ class KillableDatabase:
             else:
                 return
         raise RuntimeError(f"the database does not come back: {self._server.log.read_text()[-2000:]}")
+
+    def recovered(self) -> None:
+        """Returns once it takes connections again, whatever was killed.
+
+        Raises:
+            RuntimeError: it does not come back.
+        """
+        ends = time.monotonic() + _RECOVERED_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError as error:
+                if time.monotonic() > ends:
+                    raise RuntimeError(f"the database does not come back: {error}") from error
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return

@@ -305,6 +305,8 @@ def prove(kind: str, seed: int, seconds: float) -> Tally:
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder, opened(kind, Path(folder)) as (estate, database, url):
         asyncio.run(load(estate, database, tally, seed, seconds))
+        if database is not None:
+            database.recovered()
         verify(estate, url, tally)
     return tally
 
