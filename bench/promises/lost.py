@@ -34,8 +34,8 @@ from ostiary.v1.moderation_pb2 import CheckRequest, CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.evidence import canonical_name
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.key_file import KeyFile
 from ostiary_gateway.store.schema import decisions
-from ostiary_gateway.store.sealing import load_evidence_key
 
 KILLS, REQUESTS = 1_000, 1_000_000
 TENANT = "t"
@@ -260,7 +260,7 @@ def published(estate: Estate, tally: Tally) -> list[bytes]:
 
 async def look_at_evidence(estate: Estate, tally: Tally) -> None:
     """Of some of the checks: what was looked at can be opened, and is what was sent."""
-    evidence = DirectoryEvidence(estate.home / "evidence", load_evidence_key(estate.home / "evidence.key"))
+    evidence = DirectoryEvidence(estate.home / "evidence", KeyFile(estate.home / "evidence.key"))
     told = [(key, one) for key, one in tally.told.items() if one.images]
     for key, one in told[:: max(1, len(told) // _EVIDENCE_LOOKED_AT)]:
         image = CheckRequest.FromString(body(key)).images[0].data

@@ -36,8 +36,8 @@ from ostiary_gateway.init import init_gateway
 from ostiary_gateway.offload import sha256
 from ostiary_gateway.recorder import NewDecision
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.key_file import KeyFile
 from ostiary_gateway.store.opening import open_recorder
-from ostiary_gateway.store.sealing import load_evidence_key
 
 if TYPE_CHECKING:
     from ostiary.v1.audit_pb2_grpc import AuditServiceAsyncStub
@@ -83,7 +83,7 @@ class Desk:
 
     async def _record(self) -> None:
         data = os.urandom(_IMAGE_BYTES)
-        key = load_evidence_key(self.folder / "evidence.key")
+        key = KeyFile(self.folder / "evidence.key")
         async with DirectoryEvidence(self.folder / "evidence", key) as evidence:
             await evidence.put("t", self.check_id, canonical_name(0), data)
             await evidence.put("t", self.check_id, blurred_name(0), data[:4_000])

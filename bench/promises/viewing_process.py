@@ -20,8 +20,8 @@ from ostiary_gateway.rbac.authorizer import FileAuthorizer
 from ostiary_gateway.review.viewing import EvidenceView
 from ostiary_gateway.store.database_cases import open_cases
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
+from ostiary_gateway.store.key_file import KeyFile
 from ostiary_gateway.store.opening import open_recorder
-from ostiary_gateway.store.sealing import load_evidence_key
 
 
 async def serve(folder: Path, origin: str, word: str) -> None:
@@ -32,7 +32,7 @@ async def serve(folder: Path, origin: str, word: str) -> None:
             open_recorder(store=store, log_dir=folder / "log", log_key=folder / "log.key", origin=origin)
         )
         cases = await stack.enter_async_context(open_cases(store, origin))
-        evidence = DirectoryEvidence(folder / "evidence", load_evidence_key(folder / "evidence.key"))
+        evidence = DirectoryEvidence(folder / "evidence", KeyFile(folder / "evidence.key"))
         tls = folder / "tls"
         builder = ServerBuilder(
             address="127.0.0.1:0",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
 from opentelemetry import metrics
 
 from ostiary_gateway.background import ended
@@ -12,11 +13,14 @@ from ostiary_gateway.kms.keys import KmsKeys
 from ostiary_gateway.kms.plugin import KmsPlugin
 from ostiary_gateway.metrics import SCOPE, watch_kms
 from ostiary_gateway.settings import EvidenceSettings, KmsSettings
-from ostiary_gateway.store.database import Store
+from ostiary_gateway.store.database import Store, StoreError
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
 from ostiary_gateway.store.evidence_keys import KeyMemory
 from ostiary_gateway.store.key_file import KeyFile
 from ostiary_gateway.store.key_source import KeySource
+
+_REMEMBER_SECONDS = 2.0
+_log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -34,11 +38,28 @@ async def open_evidence(
             kms = _kms_keys(settings.kms, memory, file, new=settings.new_key)
             keys = await stack.enter_async_context(kms)
         elif file is not None:
-            await asyncio.to_thread(memory.take_file, file.id, new=settings.new_key)
+            await asyncio.to_thread(memory.take_file, file.ids, new=settings.new_key)
+            remembering = asyncio.create_task(_remembering(file, memory), name="evidence key")
+            stack.push_async_callback(ended, remembering)
             keys = file
         else:
             raise ValueError("evidence: name key, a file, or kms, the plug-in of a KMS")
         yield await _evidence(stack, settings, keys)
+
+
+async def _remembering(file: KeyFile, memory: KeyMemory) -> None:
+    """Has the record know which key of the file evidence is sealed under, when that is another one."""
+    known = file.ids[0]
+    while True:
+        await asyncio.sleep(_REMEMBER_SECONDS)
+        ids = file.ids
+        if ids[0] == known:
+            continue
+        try:
+            await asyncio.to_thread(memory.take_file, ids)
+            known = ids[0]
+        except StoreError as error:
+            _log.warning("evidence.key_not_remembered", error=str(error))
 
 
 def key_file(settings: EvidenceSettings) -> KeyFile | None:

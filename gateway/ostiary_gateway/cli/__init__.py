@@ -57,6 +57,32 @@ def init(
         typer.echo(f"nothing to write: {folder} has it all")
 
 
+@app.command(epilog="Example: ostiary gateway rotate-key gateway/evidence.key")
+def rotate_key(
+    key_file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that evidence.key names.")],
+    last: Annotated[
+        bool,
+        typer.Option("--last", help="Put it last: it opens, and seals nothing before its line is the first."),
+    ] = False,
+) -> None:
+    """Put a new key into the file: new evidence is sealed under it, the older keys open what there is.
+
+    Gateways follow their file at once. Where each has a copy, put the key last everywhere, then move its
+    line to the first place: none then meets evidence that it cannot open. Keep an older key for as long as
+    there is evidence under it.
+    """
+    from ostiary_gateway.store.sealing import add_evidence_key, load_evidence_keys
+
+    try:
+        key = add_evidence_key(key_file, last=last)
+        count = len(load_evidence_keys(key_file))
+    except (OSError, ValueError) as error:
+        typer.echo(f"ostiary gateway rotate-key: {error}", err=True)
+        raise typer.Exit(2) from error
+    does = "opens" if last else "seals"
+    typer.echo(f"{key_file}: key {key.id.hex()} {does} from now on; {count} keys open")
+
+
 @app.command(epilog="Example: ostiary gateway try-kms /run/kms/kms.sock")
 def try_kms(
     socket: Annotated[Path, typer.Argument(metavar="SOCKET", help="Where the plug-in listens.")],

@@ -80,7 +80,7 @@ class KmsKeys:
             if self._file is None:
                 words = "was sealed under a key file: name that as evidence.key, beside evidence.kms"
                 raise EvidenceError(f"evidence {item} {words}")
-            return self._file.current()
+            return await self._file.opening(item, sealed)
         in_force = self.current()
         if in_force.envelope == wanted.envelope:
             return in_force
@@ -187,7 +187,7 @@ class KmsKeys:
         Raises StoreError where it does not have that one, KmsError where it does not say now.
         """
         known = await asyncio.to_thread(self._memory.known)
-        check_file_beside_kms(known, self._file.id if self._file else None)
+        check_file_beside_kms(known, self._file.ids if self._file else ())
         if known.kms is None:
             return
         try:

@@ -5,7 +5,7 @@ id. A KMS changes its keys: the second is kept as the KMS encrypted it; who gets
 Everything here blocks, and raises StoreError where the database cannot be used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -37,10 +37,10 @@ class KeyMemory:
         with self._transaction() as connection:
             return _known(connection)
 
-    def take_file(self, key_id: bytes, *, new: bool = False) -> None:
-        """Remember a file's key as what is sealed under; `new`: in place of whatever was known.
+    def take_file(self, key_ids: Sequence[bytes], *, new: bool = False) -> None:
+        """Remember the first of a file's keys as what is sealed under; `new`: whatever was known.
 
-        Raises StoreError, whose words say what to do, where evidence was sealed under another.
+        Raises StoreError, whose words say what to do, where evidence was sealed under none of them.
         """
         with self._transaction() as connection:
             if new:
@@ -51,9 +51,10 @@ class KeyMemory:
                     "evidence was sealed under a key of a KMS: set evidence.kms; if that KMS is lost for "
                     "good, set evidence.new_key"
                 )
-            _expect_file(known, key_id)
-            if known.file is None:
-                connection.execute(insert(evidence_keys), {"id": 1, "key_id": key_id})
+            _expect_file(known, key_ids)
+            if known.file != key_ids[0]:
+                connection.execute(delete(evidence_keys))
+                connection.execute(insert(evidence_keys), {"id": 1, "key_id": key_ids[0]})
 
     def take_kms(self, key: KmsKey, *, new: bool = False) -> None:
         """Remember a key of a KMS as the newest; `new`: in place of whatever was known, a file's key too."""
@@ -75,25 +76,25 @@ class KeyMemory:
             engine.dispose()
 
 
-def check_file_beside_kms(known: KnownKeys, key_id: bytes | None) -> None:
-    """Whether what a file's key sealed can be opened beside a KMS; `key_id` of the file that is given.
+def check_file_beside_kms(known: KnownKeys, key_ids: Sequence[bytes]) -> None:
+    """Whether what a file's key sealed can be opened beside a KMS; `key_ids`: of the file given, or none.
 
     Raises StoreError, whose words say what to do.
     """
-    if known.file is not None and key_id is None:
+    if known.file is not None and not key_ids:
         raise StoreError(
             f"evidence was sealed under the key {known.file.hex()} of a file: name that as evidence.key, "
             "beside evidence.kms; if it is lost, or no such evidence is left, set evidence.new_key"
         )
-    if key_id is not None:
-        _expect_file(known, key_id)
+    if key_ids:
+        _expect_file(known, key_ids)
 
 
-def _expect_file(known: KnownKeys, key_id: bytes) -> None:
-    if known.file not in (None, key_id):
-        found = known.file.hex() if known.file else ""
+def _expect_file(known: KnownKeys, key_ids: Sequence[bytes]) -> None:
+    if known.file is not None and known.file not in key_ids:
+        given = ", ".join(key_id.hex() for key_id in key_ids)
         raise StoreError(
-            f"evidence was sealed under the key {found}, and the key given is {key_id.hex()}: "
+            f"evidence was sealed under the key {known.file.hex()}, and given is {given}: "
             "restore that one; if it is lost for good, set evidence.new_key"
         )
 

@@ -110,7 +110,7 @@ class KeyEncryptionKey:
         if found.key_id != self.id:
             raise EvidenceError(
                 f"evidence {item} was sealed under the key {found.key_id.hex()}, not under {self.id.hex()}: "
-                "give the gateway that key, or the file was altered"
+                "give the gateway that key too, or the file was altered"
             )
         bound = found.start + item.bound()
         try:
@@ -157,6 +157,11 @@ def kms_key_of(item: ItemName, sealed: bytes) -> KmsKey | None:
     return KmsKey(found.key_id, found.envelope) if found.envelope else None
 
 
+def key_id_of(item: ItemName, sealed: bytes) -> bytes:
+    """The id of the key that an item was sealed under. Raises EvidenceError where it is no sealed item."""
+    return _Sealed.of(item, sealed).key_id
+
+
 def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
     return data[:at], data[at:]
 
@@ -178,22 +183,57 @@ def create_evidence_key(path: Path) -> KeyEncryptionKey:
     Raises FileExistsError where there is one: without the old key, the old evidence is lost.
     """
     key = KeyEncryptionKey(secrets.token_bytes(KEY_BYTES))
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(_KEY_LINE + base64.b64encode(key.secret).decode() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    _write_new(path, _line(key), 0o600)
     return key
 
 
-def load_evidence_key(path: Path) -> KeyEncryptionKey:
-    """Read a key-encryption key. Raises OSError, or ValueError in words that name the file."""
-    line = path.read_bytes().decode("ascii", "replace")
-    try:
-        secret = base64.b64decode(line.removeprefix(_KEY_LINE).strip(), validate=True)
-    except ValueError:  # not base64, or not ASCII
-        secret = b""
-    if not line.startswith(_KEY_LINE) or len(secret) != KEY_BYTES:
-        raise ValueError(
-            f"{path} is not an evidence key: restore it, or make one with `ostiary gateway init`"
-        )
-    return KeyEncryptionKey(secret)
+def add_evidence_key(path: Path, *, last: bool = False) -> KeyEncryptionKey:
+    """Put a new key before those of the file at `path`, or after them: the first seals, all of them open.
+
+    The file is there whole at any moment, with its owner and rights. Raises OSError, or ValueError as
+    `load_evidence_keys`.
+    """
+    path = path.resolve()
+    load_evidence_keys(path)
+    old, found = path.read_text(encoding="ascii"), path.stat()
+    key = KeyEncryptionKey(secrets.token_bytes(KEY_BYTES))
+    staged = path.with_name(f".{path.name}.new")
+    staged.unlink(missing_ok=True)
+    _write_new(staged, old.rstrip("\n") + "\n" + _line(key) if last else _line(key) + old, 0o600)
+    os.chown(staged, found.st_uid, found.st_gid)
+    staged.chmod(found.st_mode & 0o777)
+    staged.replace(path)
+    return key
+
+
+def load_evidence_keys(path: Path) -> tuple[KeyEncryptionKey, ...]:
+    """Read the key-encryption keys of a file, one a line: the first seals, all of them open.
+
+    Raises OSError, or ValueError in words that name the file, and the line where there are several.
+    """
+    text = path.read_bytes().decode("ascii", "replace")
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    keys = []
+    for number, line in lines or [(1, "")]:
+        try:
+            secret = base64.b64decode(line.removeprefix(_KEY_LINE).strip(), validate=True)
+        except ValueError:  # not base64, or not ASCII
+            secret = b""
+        if not line.startswith(_KEY_LINE) or len(secret) != KEY_BYTES:
+            where = f"{path}, line {number}," if len(lines) > 1 else str(path)
+            raise ValueError(
+                f"{where} is not an evidence key: restore it, or make one with `ostiary gateway init`"
+            )
+        keys.append(KeyEncryptionKey(secret))
+    return tuple(keys)
+
+
+def _line(key: KeyEncryptionKey) -> str:
+    return _KEY_LINE + base64.b64encode(key.secret).decode() + "\n"
+
+
+def _write_new(path: Path, text: str, mode: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -19,9 +19,10 @@ from ostiary_gateway.store.sealing import (
     ItemName,
     KeyEncryptionKey,
     KmsKey,
+    add_evidence_key,
     create_evidence_key,
     kms_key_of,
-    load_evidence_key,
+    load_evidence_keys,
 )
 
 ITEM = ItemName("demo", "check-1", "image-0")
@@ -170,10 +171,10 @@ def test_the_key_file(tmp_path: Path) -> None:
     path = tmp_path / "evidence.key"
     key = create_evidence_key(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert load_evidence_key(path) == key
+    assert load_evidence_keys(path) == (key,)
     with pytest.raises(FileExistsError):
         create_evidence_key(path)
-    assert load_evidence_key(path) == key
+    assert load_evidence_keys(path) == (key,)
     assert str(key.secret) not in repr(key)
 
 
@@ -185,4 +186,36 @@ def test_damaged_key_files(tmp_path: Path, text: str) -> None:
     path = tmp_path / "evidence.key"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"evidence\.key is not an evidence key: restore it"):
-        load_evidence_key(path)
+        load_evidence_keys(path)
+
+
+def test_damaged_line(tmp_path: Path) -> None:
+    """Of several keys, the message names the line of the one that is none."""
+    path = tmp_path / "evidence.key"
+    create_evidence_key(path)
+    path.write_text(path.read_text() + "\nnonsense\n")
+    with pytest.raises(ValueError, match=r"evidence\.key, line 3, is not an evidence key"):
+        load_evidence_keys(path)
+
+
+def test_a_new_key_in_the_file(tmp_path: Path) -> None:
+    """It stands before the others, or after them; the rights of the file stay, and nothing lies beside."""
+    path = tmp_path / "evidence.key"
+    first = create_evidence_key(path)
+    path.chmod(0o640)
+    second = add_evidence_key(path)
+    third = add_evidence_key(path, last=True)
+    assert load_evidence_keys(path) == (second, first, third)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", [None, "", "nonsense\n"], ids=["no file", "empty", "another file"])
+def test_no_key_to_add_to(tmp_path: Path, text: str | None) -> None:
+    """A file that holds no key stays as it is."""
+    path = tmp_path / "evidence.key"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises((OSError, ValueError)):
+        add_evidence_key(path)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ([] if text is None else [text])

@@ -119,7 +119,7 @@ async def test_from_a_key_file_to_a_kms(gateways: Gateways, served: FakePlugin, 
     """With the file beside the KMS, what it sealed is read and nothing more is sealed under it."""
     path = tmp_path / "evidence.key"
     old = create_evidence_key(path)
-    gateways.memory.take_file(old.id)
+    gateways.memory.take_file([old.id])
     sealed = old.seal(ITEM, DATA)
     with pytest.raises(StoreError, match=r"of a file: name that as evidence\.key, beside evidence\.kms"):
         await gateways.one()
@@ -139,7 +139,7 @@ async def test_when_the_file_is_not_needed_any_more(
 ) -> None:
     """Said once, it is not asked for again."""
     old = create_evidence_key(tmp_path / "evidence.key")
-    gateways.memory.take_file(old.id)
+    gateways.memory.take_file([old.id])
     await gateways.one(new=True)
     keys = await gateways.one()
     with pytest.raises(EvidenceError, match=r"name that as evidence\.key"):
@@ -152,11 +152,11 @@ async def test_from_a_kms_to_a_key_file(gateways: Gateways, served: FakePlugin, 
     path = tmp_path / "evidence.key"
     file_id = create_evidence_key(path).id
     with pytest.raises(StoreError, match=r"set evidence\.kms"):
-        gateways.memory.take_file(file_id)
+        gateways.memory.take_file([file_id])
     with pytest.raises(EvidenceError, match=r"name it as evidence\.kms"):
         await KeyFile(path).opening(ITEM, sealed)
-    gateways.memory.take_file(file_id, new=True)
-    gateways.memory.take_file(file_id)
+    gateways.memory.take_file([file_id], new=True)
+    gateways.memory.take_file([file_id])
 
 
 async def test_a_rotation_that_is_not_remembered(

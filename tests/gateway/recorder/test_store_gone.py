@@ -63,13 +63,17 @@ async def test_a_database_is_not_made_anew(home: Any, decision: Decision) -> Non
 
 
 async def test_the_evidence_s_key(home: Any) -> None:
-    """The first is remembered; another is refused in words, unless it is said that the old one is lost."""
+    """The first is remembered; without it others are refused in words, unless it is said to be lost."""
     async with home.open():
         pass
     memory = KeyMemory(home.store)
     for _ in range(2):
-        memory.take_file(b"12345678")
+        memory.take_file([b"12345678"])
     with pytest.raises(StoreError, match=r"restore that one; if it is lost for good, set evidence\.new_key"):
-        memory.take_file(b"87654321")
-    memory.take_file(b"87654321", new=True)
-    memory.take_file(b"87654321")
+        memory.take_file([b"87654321"])
+    memory.take_file([b"87654321"], new=True)
+    memory.take_file([b"87654321"])
+    memory.take_file([b"newestof", b"87654321"])
+    assert memory.known().file == b"newestof", "it is what is sealed under from now on"
+    with pytest.raises(StoreError, match="restore that one"):
+        memory.take_file([b"87654321"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from ostiary.v1.image_pb2 import Image
 from ostiary.v1.inference_pb2 import InferResponse
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.wire.errors import OstiaryError, Reason, from_rpc_error
-from ostiary_gateway.store.sealing import create_evidence_key
+from ostiary_gateway.store.evidence_keys import KeyMemory
+from ostiary_gateway.store.sealing import add_evidence_key, create_evidence_key
 
 if TYPE_CHECKING:
     from ostiary.v1.audit_pb2_grpc import AuditServiceAsyncStub
@@ -214,3 +216,33 @@ async def test_a_key_that_goes_while_it_is_needed(running: Running, site: Site) 
     lost.rename(key)
     check_id = await checked(running)
     assert await seen(running, check_id=check_id) == ("image/jpeg", blurred_bytes(RAW))
+
+
+def wait_until_known(store: Path, key_id: bytes) -> None:
+    """Until the record knows the key."""
+    ends = time.monotonic() + 30
+    while KeyMemory(store).known().file != key_id:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def keep_the_first_line(path: Path) -> None:
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+
+
+async def test_the_key_is_rotated(site: Site) -> None:
+    """While the gateway runs: what was sealed before and after is shown, also by the next one, and the
+    record knows the new key.
+    """
+    path = site.folder / "evidence.key"
+    async with site.start() as running:
+        before = await checked(running)
+        new = add_evidence_key(path)
+        after = await checked(running)
+        for check_id in (before, after):
+            assert await seen(running, check_id=check_id) == ("image/jpeg", blurred_bytes(RAW))
+        await asyncio.to_thread(wait_until_known, site.folder / "data/ostiary.db", new.id)
+    keep_the_first_line(path)
+    async with site.start() as running:
+        assert await seen(running, check_id=after) == ("image/jpeg", blurred_bytes(RAW))
+        assert "of another key" in (await refused(running, check_id=before)).message
