@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,11 +28,12 @@ from ostiary_gateway import answer
 from ostiary_gateway.evidence import EvidenceStore, kept
 from ostiary_gateway.idempotency import Idempotency
 from ostiary_gateway.judgement import Judgement
-from ostiary_gateway.offload import offload, quick_to_hash, sha256
+from ostiary_gateway.offload import offload, quick_to_hash
 from ostiary_gateway.pods import Ask, Pods
 from ostiary_gateway.policy.decide import UNUSABLE, Decision, Subject, decide
 from ostiary_gateway.policy.in_force import PolicyInForce
 from ostiary_gateway.policy_source import PolicySource
+from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.recorder import DuplicateKey, NewDecision, Recorder
 from ostiary_gateway.request import MAX_IMAGE_BYTES
 from ostiary_gateway.reuse import ObservationReuse, Place
@@ -126,7 +127,7 @@ class Look:
 
     route: TrafficRoute
     version: RouteVersion
-    request: CheckRequest
+    image_sha256s: Sequence[bytes]
     sent: Ask
     place: Place | None
 
@@ -164,8 +165,8 @@ class Checker:
         self._now = now
         self._idempotency = Idempotency(recorder)
 
-    async def check(self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller) -> CheckResponse:
-        """The recorded answer to `request`, whose bytes are `raw`.
+    async def check(self, check_id: str, check: ReceivedCheck, caller: Caller) -> CheckResponse:
+        """The recorded answer to `check`.
 
         Raises:
             OstiaryError: ALREADY_EXISTS where the idempotency key was used with another request;
@@ -173,23 +174,23 @@ class Checker:
                 recorded.
         """
         name_check(check_id)
-        digest = await sha256(raw)
+        request = check.request
 
         async def work() -> CheckResponse:
             admitted = answer.timing("admit", self._clock() - caller.since)
             route = self._routes.route()
-            seen = await self._see(check_id, raw, request, caller, route)
+            seen = await self._see(check_id, check, caller, route)
             judged = await self._judge(request, caller.principal.tenant, seen, route.failure_verdict)
             if self._reuse and seen.reused and seen.place and judged.failed:
                 # What this policy needs was not seen then: it is looked at again, and not held for it.
                 self._reuse.discard(seen.place)
-                seen = await self._see(check_id, raw, request, caller, route)
+                seen = await self._see(check_id, check, caller, route)
                 judged = await self._judge(request, caller.principal.tenant, seen, route.failure_verdict)
             seen.timings.insert(0, admitted)
-            return await self._conclude(check_id, digest, request, caller, seen, judged)
+            return await self._conclude(check_id, check.sha256, request, caller, seen, judged)
 
         tenant = caller.principal.tenant
-        return await self._idempotency.run(tenant, request.idempotency_key, digest, work)
+        return await self._idempotency.run(tenant, request.idempotency_key, check.sha256, work)
 
     async def refuse_too_large(
         self, check_id: str, header: CheckStreamHeader, caller: Caller
@@ -219,7 +220,7 @@ class Checker:
         tenant = caller.principal.tenant
         return await self._idempotency.run(tenant, header.request.idempotency_key, digest, work)
 
-    async def give_up(self, check_id: str, request: CheckRequest, caller: Caller, why: str) -> CheckResponse:
+    async def give_up(self, check_id: str, check: ReceivedCheck, caller: Caller, why: str) -> CheckResponse:
         """The recorded HOLD for a check that cannot be brought to an answer, for people to look at.
 
         It has no idempotency key: what made it fail may have been that another request had used it.
@@ -227,26 +228,25 @@ class Checker:
         Raises:
             OstiaryError: STORE_UNAVAILABLE.
         """
-        kept = CheckRequest(listing=request.listing, wants=request.wants, images=request.images)
-        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+        kept = CheckRequest()
+        kept.CopyFrom(check.request)
+        kept.ClearField("idempotency_key")
         seen = Seen(None, failure=why)
         judged = await self._judge(kept, caller.principal.tenant, seen, Verdict.VERDICT_HOLD)
-        return await self._conclude(check_id, digest, kept, caller, seen, judged)
+        return await self._conclude(check_id, check.sha256, kept, caller, seen, judged)
 
-    async def _see(
-        self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller, route: TrafficRoute
-    ) -> Seen:
+    async def _see(self, check_id: str, check: ReceivedCheck, caller: Caller, route: TrafficRoute) -> Seen:
         """What there is to decide on: seen of identical work before, or by a pod now."""
-        listing = request.listing.listing_id
+        listing = check.request.listing.listing_id
         point = sticky_point(route.name, listing) if listing else self._rng.randrange(BASIS_POINTS)
         tenant = caller.principal.tenant
         version = choose(route, tenant, caller.version_pin, point)
         pin = pinned(route, tenant, caller.version_pin)
         arm = pin.arm if pin is not None else ""
-        place = await self._reuse.place(tenant, raw, version) if self._reuse else None
+        place = self._reuse.place(tenant, check, version) if self._reuse else None
         if self._reuse and place:
             started = self._clock()
-            if taken := await self._reuse.take(place, check_id, request):
+            if taken := await self._reuse.take(place, check_id, check):
                 timings = [answer.timing("reuse", self._clock() - started)]
                 return Seen(
                     taken.observations,
@@ -257,7 +257,7 @@ class Checker:
                     reused=taken.source,
                     arm=arm,
                 )
-        look = Look(route, version, request, Ask(check_id, raw), place)
+        look = Look(route, version, check.image_sha256s, Ask(check_id, check.raw), place)
         return replace(await self._look(look, caller), arm=arm)
 
     async def _look(self, look: Look, caller: Caller) -> Seen:
@@ -288,8 +288,8 @@ class Checker:
         found = await self._pods.infer(look.route, look.version, look.sent, seconds)
         timings = [*found.timings, answer.timing("infer", self._clock() - started)]
         # Not by the items' bytes, which to look at is to copy.
-        size = len(look.sent.check_request) + sum(item.ByteSize() for item in found.canonical)
-        wrong = await offload(quick_to_hash(size // 2), mismatch, look.request, found)
+        size = sum(item.ByteSize() for item in found.canonical)
+        wrong = await offload(quick_to_hash(size), mismatch, look.image_sha256s, found)
         name = look.version.name
         if wrong is not None:
             return Seen(None, failure=f"{UNUSABLE}: {wrong}", route_version=name, timings=timings)

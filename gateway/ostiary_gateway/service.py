@@ -21,9 +21,16 @@ from ostiary_gateway.admission import Admission, Slot
 from ostiary_gateway.check import Caller, Checker
 from ostiary_gateway.evidence import EvidenceStore, canonical_name
 from ostiary_gateway.ids import new_check_id
+from ostiary_gateway.offload import offload, quick_to_hash
 from ostiary_gateway.rbac.scope import check_scope
+from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.recorder import Recorder
-from ostiary_gateway.request import MAX_IMAGE_BYTES, MAX_REQUEST_BYTES, parse_check, validate_header
+from ostiary_gateway.request import (
+    MAX_IMAGE_BYTES,
+    MAX_REQUEST_BYTES,
+    parse_check,
+    validate_header,
+)
 from ostiary_gateway.upload import MAX_CHUNK_BYTES, receive_header, receive_images
 
 VERSION_PIN = "ostiary-version-pin"
@@ -61,9 +68,9 @@ class ModerationService:
         async with self._admission.enter(call.principal, MAX_REQUEST_BYTES, call.remaining()) as slot:
             received = await _received(body)
             slot.resize(len(received))
-            request = parse_check(received)
-            check_scope(call.principal, request.listing)
-            return await self._judge(new_check_id(), received, request, caller, slot)
+            check = await offload(quick_to_hash(len(received)), _check_of, received)
+            check_scope(call.principal, check.request.listing)
+            return await self._judge(new_check_id(), check, caller, slot)
 
     async def check_stream(
         self, requests: AsyncIterator[CheckStreamRequest], call: Call
@@ -81,16 +88,13 @@ class ModerationService:
             return
         async with self._admission.enter(call.principal, sum(header.sizes), call.remaining()) as slot:
             yield CheckStreamResponse(go=Go(check_id=check_id))
-            request = await _assemble(requests, header)
-            body = request.SerializeToString(deterministic=True)
-            yield CheckStreamResponse(response=await self._judge(check_id, body, request, caller, slot))
+            check = await _assemble(requests, header)
+            yield CheckStreamResponse(response=await self._judge(check_id, check, caller, slot))
 
-    async def _judge(
-        self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller, slot: Slot
-    ) -> CheckResponse:
-        wants = answer.wanted(request)
-        slot.begin(f"{len(request.images)} {'with' if wants.description else 'without'} description")
-        response = await self._checker.check(check_id, raw, request, caller)
+    async def _judge(self, check_id: str, check: ReceivedCheck, caller: Caller, slot: Slot) -> CheckResponse:
+        wants = answer.wanted(check.request)
+        slot.begin(f"{len(check.request.images)} {'with' if wants.description else 'without'} description")
+        response = await self._checker.check(check_id, check, caller)
         # An answer from the record took no look, nor does reuse; one without a pod or its model says nothing
         # about pods that look.
         receipt = response.receipt
@@ -127,14 +131,22 @@ class ModerationService:
         )
 
 
-async def _assemble(requests: AsyncIterator[CheckStreamRequest], header: CheckStreamHeader) -> CheckRequest:
-    """The request of the header with its images' data."""
-    request = header.request
-    for image, data in zip(
-        request.images, await receive_images(requests, header.sizes, _SILENCE_SECONDS), strict=True
-    ):
-        image.data = data
-    return request
+def _check_of(received: bytes) -> ReceivedCheck:
+    return ReceivedCheck.of(received, parse_check(received))
+
+
+async def _assemble(requests: AsyncIterator[CheckStreamRequest], header: CheckStreamHeader) -> ReceivedCheck:
+    """The check of the header with its images' data."""
+    images = await receive_images(requests, header.sizes, _SILENCE_SECONDS)
+
+    def assembled() -> ReceivedCheck:
+        request = CheckRequest()
+        request.CopyFrom(header.request)
+        for image, data in zip(request.images, images, strict=True):
+            image.data = data
+        return ReceivedCheck.of(request.SerializeToString(deterministic=True), request)
+
+    return await offload(quick_to_hash(sum(header.sizes)), assembled)
 
 
 async def _received(body: Body) -> bytes:

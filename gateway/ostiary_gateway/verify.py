@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Sequence
 
 from ostiary.v1.inference_pb2 import CanonicalBytes, InferResponse
-from ostiary.v1.moderation_pb2 import CheckRequest
 
 MOST_BLURRED_BYTES = 16_384
 _JPEG = b"\xff\xd8\xff"
 
 
-def mismatch(request: CheckRequest, answer: InferResponse) -> str | None:
-    """Why the answer cannot be used, in words; None where it can.
+def mismatch(image_sha256s: Sequence[bytes], answer: InferResponse) -> str | None:
+    """Why the answer to images of these hashes cannot be used, in words; None where it can.
 
     Every image that the pod calls readable must be one that was sent, and must come with the bytes that its
     hash says: what is published later is exactly what was looked at.
@@ -28,9 +27,9 @@ def mismatch(request: CheckRequest, answer: InferResponse) -> str | None:
         return f"the blurred rendition of image {wrong} is no small JPEG file"
     for image in seen.images:
         index = image.image_index
-        if not 0 <= index < len(request.images):
+        if not 0 <= index < len(image_sha256s):
             return f"it names image {index}, which the check does not have"
-        if image.raw_sha256 != hashlib.sha256(request.images[index].data).digest():
+        if image.raw_sha256 != image_sha256s[index]:
             return f"image {index} is not the one that was sent"
         if image.sha256 != hashlib.sha256(canonical[index]).digest():
             return f"the canonical bytes of image {index} do not have the hash that it says"

@@ -1,5 +1,6 @@
 """The gateway benchmark: its figures, and every arm that this machine has with a handful of checks."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_requests_and_replies_fit_together() -> None:
     assert (request.idempotency_key, request.images[0].data) == ("key", data)
     sent = InferRequest.FromString(material.infer_body(data))
     answer = InferResponse.FromString(material.replies()[material.tag_of(sent.check_request)])
-    assert mismatch(request, answer) is None
+    assert mismatch([hashlib.sha256(data).digest()], answer) is None
     assert material.tag_of(b"another image") == b""
 
 

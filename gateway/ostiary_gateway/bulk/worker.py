@@ -21,6 +21,8 @@ from ostiary_gateway.admission.admitting import Priority
 from ostiary_gateway.bulk.queue import BulkQueue, Submission
 from ostiary_gateway.check import Caller, Checker
 from ostiary_gateway.evidence import EvidenceError, EvidenceStore
+from ostiary_gateway.offload import offload, quick_to_hash
+from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.recorder import Recorder
 
 REQUEST = "request"
@@ -153,15 +155,17 @@ class BulkWorker:
         if raw is None:
             await self._without_request(submission)
             return
-        request = CheckRequest.FromString(raw)
+        check = await offload(
+            quick_to_hash(len(raw)), lambda: ReceivedCheck.of(raw, CheckRequest.FromString(raw))
+        )
         given_up = submission.attempts >= self._times.attempts
         async with self._admission.enter(_principal(submission), len(raw), None, Priority.BULK) as slot:
             slot.forget()
             if given_up:
                 why = f"it failed {submission.attempts} times"
-                answer = await self._checker.give_up(check_id, request, self._caller(submission), why)
+                answer = await self._checker.give_up(check_id, check, self._caller(submission), why)
             else:
-                answer = await self._checker.check(check_id, raw, request, self._caller(submission))
+                answer = await self._checker.check(check_id, check, self._caller(submission))
         await self._close(submission, answer.check_id)
 
     async def _without_request(self, submission: Submission) -> None:

@@ -10,10 +10,10 @@ from enum import StrEnum
 from ostiary.v1.config_pb2 import RouteVersion
 from ostiary.v1.decision_pb2 import Reuse
 from ostiary.v1.inference_pb2 import CanonicalBytes, InferResponse
-from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import Observations
 from ostiary.wire.errors import OstiaryError
 from ostiary_gateway.evidence import EvidenceError, EvidenceStore, blurred_name, canonical_name
+from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.reuse.cache import Entry, ObservationCache
 from ostiary_gateway.reuse.fingerprint import Looker, fingerprint
 from ostiary_gateway.reuse.lookers import Lookers
@@ -66,17 +66,16 @@ class ObservationReuse:
         # The cache lives as long as the process: nobody else ever needs to compute a fingerprint.
         self._secret = secrets.token_bytes(32)
 
-    async def place(self, tenant: str, raw: bytes, version: RouteVersion) -> Place | None:
-        """Where observations of the request `raw` would be; None where it is not known what would look."""
+    def place(self, tenant: str, check: ReceivedCheck, version: RouteVersion) -> Place | None:
+        """Where observations of `check` would be; None where it is not known what would look."""
         looker = self._lookers.known(version)
         if looker is None:
             self._counted(Reused.UNKNOWN)
             return None
-        key = await asyncio.to_thread(fingerprint, self._secret, tenant, raw, looker)
-        return Place(key, version, looker)
+        return Place(fingerprint(self._secret, tenant, check, looker), version, looker)
 
-    async def take(self, place: Place, check_id: str, request: CheckRequest) -> Taken | None:
-        """What was seen of identical work, for the check `check_id`; None where a pod must look.
+    async def take(self, place: Place, check_id: str, check: ReceivedCheck) -> Taken | None:
+        """What was seen of identical work, for `check`, which is `check_id`; None where a pod must look.
 
         The canonical bytes come from the evidence of the check that was looked at, so that what is erased
         there cannot be taken over here, whichever process erased it.
@@ -86,7 +85,7 @@ class ObservationReuse:
             self._counted(Reused.MISS)
             return None
         taken = await self._read(entry)
-        if taken is None or not await asyncio.to_thread(_fits, request, taken):
+        if taken is None or not await asyncio.to_thread(_fits, check, taken):
             self.discard(place)
             return None
         # It may have been purged meanwhile: then it is nobody's to use.
@@ -146,10 +145,10 @@ def _canonical(
     )
 
 
-def _fits(request: CheckRequest, taken: Taken) -> bool:
-    """Whether it answers the request: asked of it as of a pod's own answer."""
+def _fits(check: ReceivedCheck, taken: Taken) -> bool:
+    """Whether it answers the check: asked of it as of a pod's own answer."""
     answer = InferResponse(observations=taken.observations, canonical=taken.canonical)
-    return mismatch(request, answer) is None
+    return mismatch(check.image_sha256s, answer) is None
 
 
 def _whole(seen: Observations) -> bool:

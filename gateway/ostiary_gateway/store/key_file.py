@@ -55,7 +55,7 @@ class KeyFile:
                 if self._keys[0] not in keys:
                     raise ValueError("the key that is sealed under is not among those in its place")
                 if keys[0] != self._keys[0]:
-                    _log.info("evidence.new_key", key=keys[0].id.hex(), opening=len(keys))
+                    _log.info("evidence.key_rotated", key=keys[0].id.hex(), opening=len(keys))
                 self._keys, self._mark = keys, mark
         except (OSError, ValueError) as error:
             failure = OstiaryError(

@@ -18,6 +18,7 @@ from ostiary_gateway.admission import AdaptiveAdmission, AdmissionLimits
 from ostiary_gateway.bulk.queue import Submission
 from ostiary_gateway.bulk.worker import REQUEST, BulkTimes, BulkWorker
 from ostiary_gateway.check import Caller
+from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.recorder import NewDecision, Recorder
 from ostiary_gateway.store.database_queue import DatabaseBulkQueue, open_queue
 from ostiary_gateway.store.directory_evidence import DirectoryEvidence
@@ -52,13 +53,13 @@ class ScriptedChecker:
     failures: list[Exception] = field(default_factory=list)
     checked: list[tuple[str, Caller]] = field(default_factory=list)
 
-    async def check(self, check_id: str, raw: bytes, request: CheckRequest, caller: Caller) -> CheckResponse:
+    async def check(self, check_id: str, check: ReceivedCheck, caller: Caller) -> CheckResponse:
         self.checked.append((check_id, caller))
         if self.failures:
             raise self.failures.pop(0)
         return await self._record(check_id, "k", Verdict.VERDICT_ALLOW, caller)
 
-    async def give_up(self, check_id: str, request: CheckRequest, caller: Caller, why: str) -> CheckResponse:
+    async def give_up(self, check_id: str, check: ReceivedCheck, caller: Caller, why: str) -> CheckResponse:
         return await self._record(check_id, "", Verdict.VERDICT_HOLD, caller)
 
     async def _record(

@@ -9,6 +9,7 @@ from ostiary.v1.image_pb2 import Image
 from ostiary.v1.listing_pb2 import Listing, Wants
 from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import DetectorInfo, Observations
+from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.reuse.fingerprint import Looker, fingerprint
 
 SECRET = b"s" * 32
@@ -22,7 +23,11 @@ LOOKER = looker(sights.clean())
 
 
 def print_of(request: CheckRequest, tenant: str = "t", who: Looker = LOOKER, secret: bytes = SECRET) -> bytes:
-    return fingerprint(secret, tenant, request.SerializeToString(), who)
+    return fingerprint(secret, tenant, check_of(request.SerializeToString()), who)
+
+
+def check_of(raw: bytes) -> ReceivedCheck:
+    return ReceivedCheck.of(raw, CheckRequest.FromString(raw))
 
 
 def request(**fields: object) -> CheckRequest:
@@ -100,13 +105,14 @@ def test_how_a_detector_fared_is_not_what_it_is() -> None:
 
 @given(st.binary(max_size=64), st.text(max_size=8), st.text(max_size=8))
 def test_any_request_has_one(data: bytes, title: str, key: str) -> None:
-    """Fields of every kind, unknown ones among them, are walked over without a loss."""
+    """Fields of every kind count, also those that this gateway does not know."""
     plain = CheckRequest(images=[Image(data=data)], listing=Listing(title=title), wants=Wants(flags=True))
     raw = plain.SerializeToString()
     keyed = CheckRequest(idempotency_key=key).SerializeToString()
     unknown = b"\xa0\x06\x96\x01" + b"\xa5\x06abcd" + b"\xa1\x06abcdefgh"  # field 100: varint, 4 and 8 bytes
     assert CheckRequest.FromString(raw + unknown).images[0].data == data
-    of = [fingerprint(SECRET, "t", each, LOOKER) for each in (raw, keyed + raw, raw + keyed, raw + unknown)]
+    variants = (raw, keyed + raw, raw + keyed, raw + unknown)
+    of = [fingerprint(SECRET, "t", check_of(each), LOOKER) for each in variants]
     assert of[0] == of[1] == of[2] != of[3]
 
 
