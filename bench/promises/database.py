@@ -10,6 +10,7 @@ import psycopg
 _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.2
 _RECOVERED_SECONDS = 60.0
+_RECOVERING = "postgres: startup"
 
 
 class KillableDatabase:
@@ -37,13 +38,17 @@ class KillableDatabase:
         psutil.wait_procs(doomed)
 
     def kill_backend(self, number: int) -> None:
-        """SIGKILL to one of the processes that serve connections; the postmaster then restarts them all."""
-        children = psutil.Process(self._server.get_pid()).children()
-        if children:
-            try:
-                children[number % len(children)].kill()
-            except psutil.NoSuchProcess:
-                return
+        """SIGKILL to one of the processes that the postmaster has started; it then restarts them all.
+
+        Not to the one that recovers what an earlier kill left: without it, PostgreSQL 18 waits for ever.
+        """
+        try:
+            children = psutil.Process(self._server.get_pid()).children()
+            doomed = [child for child in children if not "".join(child.cmdline()[:1]).startswith(_RECOVERING)]
+            if doomed:
+                doomed[number % len(doomed)].kill()
+        except psutil.NoSuchProcess:
+            return
 
     def start(self) -> None:
         """Starts it again, and returns once it has recovered.
