@@ -228,9 +228,7 @@ class Checker:
         Raises:
             OstiaryError: STORE_UNAVAILABLE.
         """
-        kept = CheckRequest()
-        kept.CopyFrom(check.request)
-        kept.ClearField("idempotency_key")
+        kept = check.work()
         seen = Seen(None, failure=why)
         judged = await self._judge(kept, caller.principal.tenant, seen, Verdict.VERDICT_HOLD)
         return await self._conclude(check_id, check.sha256, kept, caller, seen, judged)

@@ -5,14 +5,20 @@ import secrets
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, keep_rights: bool = False) -> None:
     """Put `data` in the place of what `path` held: whoever reads it meanwhile reads the one or the other.
 
-    A symbolic link is replaced, not followed. Raises OSError.
+    `keep_rights`: under the owner and rights of what is replaced, and never readable for more people than
+    that. A symbolic link is replaced, not followed. Raises OSError.
     """
     staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    before = path.stat() if keep_rights else None
+    rights = 0o600 if before else 0o666
     try:
-        with staged.open("xb") as file:
+        with open(staged, "xb", opener=lambda name, flags: os.open(name, flags, rights)) as file:
+            if before:
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), before.st_mode & 0o777)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

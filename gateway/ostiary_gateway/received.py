@@ -32,3 +32,10 @@ class ReceivedCheck:
         kept = CheckRequest()
         kept.CopyFrom(request)
         return cls(raw, kept, sha256(raw).digest(), images)
+
+    def work(self) -> CheckRequest:
+        """The request without its idempotency key, which names the attempt and not the work."""
+        work = CheckRequest()
+        work.CopyFrom(self.request)
+        work.ClearField("idempotency_key")
+        return work

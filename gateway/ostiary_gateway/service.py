@@ -25,12 +25,7 @@ from ostiary_gateway.offload import offload, quick_to_hash
 from ostiary_gateway.rbac.scope import check_scope
 from ostiary_gateway.received import ReceivedCheck
 from ostiary_gateway.recorder import Recorder
-from ostiary_gateway.request import (
-    MAX_IMAGE_BYTES,
-    MAX_REQUEST_BYTES,
-    parse_check,
-    validate_header,
-)
+from ostiary_gateway.request import MAX_IMAGE_BYTES, MAX_REQUEST_BYTES, parse_check, validate_header
 from ostiary_gateway.upload import MAX_CHUNK_BYTES, receive_header, receive_images
 
 VERSION_PIN = "ostiary-version-pin"

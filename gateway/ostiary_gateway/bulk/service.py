@@ -1,7 +1,6 @@
 """The handlers of ModerationService for bulk work: Submit, GetCheck and WatchChecks."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 from google.protobuf.message import DecodeError
@@ -21,6 +20,7 @@ from ostiary_gateway.bulk.worker import REQUEST
 from ostiary_gateway.evidence import EvidenceStore
 from ostiary_gateway.idempotency import another_request
 from ostiary_gateway.ids import new_check_id
+from ostiary_gateway.offload import sha256
 from ostiary_gateway.rbac.scope import check_scope
 from ostiary_gateway.recorder import Recorded, Recorder
 from ostiary_gateway.request import parse_check
@@ -75,7 +75,7 @@ class BulkService:
             if not request.idempotency_key:
                 raise missing_field("request.idempotency_key", "give one, so that a retry is no second check")
             check_scope(call.principal, request.listing)
-            digest = await asyncio.to_thread(lambda: hashlib.sha256(raw).digest())
+            digest = await sha256(raw)
             recorded = await self._recorder.find(tenant, request.idempotency_key)
             if recorded is not None:
                 return _accepted(recorded.response.check_id, recorded.request_sha256, digest)

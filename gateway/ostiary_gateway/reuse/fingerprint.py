@@ -8,7 +8,6 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ostiary.v1.moderation_pb2 import CheckRequest
 from ostiary.v1.observation_pb2 import BundleInfo, DetectorInfo, Observations
 from ostiary_gateway.received import ReceivedCheck
 
@@ -51,13 +50,12 @@ def fingerprint(secret: bytes, tenant: str, check: ReceivedCheck, looker: Looker
             not the work, pods do not read it, and no two attempts would be the same with it.
         looker: what would look.
     """
-    work = CheckRequest()
-    work.CopyFrom(check.request)
-    work.ClearField("idempotency_key")
     tenants_own = hmac.digest(secret, tenant.encode(), "sha256")
     # Of a length that is always the same, but for the last.
     parts = (looker.digest(), len(check.image_sha256s).to_bytes(8, "big"), *check.image_sha256s)
-    return hmac.digest(tenants_own, b"".join((*parts, work.SerializeToString(deterministic=True))), "sha256")
+    return hmac.digest(
+        tenants_own, b"".join((*parts, check.work().SerializeToString(deterministic=True))), "sha256"
+    )
 
 
 def _particulars(detector: DetectorInfo) -> bytes:

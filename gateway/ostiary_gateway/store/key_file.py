@@ -43,7 +43,7 @@ class KeyFile:
         """See `KeySource.opening`."""
         if kms_key_of(item, sealed):
             raise EvidenceError(f"evidence {item} was sealed under a key of a KMS: name it as evidence.kms")
-        keys, wanted = self._held(), key_id_of(item, sealed)
+        keys, wanted = self._held(), key_id_of(sealed)
         # Where there is none, the first says so when it is to open the item.
         return next((key for key in keys if key.id == wanted), keys[0])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ostiary_gateway.durable import replace_file
 from ostiary_gateway.evidence import EvidenceError
 
 # What a sealed item begins with: of a key from a file, and of one from a KMS, which stands in the item too.
@@ -157,9 +158,9 @@ def kms_key_of(item: ItemName, sealed: bytes) -> KmsKey | None:
     return KmsKey(found.key_id, found.envelope) if found.envelope else None
 
 
-def key_id_of(item: ItemName, sealed: bytes) -> bytes:
-    """The id of the key that an item was sealed under. Raises EvidenceError where it is no sealed item."""
-    return _Sealed.of(item, sealed).key_id
+def key_id_of(sealed: bytes) -> bytes:
+    """The id of the key that a sealed item names."""
+    return sealed[len(_OF_FILE) : len(_OF_FILE) + _ID_BYTES]
 
 
 def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
@@ -183,7 +184,10 @@ def create_evidence_key(path: Path) -> KeyEncryptionKey:
     Raises FileExistsError where there is one: without the old key, the old evidence is lost.
     """
     key = KeyEncryptionKey(secrets.token_bytes(KEY_BYTES))
-    _write_new(path, _line(key), 0o600)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(_line(key))
+        file.flush()
+        os.fsync(file.fileno())
     return key
 
 
@@ -195,14 +199,9 @@ def add_evidence_key(path: Path, *, last: bool = False) -> KeyEncryptionKey:
     """
     path = path.resolve()
     load_evidence_keys(path)
-    old, found = path.read_text(encoding="ascii"), path.stat()
-    key = KeyEncryptionKey(secrets.token_bytes(KEY_BYTES))
-    staged = path.with_name(f".{path.name}.new")
-    staged.unlink(missing_ok=True)
-    _write_new(staged, old.rstrip("\n") + "\n" + _line(key) if last else _line(key) + old, 0o600)
-    os.chown(staged, found.st_uid, found.st_gid)
-    staged.chmod(found.st_mode & 0o777)
-    staged.replace(path)
+    old, key = path.read_text(encoding="ascii"), KeyEncryptionKey(secrets.token_bytes(KEY_BYTES))
+    text = old.rstrip("\n") + "\n" + _line(key) if last else _line(key) + old
+    replace_file(path, text.encode("ascii"), keep_rights=True)
     return key
 
 
@@ -230,10 +229,3 @@ def load_evidence_keys(path: Path) -> tuple[KeyEncryptionKey, ...]:
 
 def _line(key: KeyEncryptionKey) -> str:
     return _KEY_LINE + base64.b64encode(key.secret).decode() + "\n"
-
-
-def _write_new(path: Path, text: str, mode: int) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
