@@ -1,10 +1,11 @@
-"""A large SQLite store, its decisions, and what a search should find among them."""
+"""A large store, its decisions, and what a search should find among them."""
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -111,7 +112,8 @@ DECISIONS = [Expected(made(number)) for number in range(COUNT)]
 
 def fill(home: Home, count: int) -> None:
     """Make a store of so many decisions, written as a gateway's writer does."""
-    prepare_file(home.store)
+    if isinstance(home.store, Path):
+        prepare_file(home.store)
     engine = open_engine(home.store, begin="BEGIN IMMEDIATE")
     migrate(engine, home.store)
     key = load_log_key(home.gateway / "log.key")

@@ -1,4 +1,4 @@
-"""Searching a large SQLite store: with the index and without, what is found is what there is."""
+"""Searching a large store: in SQLite, with the index and without, and in PostgreSQL, all is found."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +11,9 @@ from gateway.recorder.searched_store import COUNT, DECISIONS, START, asking, fil
 from ostiary.v1.audit_pb2 import CASE_STATE_CLAIMED, CASE_STATE_DECIDED, CASE_STATE_OPEN
 from ostiary.v1.decision_pb2 import VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD, VERDICT_REVIEW
 from ostiary_gateway.review.cases import Place, Search
+from ostiary_gateway.store import postgres_search
 from ostiary_gateway.store.case_queries import search_cases
+from postgres import Postgres
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,14 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = make_home(tmp_path_factory.mktemp("indexed") / "stack")
     fill(home, COUNT)
     assert index_all(home) == 2
+    return home
+
+
+@pytest.fixture(scope="module")
+def in_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Home:
+    """A PostgreSQL with as many."""
+    home = make_home(tmp_path_factory.mktemp("postgres") / "stack", postgres.database())
+    fill(home, COUNT)
     return home
 
 
@@ -86,15 +96,26 @@ SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("where", ["indexed", "unindexed"])
+@pytest.mark.parametrize("where", ["indexed", "unindexed", "in_postgres"])
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES.keys())
 def test_pages(request: pytest.FixtureRequest, where: str, search: Search) -> None:
     """Pages join to all that fits, the newest first, without gap or repetition."""
+    check_pages(request.getfixturevalue(where), search)
+
+
+@pytest.mark.parametrize("name", ["a label", "a brand", "a brand and a label", "all of it"])
+def test_terms_that_are_not_rare(in_postgres: Home, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels and brands that too many cases have for looking at each are found in PostgreSQL as well."""
+    monkeypatch.setattr(postgres_search, "_FEW", 100)
+    check_pages(in_postgres, SEARCHES[name])
+
+
+def check_pages(home: Home, search: Search) -> None:
     wanted = sorted(
         (each for each in DECISIONS if each.fits(search)), key=lambda each: each.order, reverse=True
     )
     found, behind = list[int](), None
-    with asking(request.getfixturevalue(where)) as connection:
+    with asking(home) as connection:
         while True:
             page = search_cases(connection, replace(search, most=200, behind=behind))
             found += [int(line.record.check_id) for line in page.lines]
