@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ostiary.wire.errors import OstiaryError, Reason
 from ostiary_gateway.durable import sync_folder
+from ostiary_gateway.store.driver import driver_cursor
 from ostiary_gateway.store.postgres import grant, is_away, open_postgres
 
 T = TypeVar("T")
@@ -106,7 +107,8 @@ def _configure(engine: Engine, begin: str, path: Path) -> None:
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
         expect_file()
-        connection.exec_driver_sql(begin)
+        with driver_cursor(connection) as cursor:
+            cursor.execute(begin)
 
     @event.listens_for(engine, "commit")
     def end(_: Connection) -> None:

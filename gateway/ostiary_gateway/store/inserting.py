@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
 
+from ostiary_gateway.store.driver import driver_cursor
+
 # Rows of a statement, the most first: what is left over goes by the next.
 _BLOCKS = (64, 8, 1)
 Columns = tuple[str, ...]
@@ -20,10 +22,20 @@ T = TypeVar("T")
 def insert_rows(
     connection: Connection, table: Table, columns: Columns, rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Insert rows of values in the order of the columns; none of them needs converting for the driver."""
-    for size, parts in groupby(blocks(rows), len):
-        sql = _statement(connection.dialect.name, table.name, columns, size)
-        connection.exec_driver_sql(sql, [tuple(chain.from_iterable(part)) for part in parts])
+    """Insert rows of values in the order of the columns; none of them needs converting for the driver.
+
+    Raises what `Connection.execute` does.
+    """
+    if not rows:
+        return
+    with driver_cursor(connection) as cursor:
+        for size, parts in groupby(blocks(rows), len):
+            sql = _statement(connection.dialect.name, table.name, columns, size)
+            made = [tuple(chain.from_iterable(part)) for part in parts]
+            if len(made) == 1:
+                cursor.execute(sql, made[0])
+            else:
+                cursor.executemany(sql, made)
 
 
 def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -12,6 +12,7 @@ from ostiary.tlog.tiles import hashes_at, levels
 from ostiary.v1.moderation_pb2 import CheckResponse
 from ostiary.v1.record_pb2 import DecisionRecord
 from ostiary_gateway.recorder import Recorded
+from ostiary_gateway.store.driver import driver_cursor
 from ostiary_gateway.store.inserting import blocks, placeholder
 from ostiary_gateway.store.rows import with_receipt
 from ostiary_gateway.store.schema import checkpoints, decisions, entries, nodes
@@ -45,8 +46,9 @@ _RECORDED = select(
 
 def log_size(connection: Connection) -> int:
     """How many entries the log holds."""
-    # By the driver's own words: every transaction that writes asks.
-    last = connection.exec_driver_sql("SELECT max(log_index) FROM entries").scalar()
+    with driver_cursor(connection) as cursor:
+        cursor.execute("SELECT max(log_index) FROM entries")
+        (last,) = cursor.fetchone()
     return 0 if last is None else int(last) + 1
 
 
