@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
+from ostiary_gateway.store.driver import driver_cursor
+
 SCHEME = "postgresql://"
 RECORDER_ROLE = "ostiary_recorder"
 # Any number that nobody else takes: PostgreSQL's advisory locks are the database's.
@@ -48,7 +50,8 @@ def open_postgres(url: str, *, writes: bool, pool_size: int) -> Engine:
 
         @event.listens_for(engine, "begin")
         def start(connection: Connection) -> None:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SEQUENCER_LOCK})")
+            with driver_cursor(connection) as cursor:
+                cursor.execute(f"SELECT pg_advisory_xact_lock({_SEQUENCER_LOCK})")
 
     return engine
 

@@ -19,13 +19,7 @@ from sqlalchemy import (
 )
 
 from ostiary_gateway.review.cases import Search
-from ostiary_gateway.store.case_conditions import (
-    among_terms,
-    by_columns,
-    by_words,
-    has_terms,
-    kinds,
-)
+from ostiary_gateway.store.case_conditions import among_terms, by_columns, by_words, has_terms, kinds
 from ostiary_gateway.store.grams import grams
 from ostiary_gateway.store.schema import case_terms, cases
 
@@ -68,13 +62,13 @@ def _newest(source: FromClause, most: int, fits: Sequence[ColumnElement[bool]]) 
     )
 
 
-def _few(connection: Connection, search: Search) -> list[int] | None:
+def _few(connection: Connection, search: Search) -> Sequence[int] | None:
     """All with a label or brand that few cases have; None where no such is asked for."""
     for kind, values in kinds(search):
         query = select(_T.log_index).where(_T.kind == kind, _T.value.in_(values)).limit(_FEW + 1)
         having = connection.scalars(query).all()
         if len(having) <= _FEW:
-            return list(having)
+            return having
     return None
 
 

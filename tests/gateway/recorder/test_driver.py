@@ -1,5 +1,7 @@
 """The driver's own cursor fails as SQLAlchemy does."""
 
+from collections.abc import Callable
+
 import psycopg
 import pytest
 from sqlalchemy import create_engine
@@ -29,16 +31,26 @@ def test_errors_are_sqlalchemy_s(statement: str, raised: type[DBAPIError]) -> No
     engine.dispose()
 
 
-def test_a_connection_that_is_gone_is_not_used_again(postgres: Postgres) -> None:
+def server_ends_it(connection: psycopg.Connection, url: str) -> None:
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+
+
+def driver_has_noticed(connection: psycopg.Connection, _: str) -> None:
+    connection.close()
+
+
+@pytest.mark.parametrize("end", [server_ends_it, driver_has_noticed])
+def test_a_connection_that_is_gone_is_not_used_again(
+    postgres: Postgres, end: Callable[[psycopg.Connection, str], None]
+) -> None:
     """The transaction fails, and the next one has a connection of its own."""
     url = postgres.database()
     engine = open_engine(url, begin="BEGIN IMMEDIATE")
 
     def asked() -> None:
         with engine.begin() as connection:
-            mine = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
-            with psycopg.connect(url) as other:
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine,))
+            end(connection.connection.driver_connection, url)  # type: ignore[arg-type]
             with driver_cursor(connection) as cursor:
                 cursor.execute("SELECT 1")
 

@@ -1,5 +1,7 @@
 """Searching a large store: in SQLite, with the index and without, and in PostgreSQL, all is found."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -39,6 +41,19 @@ def in_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) ->
     home = make_home(tmp_path_factory.mktemp("postgres") / "stack", postgres.database())
     fill(home, COUNT)
     return home
+
+
+@contextmanager
+def statements(connection: Connection) -> Iterator[list[tuple[str, tuple[object, ...]]]]:
+    """What is asked of the database meanwhile, with the parameters."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_: object, __: object, statement: str, parameters: tuple[object, ...], *more: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    yield asked
+    event.remove(connection, "before_cursor_execute", note)
 
 
 def numbers(connection: Connection, search: Search) -> list[int]:
@@ -100,27 +115,32 @@ SEARCHES = {
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES.keys())
 def test_pages(request: pytest.FixtureRequest, where: str, search: Search) -> None:
     """Pages join to all that fits, the newest first, without gap or repetition."""
-    check_pages(request.getfixturevalue(where), search)
+    with asking(request.getfixturevalue(where)) as connection:
+        check_pages(connection, search)
 
 
+@pytest.mark.parametrize(("few", "one_by_one"), [(0, False), (COUNT, True)], ids=["common", "rare"])
 @pytest.mark.parametrize("name", ["a label", "a brand", "a brand and a label", "all of it"])
-def test_terms_that_are_not_rare(in_postgres: Home, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Labels and brands that too many cases have for looking at each are found in PostgreSQL as well."""
-    monkeypatch.setattr(postgres_search, "_FEW", 100)
-    check_pages(in_postgres, SEARCHES[name])
+def test_terms_in_postgres(
+    in_postgres: Home, name: str, few: int, one_by_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cases are found by rare labels and brands one by one, and by those that too many have otherwise."""
+    monkeypatch.setattr(postgres_search, "_FEW", few)
+    with asking(in_postgres) as connection, statements(connection) as asked:
+        check_pages(connection, SEARCHES[name])
+    assert any("= ANY" in statement for statement, _ in asked) == one_by_one
 
 
-def check_pages(home: Home, search: Search) -> None:
+def check_pages(connection: Connection, search: Search) -> None:
     wanted = sorted(
         (each for each in DECISIONS if each.fits(search)), key=lambda each: each.order, reverse=True
     )
     found, behind = list[int](), None
-    with asking(home) as connection:
-        while True:
-            page = search_cases(connection, replace(search, most=200, behind=behind))
-            found += [int(line.record.check_id) for line in page.lines]
-            if (behind := page.end) is None or len(found) > 1000:
-                break
+    while True:
+        page = search_cases(connection, replace(search, most=200, behind=behind))
+        found += [int(line.record.check_id) for line in page.lines]
+        if (behind := page.end) is None or len(found) > 1000:
+            break
     assert found == [int(each.new.check_id) for each in wanted[: len(found)]]
     assert len(found) == len(wanted) or len(found) > 1000
 
@@ -141,14 +161,8 @@ SHORT = ("SCAN (subquery", "SCAN anon_", "SCAN wanted VIRTUAL", "SCAN CONSTANT R
 
 def ways(connection: Connection, search: Search) -> list[str]:
     """What SQLite does for a search, step by step."""
-    asked: list[tuple[str, tuple[object, ...]]] = []
-
-    def note(_: object, __: object, statement: str, parameters: tuple[object, ...], *more: object) -> None:
-        asked.append((statement, parameters))
-
-    event.listen(connection, "before_cursor_execute", note)
-    search_cases(connection, search)
-    event.remove(connection, "before_cursor_execute", note)
+    with statements(connection) as asked:
+        search_cases(connection, search)
     return [
         row.detail
         for statement, parameters in asked
